@@ -1,0 +1,36 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let nio = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let posix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let log = Target.Dependency.product(name: "Logging", package: "swift-log")
+let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+
+let package = Package(
+  name: "scoped",
+  products: [
+    .executable(name: "scoped", targets: ["scoped"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
+    .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+  ],
+  targets: [
+    .systemLibrary(name: "CProtobufC", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"])]),
+    .target(name: "CScopeWire", dependencies: ["CProtobufC"]),
+    .target(name: "CScope", dependencies: ["CScopeWire"]),
+    .target(name: "ScopeModel"),
+    .target(name: "ScopeIndex", dependencies: ["ScopeModel"]),
+    .target(name: "ScopeStore", dependencies: ["ScopeModel", grdb, crypto]),
+    .target(name: "ScopeProtocol", dependencies: ["ScopeModel", "CScopeWire"]),
+    .target(
+      name: "ScopeServer",
+      dependencies: ["ScopeModel", "ScopeIndex", "ScopeStore", "ScopeProtocol", nio, posix, log, crypto]),
+    .executableTarget(name: "scoped", dependencies: ["ScopeServer", arguments]),
+  ]
+)

@@ -1,0 +1,220 @@
+import ScopeModel
+
+/// Answers from a company's index. A view is plain memory: it counts no references, and is valid as long
+/// as the `IndexRoot` it came from is held.
+///
+/// Nothing here allocates, locks or uses `String`.
+public struct CompanyView {
+  let projects: Directory
+  let groups: Directory
+  let groupProjects: Links
+  let users: Directory
+  let userProjects: Links
+  let rights: Directory
+  let userRights: Links
+  let objects: Directory
+  let objectProjects: Links
+  let isSimple: Bool
+
+  static let flagBlocked: UInt8 = 1
+  static let flagSeeAll: UInt8 = 2
+  static let flagListProjects: UInt8 = 4
+  /// The role `admin`: rights that no role lists, too.
+  static let flagEveryRight: UInt8 = 8
+  static let flagsEveryRight = flagEveryRight | flagSeeAll | flagListProjects
+
+  init(_ parts: CompanyIndex.Parts, isSimple: Bool) {
+    projects = Directory(parts.projects)
+    groups = Directory(parts.groups)
+    groupProjects = Links(parts.groupProjects)
+    users = Directory(parts.users)
+    userProjects = Links(parts.userProjects)
+    rights = Directory(parts.rights)
+    userRights = Links(parts.userRights)
+    objects = Directory(parts.objects)
+    objectProjects = Links(parts.objectProjects)
+    self.isSimple = isSimple
+  }
+}
+
+/// An id as it came from the wire: bytes, not yet known to be a name.
+public typealias Key = UnsafeRawBufferPointer
+
+/// The answer to a check. The names are valid as long as the index is.
+public struct CheckAnswer {
+  public let reason: Reason
+  /// The first shared project in byte order of ids; empty without one.
+  public var project = Key(start: nil, count: 0)
+  /// The group by which the user is in it; empty: directly, or no user.
+  public var group = Key(start: nil, count: 0)
+
+  @inline(__always)
+  public init(_ reason: Reason) { self.reason = reason }
+}
+
+/// A subject looked up once, for one or many objects.
+public struct ResolvedSubject {
+  enum Finding {
+    case refused(Reason)
+    case sees(LinkList, flags: UInt8, user: Int?)
+    /// A project is a list of one, its own number.
+    case project(UInt32)
+  }
+
+  let finding: Finding
+}
+
+// MARK: - Checks
+
+extension CompanyView {
+  /// Looks a subject up. `kind` is one of `SubjectKind` or the number of an object type.
+  @inline(__always)
+  public func subject(kind: UInt8, id: Key) -> ResolvedSubject { ResolvedSubject(finding: find(kind, id)) }
+
+  @inline(__always)
+  private func find(_ kind: UInt8, _ id: Key) -> ResolvedSubject.Finding {
+    switch kind {
+    case SubjectKind.user:
+      guard let number = users.find(id) else { return .refused(.unknownSubject) }
+      let flags = userProjects.flags(of: number)
+      if flags & CompanyView.flagBlocked != 0 { return .refused(.subjectBlocked) }
+      return .sees(userProjects[number], flags: flags, user: number)
+    case SubjectKind.group:
+      guard let number = groups.find(id) else { return .refused(.unknownSubject) }
+      return .sees(groupProjects[number], flags: 0, user: nil)
+    case SubjectKind.project:
+      guard let number = projects.find(id) else { return .refused(.unknownSubject) }
+      return .project(UInt32(number))
+    default:
+      guard let number = objects.find(id, kind: kind) else { return .refused(.unknownSubject) }
+      return .sees(objectProjects[number], flags: 0, user: nil)
+    }
+  }
+
+  /// May the subject see the object, and does it hold the right (empty: none asked for)?
+  @inline(__always)
+  public func check(_ subject: ResolvedSubject, type: UInt8, id: Key, right: Key) -> CheckAnswer {
+    if case .refused(let reason) = subject.finding { return CheckAnswer(reason) }
+    guard let object = objects.find(id, kind: type) else { return CheckAnswer(.unknownObject) }
+    let answer = check(subject, object: object)
+    if right.isEmpty || !answer.reason.allows || holds(subject, right: right) { return answer }
+    return CheckAnswer(.rightMissing)
+  }
+
+  @inline(__always)
+  private func check(_ subject: ResolvedSubject, object: Int) -> CheckAnswer {
+    if objects.flags(of: object) & Directory.flagSystem != 0 { return CheckAnswer(.systemField) }
+    if isSimple { return CheckAnswer(.simpleMode) }
+    switch subject.finding {
+    case .refused(let reason): return CheckAnswer(reason)
+    case .project(let number):
+      guard objectProjects[object].contains(number) else { return CheckAnswer(.noSharedProject) }
+      return shared(number, group: LinkList.none)
+    case .sees(let list, let flags, _):
+      if flags & CompanyView.flagSeeAll != 0 { return CheckAnswer(.seeAll) }
+      guard let at = list.firstShared(with: objectProjects[object]) else { return CheckAnswer(.noSharedProject) }
+      return shared(list[at], group: list.second(at))
+    }
+  }
+
+  @inline(__always)
+  private func shared(_ project: UInt32, group: UInt32) -> CheckAnswer {
+    var answer = CheckAnswer(.sharedProject)
+    answer.project = projects.key(of: Int(project))
+    if group != LinkList.none { answer.group = groups.key(of: Int(group)) }
+    return answer
+  }
+
+  /// Only users hold rights.
+  private func holds(_ subject: ResolvedSubject, right: Key) -> Bool {
+    guard case .sees(_, let flags, let user?) = subject.finding else { return false }
+    if flags & CompanyView.flagEveryRight != 0 { return true }
+    guard let number = rights.find(right) else { return false }
+    return userRights[user].contains(UInt32(number))
+  }
+}
+
+// MARK: - Lists
+
+/// Narrows a question to one project.
+public enum Narrowing {
+  /// No narrowing.
+  case none
+  /// To what is in this project, and to system contact fields.
+  case project(UInt32)
+  /// The project is not there: nothing is in it.
+  case nothing
+}
+
+/// A row of ListProjects; the names are valid as long as the index is.
+public struct ProjectRow {
+  public let id: Key
+  public let name: Key
+  public let description: Key
+  public let contentsVisible: Bool
+}
+
+/// A row of ListObjects; the names are valid as long as the index is.
+public struct ObjectRow {
+  public let type: UInt8
+  public let id: Key
+  public let name: Key
+  public let isSystem: Bool
+}
+
+extension CompanyView {
+  /// The narrowing to the project with this id; empty: none.
+  public func narrowing(to project: Key) -> Narrowing {
+    if project.isEmpty { return .none }
+    guard let number = projects.find(project) else { return .nothing }
+    return .project(UInt32(number))
+  }
+
+  /// Whether the subject sees the object with this type and id, within the narrowing.
+  @inline(__always)
+  public func isVisible(_ subject: ResolvedSubject, type: UInt8, id: Key, within narrowing: Narrowing) -> Bool {
+    guard let object = objects.find(id, kind: type) else { return false }
+    return isVisible(subject, object: object, within: narrowing)
+  }
+
+  @inline(__always)
+  private func isVisible(_ subject: ResolvedSubject, object: Int, within narrowing: Narrowing) -> Bool {
+    guard check(subject, object: object).reason.allows, !subject.isRefused else { return false }
+    switch narrowing {
+    case .none: return true
+    case .nothing: return false
+    case .project(let number):
+      return objects.flags(of: object) & Directory.flagSystem != 0 || objectProjects[object].contains(number)
+    }
+  }
+
+  /// The numbers of the objects of one type, to be gone through with `visibleObject`.
+  public func objectNumbers(ofType type: UInt8) -> Range<Int> { objects.numbers(ofKind: type) }
+
+  /// The object with this number, if the subject sees it within the narrowing.
+  public func visibleObject(_ number: Int, to subject: ResolvedSubject, within narrowing: Narrowing) -> ObjectRow? {
+    guard isVisible(subject, object: number, within: narrowing) else { return nil }
+    return ObjectRow(
+      type: objects.kind(of: number), id: objects.key(of: number), name: objects.name(of: number),
+      isSystem: objects.flags(of: number) & Directory.flagSystem != 0)
+  }
+
+  public var projectCount: Int { projects.count }
+
+  /// The project with this number, if the user sees its tile.
+  public func visibleProject(_ number: Int, to user: ResolvedSubject) -> ProjectRow? {
+    guard case .sees(let list, let flags, _?) = user.finding else { return nil }
+    let contents = isSimple || flags & CompanyView.flagSeeAll != 0 || list.contains(UInt32(number))
+    guard contents || flags & CompanyView.flagListProjects != 0 else { return nil }
+    return ProjectRow(
+      id: projects.key(of: number), name: projects.name(of: number),
+      description: projects.description(of: number), contentsVisible: contents)
+  }
+}
+
+extension ResolvedSubject {
+  @inline(__always)
+  var isRefused: Bool {
+    if case .refused = finding { true } else { false }
+  }
+}

@@ -1,0 +1,57 @@
+/// A seeded 64-bit hash of a key's bytes. The seed is random in each process, so that nobody can choose
+/// ids that collide; the mixing is a multiplication to 128 bits, folded.
+@inline(__always)
+func keyHash(_ key: UnsafeRawBufferPointer, kind: UInt8, seed: UInt64) -> UInt64 {
+  var hash = seed ^ (UInt64(kind) << 56) ^ UInt64(truncatingIfNeeded: key.count)
+  let count = key.count
+  guard let base = key.baseAddress, count > 0 else { return fold(hash, 0x9E37_79B9_7F4A_7C15) }
+  if count < 8 {
+    hash = fold(hash ^ shortKey(base, count), 0x9E37_79B9_7F4A_7C15)
+  } else {
+    var at = 0
+    while at + 8 < count {
+      hash = fold(hash ^ base.loadUnaligned(fromByteOffset: at, as: UInt64.self), 0x9E37_79B9_7F4A_7C15)
+      at += 8
+    }
+    // The last eight bytes, some of them again: no tail to treat apart.
+    hash = fold(hash ^ base.loadUnaligned(fromByteOffset: count - 8, as: UInt64.self), 0xD6E8_FEB8_6659_FD93)
+  }
+  return fold(hash, 0xA076_1D64_78BD_642F)
+}
+
+/// One to seven bytes as one number; with the count mixed in beside it, no two keys give the same.
+@inline(__always)
+private func shortKey(_ base: UnsafeRawPointer, _ count: Int) -> UInt64 {
+  if count >= 4 {
+    let low = base.loadUnaligned(as: UInt32.self)
+    let high = base.loadUnaligned(fromByteOffset: count - 4, as: UInt32.self)
+    return UInt64(low) | UInt64(high) << 32
+  }
+  let first = base.load(as: UInt8.self)
+  let middle = base.load(fromByteOffset: count >> 1, as: UInt8.self)
+  let last = base.load(fromByteOffset: count - 1, as: UInt8.self)
+  return UInt64(first) | UInt64(middle) << 8 | UInt64(last) << 16
+}
+
+@inline(__always)
+private func fold(_ a: UInt64, _ b: UInt64) -> UInt64 {
+  let product = a.multipliedFullWidth(by: b)
+  return product.high ^ product.low
+}
+
+/// Equal as bytes. Keys are short: a loop of eight bytes at a time beats a call.
+@inline(__always)
+func bytesEqual(_ a: UnsafeRawPointer, _ b: UnsafeRawPointer, count: Int) -> Bool {
+  var at = 0
+  while at + 8 <= count {
+    if a.loadUnaligned(fromByteOffset: at, as: UInt64.self) != b.loadUnaligned(fromByteOffset: at, as: UInt64.self) {
+      return false
+    }
+    at += 8
+  }
+  while at < count {
+    if a.load(fromByteOffset: at, as: UInt8.self) != b.load(fromByteOffset: at, as: UInt8.self) { return false }
+    at += 1
+  }
+  return true
+}

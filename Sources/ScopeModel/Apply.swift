@@ -1,0 +1,345 @@
+/// How much a company may hold. Enough for any contact centre; there so that nothing grows unbounded.
+public enum CompanyLimits {
+  public static let users = 1_000_000
+  public static let groups = 100_000
+  public static let roles = 10_000
+  public static let rightsPerRole = 1_000
+  public static let rolesPerUser = 100
+  public static let projects = 100_000
+  public static let objects = 4_000_000
+}
+
+extension Company {
+  /// Applies a batch, all or none: refused, the company is as before.
+  ///
+  /// - Parameters:
+  ///   - changes: applied in order, each seeing those before it.
+  ///   - actor: the user who acts, whose rights and reach are then needed; nil: the platform itself.
+  public mutating func apply(_ changes: [Change], actor: Name? = nil) throws(RefusedBatch) -> Outcome {
+    var outcome = Outcome()
+    for (index, change) in changes.enumerated() {
+      do {
+        if let actor { try authorize(change, actor: actor) }
+        try apply(change, actor: actor, index: index, to: &outcome)
+      } catch {
+        undo(outcome.edits)
+        throw RefusedBatch(index: index, error: error)
+      }
+    }
+    return outcome
+  }
+
+  /// Takes back edits that were just made.
+  public mutating func undo(_ edits: [Edit]) {
+    for edit in edits.reversed() { write(edit.reversed) }
+  }
+
+  private mutating func apply(
+    _ change: Change, actor: Name?, index: Int, to outcome: inout Outcome
+  ) throws(ChangeError) {
+    if case .putCompany(let mode) = change { return create(mode, &outcome) }
+    guard let mode else { throw .unknownCompany(id) }
+    switch change {
+    case .putCompany: break
+    case .removeCompany: removeCompany(mode, &outcome)
+    case .setMode(let new): setMode(from: mode, to: new, &outcome)
+    case .putUser(let user, let roles): try put(user, roles: roles, &outcome)
+    case .removeUser(let id): try removeUser(id, &outcome)
+    case .putGroup(let group): try put(group, &outcome)
+    case .removeGroup(let id): try removeGroup(id, &outcome)
+    case .addToGroup(let group, let user): try addToGroup(group, user, &outcome)
+    case .removeFromGroup(let group, let user): try removeFromGroup(group, user, &outcome)
+    case .putRole(let role, let rights): try putRole(role, rights: rights, &outcome)
+    case .removeRole(let role): try removeRole(role, &outcome)
+    case .putProject(let project): try put(project, actor: actor, &outcome)
+    case .removeProject(let id): try removeProject(id, &outcome)
+    case .addMember(let project, let member): try addMember(project, member, index: index, &outcome)
+    case .removeMember(let project, let member): try removeMember(project, member, &outcome)
+    case .putObject(let object): try put(object, &outcome)
+    case .removeObject(let ref): try removeObject(ref, &outcome)
+    case .place(let ref, let project): try place(ref, project, index: index, &outcome)
+    case .unplace(let ref, let project): try unplace(ref, project, &outcome)
+    case .move(let ref, let from, let to): try move(ref, from, to, index: index, &outcome)
+    }
+  }
+
+  private mutating func record(_ before: Fact?, _ after: Fact?, _ outcome: inout Outcome) {
+    let edit = Edit(before: before, after: after)
+    write(edit)
+    outcome.edits.append(edit)
+  }
+
+  private mutating func insert(_ fact: Fact, _ outcome: inout Outcome) { record(nil, fact, &outcome) }
+
+  private mutating func remove(_ fact: Fact, _ outcome: inout Outcome) { record(fact, nil, &outcome) }
+}
+
+// MARK: - The company
+
+extension Company {
+  private mutating func create(_ mode: SecurityMode, _ outcome: inout Outcome) {
+    guard self.mode == nil else { return }
+    insert(.company(mode), &outcome)
+    insert(.role(Company.adminRole), &outcome)
+    for field in Company.systemFields {
+      insert(.object(Object(ObjectRef(.contactField, field), name: field, isSystem: true)), &outcome)
+    }
+  }
+
+  private mutating func removeCompany(_ mode: SecurityMode, _ outcome: inout Outcome) {
+    for ref in objects.keys.sorted() { removeWithLinks(ref, &outcome) }
+    for id in projects.keys.sorted() { removeWithLinks(project: id, &outcome) }
+    for id in groups.keys.sorted() { removeWithLinks(group: id, &outcome) }
+    for id in users.keys.sorted() { removeWithLinks(user: id, &outcome) }
+    for role in roles.keys.sorted() { removeWithLinks(role: role, &outcome) }
+    remove(.company(mode), &outcome)
+  }
+
+  private mutating func setMode(from old: SecurityMode, to new: SecurityMode, _ outcome: inout Outcome) {
+    guard new != old else { return }
+    record(.company(old), .company(new), &outcome)
+    if new == .enhanced { gatherIntoDefault(&outcome) }
+  }
+
+  /// What is in no project goes into `Default`.
+  private mutating func gatherIntoDefault(_ outcome: inout Outcome) {
+    let lonelyUsers = users.keys.filter(isInNoProject).sorted()
+    let lonelyObjects = objects.values.filter { $0.projects.isEmpty && !$0.object.isSystem }.map(\.object.ref).sorted()
+    if lonelyUsers.isEmpty && lonelyObjects.isEmpty { return }
+    let project = defaultProject(&outcome)
+    for user in lonelyUsers { insert(.member(project: project, .user(user)), &outcome) }
+    for ref in lonelyObjects { insert(.placement(ref, project: project), &outcome) }
+  }
+
+  private mutating func defaultProject(_ outcome: inout Outcome) -> Name {
+    if let id = projectID(named: Company.defaultProjectName) { return id }
+    var id: Name = "default"
+    var number = 2
+    while projects[id] != nil {
+      id = Name(stringLiteral: "default-\(number)")
+      number += 1
+    }
+    insert(.project(Project(id: id, name: Company.defaultProjectName)), &outcome)
+    return id
+  }
+}
+
+// MARK: - Users, groups, roles
+
+extension Company {
+  private mutating func put(_ user: User, roles wanted: [Name], _ outcome: inout Outcome) throws(ChangeError) {
+    let wanted = Set(wanted)
+    if let missing = wanted.filter({ roles[$0] == nil }).min() { throw .unknownRole(missing) }
+    if wanted.count > CompanyLimits.rolesPerUser { throw .tooMany("roles per user", limit: CompanyLimits.rolesPerUser) }
+    if let old = users[user.id]?.user {
+      if old != user { record(.user(old), .user(user), &outcome) }
+    } else {
+      if users.count >= CompanyLimits.users { throw .tooMany("users", limit: CompanyLimits.users) }
+      insert(.user(user), &outcome)
+    }
+    let held = users[user.id]!.roles
+    for role in held.subtracting(wanted).sorted() { remove(.userRole(user: user.id, role: role), &outcome) }
+    for role in wanted.subtracting(held).sorted() { insert(.userRole(user: user.id, role: role), &outcome) }
+  }
+
+  private mutating func removeUser(_ id: Name, _ outcome: inout Outcome) throws(ChangeError) {
+    guard users[id] != nil else { throw .unknownUser(id) }
+    removeWithLinks(user: id, &outcome)
+  }
+
+  private mutating func removeWithLinks(user id: Name, _ outcome: inout Outcome) {
+    let state = users[id]!
+    for project in state.projects.sorted() { remove(.member(project: project, .user(id)), &outcome) }
+    for group in state.groups.sorted() { remove(.groupMember(group: group, user: id), &outcome) }
+    for role in state.roles.sorted() { remove(.userRole(user: id, role: role), &outcome) }
+    remove(.user(state.user), &outcome)
+  }
+
+  private mutating func put(_ group: Group, _ outcome: inout Outcome) throws(ChangeError) {
+    if let old = groups[group.id]?.group {
+      if old != group { record(.group(old), .group(group), &outcome) }
+    } else {
+      if groups.count >= CompanyLimits.groups { throw .tooMany("groups", limit: CompanyLimits.groups) }
+      insert(.group(group), &outcome)
+    }
+  }
+
+  private mutating func removeGroup(_ id: Name, _ outcome: inout Outcome) throws(ChangeError) {
+    guard groups[id] != nil else { throw .unknownGroup(id) }
+    removeWithLinks(group: id, &outcome)
+  }
+
+  private mutating func removeWithLinks(group id: Name, _ outcome: inout Outcome) {
+    let state = groups[id]!
+    for project in state.projects.sorted() { remove(.member(project: project, .group(id)), &outcome) }
+    for user in state.users.sorted() { remove(.groupMember(group: id, user: user), &outcome) }
+    remove(.group(state.group), &outcome)
+  }
+
+  private mutating func addToGroup(_ group: Name, _ user: Name, _ outcome: inout Outcome) throws(ChangeError) {
+    guard let state = groups[group] else { throw .unknownGroup(group) }
+    guard users[user] != nil else { throw .unknownUser(user) }
+    if !state.users.contains(user) { insert(.groupMember(group: group, user: user), &outcome) }
+  }
+
+  private mutating func removeFromGroup(_ group: Name, _ user: Name, _ outcome: inout Outcome) throws(ChangeError) {
+    guard let state = groups[group] else { throw .unknownGroup(group) }
+    guard users[user] != nil else { throw .unknownUser(user) }
+    if state.users.contains(user) { remove(.groupMember(group: group, user: user), &outcome) }
+  }
+
+  private mutating func putRole(_ role: Name, rights: [Name], _ outcome: inout Outcome) throws(ChangeError) {
+    if role == Company.adminRole { throw .adminRoleFixed }
+    let wanted = Set(rights)
+    if wanted.count > CompanyLimits.rightsPerRole {
+      throw .tooMany("rights per role", limit: CompanyLimits.rightsPerRole)
+    }
+    if roles[role] == nil {
+      if roles.count >= CompanyLimits.roles { throw .tooMany("roles", limit: CompanyLimits.roles) }
+      insert(.role(role), &outcome)
+    }
+    let held = roles[role]!
+    for right in held.subtracting(wanted).sorted() { remove(.roleRight(role: role, right: right), &outcome) }
+    for right in wanted.subtracting(held).sorted() { insert(.roleRight(role: role, right: right), &outcome) }
+  }
+
+  private mutating func removeRole(_ role: Name, _ outcome: inout Outcome) throws(ChangeError) {
+    if role == Company.adminRole { throw .adminRoleFixed }
+    guard roles[role] != nil else { throw .unknownRole(role) }
+    for user in users.values.filter({ $0.roles.contains(role) }).map(\.user.id).sorted() {
+      remove(.userRole(user: user, role: role), &outcome)
+    }
+    removeWithLinks(role: role, &outcome)
+  }
+
+  private mutating func removeWithLinks(role: Name, _ outcome: inout Outcome) {
+    for right in roles[role]!.sorted() { remove(.roleRight(role: role, right: right), &outcome) }
+    remove(.role(role), &outcome)
+  }
+}
+
+// MARK: - Projects
+
+extension Company {
+  private mutating func put(_ project: Project, actor: Name?, _ outcome: inout Outcome) throws(ChangeError) {
+    if let holder = projectID(named: project.name), holder != project.id {
+      throw .projectNameTaken(project.name, by: holder)
+    }
+    if let old = projects[project.id]?.project {
+      if old != project { record(.project(old), .project(project), &outcome) }
+      return
+    }
+    if projects.count >= CompanyLimits.projects { throw .tooMany("projects", limit: CompanyLimits.projects) }
+    insert(.project(project), &outcome)
+    if let actor { insert(.member(project: project.id, .user(actor)), &outcome) }
+  }
+
+  private mutating func removeProject(_ id: Name, _ outcome: inout Outcome) throws(ChangeError) {
+    guard projects[id] != nil else { throw .unknownProject(id) }
+    removeWithLinks(project: id, &outcome)
+  }
+
+  private mutating func removeWithLinks(project id: Name, _ outcome: inout Outcome) {
+    let state = projects[id]!
+    for ref in state.objects.sorted() { remove(.placement(ref, project: id), &outcome) }
+    for member in state.members.sorted() { remove(.member(project: id, member), &outcome) }
+    remove(.project(state.project), &outcome)
+  }
+
+  private func check(_ member: Member) throws(ChangeError) {
+    switch member {
+    case .user(let id): if users[id] == nil { throw .unknownUser(id) }
+    case .group(let id): if groups[id] == nil { throw .unknownGroup(id) }
+    }
+  }
+
+  private mutating func addMember(
+    _ project: Name, _ member: Member, index: Int, _ outcome: inout Outcome
+  ) throws(ChangeError) {
+    guard let state = projects[project] else { throw .unknownProject(project) }
+    try check(member)
+    if state.members.contains(member) { return }
+    insert(.member(project: project, member), &outcome)
+    guard case .user(let user) = member, let ofAll = projectID(named: Company.defaultProjectName),
+      ofAll != project, users[user]!.projects.contains(ofAll)
+    else { return }
+    outcome.warnings.append(Warning(index: index, kind: .stillInDefault(user: user), projects: [ofAll]))
+  }
+
+  private mutating func removeMember(
+    _ project: Name, _ member: Member, _ outcome: inout Outcome
+  ) throws(ChangeError) {
+    guard let state = projects[project] else { throw .unknownProject(project) }
+    try check(member)
+    if state.members.contains(member) { remove(.member(project: project, member), &outcome) }
+  }
+}
+
+// MARK: - Objects
+
+extension Company {
+  private mutating func put(_ object: Object, _ outcome: inout Outcome) throws(ChangeError) {
+    if object.isSystem && object.ref.type != .contactField { throw .notAContactField(object.ref) }
+    if let old = objects[object.ref]?.object {
+      if old == object { return }
+      if old.isSystem || object.isSystem { throw .systemFieldFixed(object.ref) }
+      record(.object(old), .object(object), &outcome)
+    } else {
+      if objects.count >= CompanyLimits.objects { throw .tooMany("objects", limit: CompanyLimits.objects) }
+      insert(.object(object), &outcome)
+    }
+  }
+
+  /// The object, where it is one that can be placed and removed.
+  private func movable(_ ref: ObjectRef) throws(ChangeError) -> ObjectState {
+    guard let state = objects[ref] else { throw .unknownObject(ref) }
+    if state.object.isSystem { throw .systemFieldFixed(ref) }
+    return state
+  }
+
+  private mutating func removeObject(_ ref: ObjectRef, _ outcome: inout Outcome) throws(ChangeError) {
+    _ = try movable(ref)
+    removeWithLinks(ref, &outcome)
+  }
+
+  private mutating func removeWithLinks(_ ref: ObjectRef, _ outcome: inout Outcome) {
+    let state = objects[ref]!
+    for project in state.projects.sorted() { remove(.placement(ref, project: project), &outcome) }
+    remove(.object(state.object), &outcome)
+  }
+
+  private mutating func place(
+    _ ref: ObjectRef, _ project: Name, index: Int, _ outcome: inout Outcome
+  ) throws(ChangeError) {
+    let state = try movable(ref)
+    guard projects[project] != nil else { throw .unknownProject(project) }
+    if state.projects.contains(project) { return }
+    if ref.type.isExclusive, let holder = state.projects.first { throw .exclusivelyPlaced(ref, in: holder) }
+    insert(.placement(ref, project: project), &outcome)
+    if ref.type == .contactField { warnIfShared(ref, index: index, &outcome) }
+  }
+
+  private func warnIfShared(_ ref: ObjectRef, index: Int, _ outcome: inout Outcome) {
+    let projects = objects[ref]!.projects.sorted()
+    if projects.count < 2 { return }
+    outcome.warnings.append(Warning(index: index, kind: .fieldShared(ref), projects: projects))
+  }
+
+  private mutating func unplace(_ ref: ObjectRef, _ project: Name, _ outcome: inout Outcome) throws(ChangeError) {
+    let state = try movable(ref)
+    guard projects[project] != nil else { throw .unknownProject(project) }
+    if state.projects.contains(project) { remove(.placement(ref, project: project), &outcome) }
+  }
+
+  private mutating func move(
+    _ ref: ObjectRef, _ from: Name, _ to: Name, index: Int, _ outcome: inout Outcome
+  ) throws(ChangeError) {
+    let state = try movable(ref)
+    guard projects[from] != nil else { throw .unknownProject(from) }
+    guard projects[to] != nil else { throw .unknownProject(to) }
+    guard state.projects.contains(from) else { throw .notPlaced(ref, in: from) }
+    if from == to { return }
+    remove(.placement(ref, project: from), &outcome)
+    try place(ref, to, index: index, &outcome)
+  }
+}

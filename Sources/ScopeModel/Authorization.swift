@@ -1,0 +1,72 @@
+/// May the acting user do this? Rights come first, then reach: without `projects.see_all` one manages
+/// only projects one is in, places only objects one sees, and grants only rights one holds.
+extension Company {
+  func authorize(_ change: Change, actor: Name) throws(ChangeError) {
+    guard let state = users[actor] else { throw .unknownActor(actor) }
+    if state.user.isBlocked { throw .actorBlocked(actor) }
+    guard let right = Company.right(for: change) else { throw .platformOnly(actor: actor) }
+    guard holds(actor, right: right) else { throw .rightMissing(actor: actor, right: right) }
+    try checkGrants(of: change, by: actor)
+    if !holds(actor, right: Right.seeAll) { try checkReach(of: change, by: actor) }
+  }
+
+  /// The right a change needs; nil: no user may do it.
+  private static func right(for change: Change) -> Name? {
+    switch change {
+    case .putCompany, .removeCompany: nil
+    case .setMode: Right.manageCompany
+    case .putUser, .removeUser, .putGroup, .removeGroup, .addToGroup, .removeFromGroup: Right.manageUsers
+    case .putRole, .removeRole: Right.manageRoles
+    case .addMember, .removeMember: Right.manageAccess
+    case .putObject(let object) where object.isSystem: nil
+    case .putProject, .removeProject, .putObject, .removeObject, .place, .unplace, .move: Right.manageProjects
+    }
+  }
+
+  private func checkGrants(of change: Change, by actor: Name) throws(ChangeError) {
+    var granted: Set<Name> = []
+    switch change {
+    case .putRole(let role, let rights):
+      granted = Set(rights).subtracting(roles[role] ?? [])
+    case .putUser(let user, let wanted):
+      let new = Set(wanted).subtracting(users[user.id]?.roles ?? [])
+      if new.contains(Company.adminRole) && !users[actor]!.roles.contains(Company.adminRole) {
+        throw .rightNotHeld(actor: actor, right: Right.seeAll)
+      }
+      for role in new { granted.formUnion(roles[role] ?? []) }
+    default: return
+    }
+    if let missing = granted.filter({ !holds(actor, right: $0) }).min() {
+      throw .rightNotHeld(actor: actor, right: missing)
+    }
+  }
+
+  private func checkReach(of change: Change, by actor: Name) throws(ChangeError) {
+    switch change {
+    case .setMode(.simple) where mode != .simple:  // would show the actor everything
+      throw .rightMissing(actor: actor, right: Right.seeAll)
+    case .addToGroup(let group, _):  // gives access to what the group is in
+      for project in groups[group]?.projects.sorted() ?? [] { try checkReach(project, actor) }
+    case .putProject(let project): if projects[project.id] != nil { try checkReach(project.id, actor) }
+    case .removeProject(let id), .addMember(let id, _), .removeMember(let id, _): try checkReach(id, actor)
+    case .putObject(let object): if objects[object.ref] != nil { try checkReach(object.ref, actor) }
+    case .removeObject(let ref): try checkReach(ref, actor)
+    case .place(let ref, let project), .unplace(let ref, let project):
+      try checkReach(ref, actor)
+      try checkReach(project, actor)
+    case .move(let ref, let from, let to):
+      try checkReach(ref, actor)
+      try checkReach(from, actor)
+      try checkReach(to, actor)
+    default: break
+    }
+  }
+
+  private func checkReach(_ project: Name, _ actor: Name) throws(ChangeError) {
+    if !isMember(actor, of: project) { throw .projectOutOfReach(actor: actor, project: project) }
+  }
+
+  private func checkReach(_ ref: ObjectRef, _ actor: Name) throws(ChangeError) {
+    if !sees(actor, ref) { throw .objectOutOfReach(actor: actor, object: ref) }
+  }
+}

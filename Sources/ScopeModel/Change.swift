@@ -1,0 +1,162 @@
+/// What can be asked to change in a company.
+public enum Change: Hashable, Sendable {
+  /// Creates the company; nothing changes where it exists.
+  case putCompany(SecurityMode)
+  case removeCompany
+  case setMode(SecurityMode)
+  /// Creates or replaces a user with its roles; memberships stay.
+  case putUser(User, roles: [Name])
+  case removeUser(Name)
+  case putGroup(Group)
+  case removeGroup(Name)
+  case addToGroup(group: Name, user: Name)
+  case removeFromGroup(group: Name, user: Name)
+  /// Creates a role or replaces its rights.
+  case putRole(Name, rights: [Name])
+  case removeRole(Name)
+  case putProject(Project)
+  case removeProject(Name)
+  case addMember(project: Name, Member)
+  case removeMember(project: Name, Member)
+  case putObject(Object)
+  case removeObject(ObjectRef)
+  case place(ObjectRef, project: Name)
+  case unplace(ObjectRef, project: Name)
+  case move(ObjectRef, from: Name, to: Name)
+}
+
+/// What came of a batch that was applied.
+public struct Outcome: Sendable {
+  /// Every fact made, altered or removed, in order, cascades included.
+  public internal(set) var edits: [Edit] = []
+  /// What the operator should know.
+  public internal(set) var warnings: [Warning] = []
+}
+
+/// Something allowed but worth a look.
+public struct Warning: Hashable, Sendable {
+  public enum Kind: Hashable, Sendable {
+    /// What one project's script writes into this field, the others read.
+    case fieldShared(ObjectRef)
+    /// The user has a project of their own and is still in `Default`.
+    case stillInDefault(user: Name)
+  }
+
+  /// Position of the change in the batch, from 0.
+  public let index: Int
+  public let kind: Kind
+  /// The projects concerned, in byte order.
+  public let projects: [Name]
+
+  /// Stable, for machines.
+  public var code: String {
+    switch kind {
+    case .fieldShared: "field_shared"
+    case .stillInDefault: "still_in_default"
+    }
+  }
+
+  /// For people.
+  public var message: String {
+    let names = projects.map { "'\($0)'" }.joined(separator: ", ")
+    return switch kind {
+    case .fieldShared(let ref): "\(ref) is shared by the projects \(names): what one writes, the others read"
+    case .stillInDefault(let user): "user:\(user) is still in project \(names) beside a project of their own"
+    }
+  }
+}
+
+/// A batch that was not applied, and the change at fault.
+public struct RefusedBatch: Error, Hashable, Sendable {
+  /// Position of the change in the batch, from 0.
+  public let index: Int
+  public let error: ChangeError
+}
+
+/// Why a change is refused: a rule of the domain, with what it is about.
+public enum ChangeError: Error, Hashable, Sendable {
+  case unknownCompany(Name)
+  case unknownUser(Name)
+  case unknownGroup(Name)
+  case unknownRole(Name)
+  case unknownProject(Name)
+  case unknownObject(ObjectRef)
+  case projectNameTaken(Name, by: Name)
+  case exclusivelyPlaced(ObjectRef, in: Name)
+  case notPlaced(ObjectRef, in: Name)
+  case systemFieldFixed(ObjectRef)
+  case notAContactField(ObjectRef)
+  case adminRoleFixed
+  case tooMany(String, limit: Int)
+  case unknownActor(Name)
+  case actorBlocked(Name)
+  case rightMissing(actor: Name, right: Name)
+  case rightNotHeld(actor: Name, right: Name)
+  case projectOutOfReach(actor: Name, project: Name)
+  case objectOutOfReach(actor: Name, object: ObjectRef)
+  case platformOnly(actor: Name)
+}
+
+extension ChangeError: CustomStringConvertible {
+  /// What kind of refusal it is; the wire has a status for each.
+  public enum Category: Sendable {
+    case notFound, alreadyExists, precondition, limit, permission
+  }
+
+  /// Stable, for machines.
+  public var code: String { summary.code }
+
+  public var category: Category { summary.category }
+
+  private var summary: (code: String, category: Category) {
+    switch self {
+    case .unknownCompany: ("unknown_company", .notFound)
+    case .unknownUser: ("unknown_user", .notFound)
+    case .unknownGroup: ("unknown_group", .notFound)
+    case .unknownRole: ("unknown_role", .notFound)
+    case .unknownProject: ("unknown_project", .notFound)
+    case .unknownObject: ("unknown_object", .notFound)
+    case .projectNameTaken: ("project_name_taken", .alreadyExists)
+    case .exclusivelyPlaced: ("exclusively_placed", .precondition)
+    case .notPlaced: ("not_placed", .precondition)
+    case .systemFieldFixed: ("system_field_fixed", .precondition)
+    case .notAContactField: ("not_a_contact_field", .precondition)
+    case .adminRoleFixed: ("admin_role_fixed", .precondition)
+    case .tooMany: ("too_many", .limit)
+    case .unknownActor: ("unknown_actor", .permission)
+    case .actorBlocked: ("actor_blocked", .permission)
+    case .rightMissing: ("right_missing", .permission)
+    case .rightNotHeld: ("right_not_held", .permission)
+    case .projectOutOfReach: ("project_out_of_reach", .permission)
+    case .objectOutOfReach: ("object_out_of_reach", .permission)
+    case .platformOnly: ("platform_only", .permission)
+    }
+  }
+
+  /// For people.
+  public var description: String {
+    switch self {
+    case .unknownCompany(let id): "there is no company '\(id)'"
+    case .unknownUser(let id): "there is no user '\(id)'"
+    case .unknownGroup(let id): "there is no group '\(id)'"
+    case .unknownRole(let id): "there is no role '\(id)'"
+    case .unknownProject(let id): "there is no project '\(id)'"
+    case .unknownObject(let ref): "there is no object '\(ref)'"
+    case .projectNameTaken(let name, let id): "the name '\(name)' is taken by project '\(id)'"
+    case .exclusivelyPlaced(let ref, let project):
+      "\(ref) is in project '\(project)' and can be in one only; move it"
+    case .notPlaced(let ref, let project): "\(ref) is not in project '\(project)'"
+    case .systemFieldFixed(let ref): "\(ref) is a system field: it can't be placed, altered or removed"
+    case .notAContactField(let ref): "\(ref) can't be of the system: only contact fields can"
+    case .adminRoleFixed: "the role 'admin' can't be changed or removed"
+    case .tooMany(let what, let limit): "a company can have at most \(limit) \(what)"
+    case .unknownActor(let id): "the acting user '\(id)' is not there"
+    case .actorBlocked(let id): "the acting user '\(id)' is blocked"
+    case .rightMissing(let actor, let right): "user '\(actor)' needs the right '\(right)' for this"
+    case .rightNotHeld(let actor, let right): "user '\(actor)' can't grant the right '\(right)' without holding it"
+    case .projectOutOfReach(let actor, let project): "user '\(actor)' is not in project '\(project)'"
+    case .objectOutOfReach(let actor, let ref): "user '\(actor)' does not see \(ref)"
+    case .platformOnly(let actor): "only the platform itself may do this, not user '\(actor)'"
+    }
+  }
+}

@@ -1,0 +1,113 @@
+/// How a company's projects separate its people.
+public enum SecurityMode: String, Sendable, CaseIterable {
+  /// Everyone known sees everything in the company.
+  case simple
+  /// Only what shares a project is seen.
+  case enhanced
+}
+
+/// An employee.
+public struct User: Hashable, Sendable {
+  public let id: Name
+  /// Name for people.
+  public var name: Name
+  /// A blocked user is denied everything.
+  public var isBlocked: Bool
+
+  public init(id: Name, name: Name, isBlocked: Bool = false) {
+    self.id = id
+    self.name = name
+    self.isBlocked = isBlocked
+  }
+}
+
+/// A named set of users.
+public struct Group: Hashable, Sendable {
+  public let id: Name
+  /// Name for people.
+  public var name: Name
+
+  public init(id: Name, name: Name) {
+    self.id = id
+    self.name = name
+  }
+}
+
+/// One customer's business.
+public struct Project: Hashable, Sendable {
+  public let id: Name
+  /// Name for people, unique in the company.
+  public var name: Name
+  public var description: Remark
+
+  public init(id: Name, name: Name, description: Remark = .none) {
+    self.id = id
+    self.name = name
+    self.description = description
+  }
+}
+
+/// Something that is placed into projects.
+public struct Object: Hashable, Sendable {
+  public let ref: ObjectRef
+  /// Name for people.
+  public var name: Name
+  /// A contact field that is in every project and can't be altered.
+  public var isSystem: Bool
+
+  public init(_ ref: ObjectRef, name: Name, isSystem: Bool = false) {
+    self.ref = ref
+    self.name = name
+    self.isSystem = isSystem
+  }
+}
+
+/// One row of a company's state. The facts of a company are all there is to it: the tables hold them,
+/// the change log tells how they came and went, and the index is compiled from them.
+public enum Fact: Hashable, Sendable {
+  case company(SecurityMode)
+  case role(Name)
+  case roleRight(role: Name, right: Name)
+  case user(User)
+  case userRole(user: Name, role: Name)
+  case group(Group)
+  case groupMember(group: Name, user: Name)
+  case project(Project)
+  case member(project: Name, Member)
+  case object(Object)
+  case placement(ObjectRef, project: Name)
+}
+
+/// One fact made, altered or removed.
+public struct Edit: Hashable, Sendable {
+  /// The fact as it was; nil: it is new.
+  public let before: Fact?
+  /// The fact as it is; nil: it is gone.
+  public let after: Fact?
+
+  public init(before: Fact?, after: Fact?) {
+    self.before = before
+    self.after = after
+  }
+
+  /// The edit that takes this one back.
+  public var reversed: Edit { Edit(before: after, after: before) }
+}
+
+/// Rights that the rules themselves know. Any other right is the platform's own: stored, and asked for.
+public enum Right {
+  /// Sees everything in the company, whatever the projects.
+  public static let seeAll: Name = "projects.see_all"
+  /// Sees every project's tile, without its contents.
+  public static let listProjects: Name = "projects.list"
+  /// Adds and removes users and groups of projects.
+  public static let manageAccess: Name = "projects.manage_access"
+  /// Creates, edits and deletes projects; places and removes objects.
+  public static let manageProjects: Name = "projects.manage"
+  /// Users and groups.
+  public static let manageUsers: Name = "users.manage"
+  /// Roles.
+  public static let manageRoles: Name = "roles.manage"
+  /// The security mode.
+  public static let manageCompany: Name = "company.manage"
+}

@@ -1,0 +1,126 @@
+/// An id or a name: 1 to 128 bytes of valid UTF-8 without control characters.
+///
+/// Names are compared, ordered and hashed as bytes. Swift's `String` compares by Unicode equivalence,
+/// by which two ids that differ on the wire and in SQLite could be one in a dictionary.
+public struct Name: Sendable {
+  /// The longest name, in bytes of UTF-8.
+  public static let maximumBytes = 128
+
+  /// The name as text.
+  public let text: String
+
+  /// Checks and wraps a text.
+  public init(_ text: String) throws(NameError) {
+    var text = text
+    let error = text.withUTF8 { Name.error(in: UnsafeRawBufferPointer($0)) }
+    if let error { throw error }
+    self.text = text
+  }
+
+  /// Checks and wraps bytes as they came from the wire.
+  public init(utf8 bytes: UnsafeRawBufferPointer) throws(NameError) {
+    if let error = Name.error(in: bytes) { throw error }
+    text = String(decoding: bytes, as: UTF8.self)
+  }
+
+  /// What is wrong with bytes that should be a name; nil: nothing. Does not allocate.
+  @inline(__always)
+  public static func error(in bytes: UnsafeRawBufferPointer) -> NameError? {
+    if bytes.isEmpty { return .empty }
+    if bytes.count > maximumBytes { return .tooLong(bytes: bytes.count, limit: maximumBytes) }
+    return isPrintableASCII(bytes) ? nil : textError(in: bytes)
+  }
+}
+
+/// Nearly every name is plain ASCII: one comparison a byte, no branch.
+@inline(__always)
+private func isPrintableASCII(_ bytes: UnsafeRawBufferPointer) -> Bool {
+  var isOther = false
+  for byte in bytes { isOther = isOther || byte &- 0x20 >= 0x5F }
+  return !isOther
+}
+
+/// What is wrong with bytes that should be text without control characters: C0, DEL and C1.
+private func textError(in bytes: UnsafeRawBufferPointer) -> NameError? {
+  let span = bytes.bindMemory(to: UInt8.self).span
+  guard (try? UTF8Span(validating: span)) != nil else { return .invalidUTF8 }
+  var previous: UInt8 = 0
+  for byte in bytes {
+    if byte < 0x20 || byte == 0x7F || (previous == 0xC2 && byte < 0xA0) { return .controlCharacter }
+    previous = byte
+  }
+  return nil
+}
+
+extension Name: Hashable, Comparable, CustomStringConvertible {
+  public static func == (a: Name, b: Name) -> Bool { a.text.utf8.elementsEqual(b.text.utf8) }
+
+  public static func < (a: Name, b: Name) -> Bool { a.text.utf8.lexicographicallyPrecedes(b.text.utf8) }
+
+  public func hash(into hasher: inout Hasher) {
+    let done: Void? = text.utf8.withContiguousStorageIfAvailable {
+      hasher.combine(bytes: UnsafeRawBufferPointer($0))
+    }
+    if done == nil { for byte in text.utf8 { hasher.combine(byte) } }
+    hasher.combine(UInt8(0xFF))  // never part of UTF-8: keeps neighbours in a tuple apart
+  }
+
+  public var description: String { text }
+}
+
+/// Names in the source itself: a bad one is a programmer's mistake and stops the process.
+extension Name: ExpressibleByStringLiteral {
+  public init(stringLiteral text: String) {
+    do { try self.init(text) } catch { fatalError("not a name: \(error)") }
+  }
+}
+
+/// A longer text for people, such as a project's description: may be empty, no control characters.
+public struct Remark: Hashable, Sendable {
+  /// The longest remark, in bytes of UTF-8.
+  public static let maximumBytes = 1_024
+
+  /// No words.
+  public static let none = Remark()
+
+  /// The remark as text.
+  public let text: String
+
+  private init() { text = "" }
+
+  /// Checks and wraps a text.
+  public init(_ text: String) throws(NameError) {
+    let bytes = text.utf8.count
+    if bytes > Remark.maximumBytes { throw .tooLong(bytes: bytes, limit: Remark.maximumBytes) }
+    var text = text
+    if let error = text.withUTF8({ textError(in: UnsafeRawBufferPointer($0)) }) { throw error }
+    self.text = text
+  }
+
+  /// Checks and wraps bytes as they came from the wire.
+  public init(utf8 bytes: UnsafeRawBufferPointer) throws(NameError) {
+    if bytes.count > Remark.maximumBytes { throw .tooLong(bytes: bytes.count, limit: Remark.maximumBytes) }
+    if let error = textError(in: bytes) { throw error }
+    text = String(decoding: bytes, as: UTF8.self)
+  }
+
+  /// Equal as bytes, so that an edit from one form of a letter to another is an edit.
+  public static func == (a: Remark, b: Remark) -> Bool { a.text.utf8.elementsEqual(b.text.utf8) }
+}
+
+/// Why a text is not a name.
+public enum NameError: Error, Hashable, Sendable, CustomStringConvertible {
+  case empty
+  case tooLong(bytes: Int, limit: Int)
+  case invalidUTF8
+  case controlCharacter
+
+  public var description: String {
+    switch self {
+    case .empty: "is empty"
+    case .tooLong(let bytes, let limit): "has \(bytes) bytes, at most \(limit) are allowed"
+    case .invalidUTF8: "is not valid UTF-8"
+    case .controlCharacter: "has a control character"
+    }
+  }
+}

@@ -1,0 +1,114 @@
+/// The type of an object: a queue, a carrier's line, a contact field…
+///
+/// A new type is one row in `table` and one line in `proto/scope/v1/types.proto`; a test holds the two
+/// together.
+public struct ObjectType: Hashable, Sendable {
+  /// The number of the type on the wire.
+  public let number: UInt8
+
+  /// What is known of a type.
+  public struct Properties: Sendable {
+    /// Number on the wire.
+    public let number: UInt8
+    /// Name in text: refs, JSON Lines, the command line.
+    public let name: StaticString
+    /// In at most one project.
+    public let isExclusive: Bool
+  }
+
+  /// Every type, in the order of its number, without gaps.
+  public static let table: [Properties] = [
+    Properties(number: 16, name: "queue", isExclusive: true),
+    Properties(number: 17, name: "schedule", isExclusive: false),
+    Properties(number: 18, name: "sip_provider", isExclusive: false),
+    Properties(number: 19, name: "call_scenario", isExclusive: true),
+    Properties(number: 20, name: "dialer", isExclusive: true),
+    Properties(number: 21, name: "list", isExclusive: false),
+    Properties(number: 22, name: "notification_template", isExclusive: false),
+    Properties(number: 23, name: "crm_form", isExclusive: true),
+    Properties(number: 24, name: "contact_field", isExclusive: false),
+    Properties(number: 25, name: "ip_phone", isExclusive: false),
+  ]
+
+  /// Contact fields alone can be of the system.
+  public static let contactField = ObjectType(number: 24)!
+
+  /// Every type.
+  public static var all: [ObjectType] { table.map { ObjectType(number: $0.number)! } }
+
+  /// The lowest and the highest number.
+  public static let numbers: ClosedRange<UInt8> = 16...(16 + UInt8(table.count) - 1)
+
+  /// The type with this number, if there is one.
+  public init?(number: UInt8) {
+    guard ObjectType.numbers.contains(number) else { return nil }
+    self.number = number
+  }
+
+  /// The type with this name, if there is one.
+  public init?(name: String) {
+    guard let row = ObjectType.table.first(where: { "\($0.name)" == name }) else { return nil }
+    number = row.number
+  }
+
+  private var row: Properties { ObjectType.table[Int(number - ObjectType.numbers.lowerBound)] }
+
+  /// Name in text.
+  public var name: String { "\(row.name)" }
+
+  /// In at most one project.
+  public var isExclusive: Bool { row.isExclusive }
+}
+
+extension ObjectType: Comparable, CustomStringConvertible {
+  public static func < (a: ObjectType, b: ObjectType) -> Bool { a.number < b.number }
+
+  public var description: String { name }
+}
+
+/// An object by type and id: `queue:support`.
+public struct ObjectRef: Hashable, Comparable, Sendable, CustomStringConvertible {
+  public let type: ObjectType
+  public let id: Name
+
+  public init(_ type: ObjectType, _ id: Name) {
+    self.type = type
+    self.id = id
+  }
+
+  public static func < (a: ObjectRef, b: ObjectRef) -> Bool {
+    a.type == b.type ? a.id < b.id : a.type < b.type
+  }
+
+  public var description: String { "\(type):\(id)" }
+}
+
+/// Who may be a member of a project.
+public enum Member: Hashable, Comparable, Sendable, CustomStringConvertible {
+  case user(Name)
+  case group(Name)
+
+  public var description: String {
+    switch self {
+    case .user(let id): "user:\(id)"
+    case .group(let id): "group:\(id)"
+    }
+  }
+}
+
+/// Who asks: a user, a group, a project or an object.
+public enum Subject: Hashable, Sendable, CustomStringConvertible {
+  case user(Name)
+  case group(Name)
+  case project(Name)
+  case object(ObjectRef)
+
+  public var description: String {
+    switch self {
+    case .user(let id): "user:\(id)"
+    case .group(let id): "group:\(id)"
+    case .project(let id): "project:\(id)"
+    case .object(let ref): "\(ref)"
+    }
+  }
+}

@@ -1,0 +1,44 @@
+import CScopeWire
+
+/// Frames: four bytes of length, unsigned and big-endian, then a message.
+public enum Frame {
+  /// Bytes of the length before the message.
+  public static let headerBytes = 4
+
+  /// The message of the first frame in a run of bytes; nil: it has not arrived in full. The length is
+  /// refused before anything waits for what it promises.
+  @inline(__always)
+  public static func first(
+    in bytes: UnsafeRawBufferPointer, limit: Int
+  ) throws(FrameError) -> UnsafeRawBufferPointer? {
+    if bytes.count < headerBytes { return nil }
+    let length = UInt32(bigEndian: bytes.loadUnaligned(as: UInt32.self))
+    if length > limit { throw FrameError(bytes: length, limit: limit) }
+    if bytes.count - headerBytes < Int(length) { return nil }
+    return UnsafeRawBufferPointer(rebasing: bytes[headerBytes ..< headerBytes + Int(length)])
+  }
+
+  /// Bytes that a response takes as a frame.
+  @inline(__always)
+  public static func bytes(of response: UnsafePointer<WireResponse>) -> Int {
+    headerBytes + scope__v1__response__get_packed_size(response)
+  }
+
+  /// Packs a response of `bytes(of:)` bytes.
+  @inline(__always)
+  public static func pack(_ response: UnsafePointer<WireResponse>, into memory: UnsafeMutableRawBufferPointer) {
+    let bytes = memory.count - headerBytes
+    memory.storeBytes(of: UInt32(bytes).bigEndian, as: UInt32.self)
+    let start = (memory.baseAddress! + headerBytes).assumingMemoryBound(to: UInt8.self)
+    let packed = scope__v1__response__pack(response, start)
+    precondition(packed == bytes, "protobuf-c packed another size than it announced")
+  }
+}
+
+/// A frame longer than is accepted. The stream can't be followed any further: the connection closes.
+public struct FrameError: Error, Hashable, Sendable, CustomStringConvertible {
+  public let bytes: UInt32
+  public let limit: Int
+
+  public var description: String { "a frame of \(bytes) bytes; at most \(limit) are accepted" }
+}

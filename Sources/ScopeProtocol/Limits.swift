@@ -1,0 +1,47 @@
+import ScopeModel
+
+/// What the daemon accepts. Everything that grows has its limit here, and `Hello` tells them.
+public struct Limits: Sendable {
+  /// Version of the contract.
+  public static let protocolVersion: UInt32 = 1
+  /// Ids, names, rights and keys, in bytes.
+  public static let nameBytes = Name.maximumBytes
+  /// The description of a project, in bytes.
+  public static let descriptionBytes = Remark.maximumBytes
+
+  /// Length of one frame in bytes, the four of its length not counted. Default 4 MiB.
+  public var frameBytes = 4 << 20
+  /// Ids in one FilterObjects. Default 65,536.
+  public var idsPerRequest = 65_536
+  /// Checks in one CheckMany. Default 16,384.
+  public var checksPerRequest = 16_384
+  /// Changes in one Apply. Default 10,000.
+  public var changesPerBatch = 10_000
+  /// Requests of one connection that are not answered at once (changes, long listings). Beyond it the
+  /// daemon stops reading from the connection. Default 256.
+  public var requestsInFlight = 256
+  /// Answers of one connection that the client has not taken, in bytes. Beyond it the daemon stops
+  /// reading from the connection. Default 1 MiB.
+  public var unsentBytes = 1 << 20
+  /// Connections in all; a further one is closed at once. Default 16,384, less where the process may not
+  /// open as many files.
+  public var connections = 16_384
+  /// Changes waiting for the authority, in requests of all connections. Default 4,096.
+  public var changesWaiting = 4_096
+  /// Memory for unpacking one frame, in bytes. A frame of empty messages takes 44 times its length.
+  /// Default 32 MiB.
+  public var unpackBytes = 32 << 20
+  /// Frames above this many bytes are handled beside the event loops, so that nobody waits behind one.
+  /// Default 16 KiB.
+  public var inlineFrameBytes = 16 << 10
+  /// How long a request may take, in milliseconds, where it does not say. Default 5 s.
+  public var timeoutMilliseconds: UInt32 = 5_000
+  /// The longest a request may ask for, in milliseconds. Default 60 s.
+  public var timeoutMaximumMilliseconds: UInt32 = 60_000
+  /// How long a frame may take to arrive once it has begun, in milliseconds. Default 5 s.
+  public var frameMilliseconds = 5_000
+  /// How long a client may leave answers untaken beyond `unsentBytes`, in milliseconds. Default 5 s.
+  public var stallMilliseconds = 5_000
+
+  public init() {}
+}

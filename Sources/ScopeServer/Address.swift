@@ -1,0 +1,105 @@
+import NIOCore
+
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+/// A place to listen at.
+public enum ListenAddress: Hashable, Sendable, CustomStringConvertible {
+  /// A socket in the file system, guarded by its mode and that of its folder.
+  case unix(path: String)
+  /// A port on this machine's loopback interface.
+  case loopback(host: String, port: Int)
+
+  /// Reads `HOST:PORT`, and refuses what is not loopback.
+  public static func tcp(_ text: String) throws(AddressError) -> ListenAddress {
+    guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]),
+      (0 ... 65_535).contains(port)
+    else { throw .malformed(text) }
+    var host = String(text[..<colon])
+    if host.hasPrefix("[") && host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
+    if host == "localhost" { host = "127.0.0.1" }
+    guard isLoopback(host) else { throw .notLoopback(text) }
+    return .loopback(host: host, port: port)
+  }
+
+  private static func isLoopback(_ host: String) -> Bool {
+    guard let address = try? SocketAddress(ipAddress: host, port: 0) else { return false }
+    switch address {
+    case .v4(let v4): return UInt32(bigEndian: v4.address.sin_addr.s_addr) >> 24 == 127
+    case .v6(let v6):
+      return withUnsafeBytes(of: v6.address.sin6_addr) { $0.dropLast().allSatisfy { $0 == 0 } && $0.last == 1 }
+    case .unixDomainSocket: return false
+    }
+  }
+
+  public var description: String {
+    switch self {
+    case .unix(let path): "unix:\(path)"
+    case .loopback(let host, let port): host.contains(":") ? "tcp:[\(host)]:\(port)" : "tcp:\(host):\(port)"
+    }
+  }
+}
+
+/// Why a place can't be listened at.
+public enum AddressError: Error, Hashable, Sendable, CustomStringConvertible {
+  case malformed(String)
+  case notLoopback(String)
+  case pathTooLong(String, limit: Int)
+  case inUse(ListenAddress)
+  case notASocket(String)
+  case failed(ListenAddress, String)
+
+  public var description: String {
+    switch self {
+    case .malformed(let text): "'\(text)' is not HOST:PORT; for example 127.0.0.1:7400"
+    case .notLoopback(let text):
+      "'\(text)' is not a loopback address: TCP carries neither encryption nor a proof of who asks yet, "
+        + "so only 127.0.0.0/8, ::1 and localhost are served"
+    case .pathTooLong(let path, let limit): "the socket path '\(path)' is longer than the system's \(limit) bytes"
+    case .inUse(let address): "another process serves \(address) already"
+    case .notASocket(let path): "'\(path)' is there and is not a socket; it is left alone"
+    case .failed(let address, let cause): "can't listen at \(address): \(cause)"
+    }
+  }
+}
+
+/// The other end's user, read from the kernel.
+func peerUser(_ handle: CInt) -> UInt32? {
+  var credentials = (pid: Int32(0), uid: UInt32.max, gid: UInt32.max)
+  var bytes = socklen_t(MemoryLayout.size(ofValue: credentials))
+  let isKnown = getsockopt(handle, SOL_SOCKET, SO_PEERCRED, &credentials, &bytes) == 0
+  return isKnown && credentials.uid != .max ? credentials.uid : nil
+}
+
+/// Lets the kernel hand over what it holds and then report the end of the input.
+func shutdownInput(_ handle: CInt) -> Bool { shutdown(handle, CInt(SHUT_RD)) == 0 }
+
+/// Makes way for a socket file: removes one that nobody serves, and refuses to touch anything else.
+func clearSocketFile(_ path: String) throws(AddressError) {
+  var status = stat()
+  guard lstat(path, &status) == 0 else { return }
+  if status.st_mode & S_IFMT != S_IFSOCK { throw .notASocket(path) }
+  if isServed(path) { throw .inUse(.unix(path: path)) }
+  unlink(path)
+}
+
+private func isServed(_ path: String) -> Bool {
+  let handle = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
+  guard handle >= 0, let address = try? SocketAddress(unixDomainSocketPath: path) else { return false }
+  defer { close(handle) }
+  return address.withSockAddr { connect(handle, $0, socklen_t($1)) == 0 }
+}
+
+/// How many connections the process can hold beside its own files. Raises the soft limit to the hard one.
+func connectionsPossible(atMost wanted: Int) -> Int {
+  var limit = rlimit()
+  guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return wanted }
+  if limit.rlim_cur < limit.rlim_max {
+    var raised = rlimit(rlim_cur: limit.rlim_max, rlim_max: limit.rlim_max)
+    if setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &raised) == 0 { limit = raised }
+  }
+  let own = 48  // the store, event loops, listeners, standard streams, and some to spare
+  let possible = Int(clamping: limit.rlim_cur) - own
+  return max(1, min(wanted, possible))
+}

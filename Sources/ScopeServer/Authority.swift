@@ -1,0 +1,140 @@
+import Logging
+import NIOCore
+import NIOPosix
+import ScopeIndex
+import ScopeModel
+import ScopeProtocol
+import ScopeStore
+import Synchronization
+
+/// A batch of changes as it was asked for.
+struct ApplyJob: Sendable {
+  var company: Name
+  var changes: [Change]
+  /// The user who acts; nil: the platform itself.
+  var actor: Name?
+  /// Through which caller, for the log.
+  var caller: Name
+  /// Refuse if the company changed after it; 0: any.
+  var expectedRevision: UInt64
+  var idempotencyKey: Name?
+  /// Of the request, to tell a repetition from a reused key.
+  var digest: [UInt8]
+  /// Not begun after this.
+  var deadline: NIODeadline
+}
+
+/// What came of a batch.
+struct Applied: Sendable {
+  var revision: UInt64
+  var edits: Int
+  var warnings: [Warning] = []
+  var isRepeated = false
+}
+
+/// The one writer: checks a change against the model, commits it, publishes the index, and only then
+/// acknowledges. It has a thread of its own, which owns the store and the models.
+public final class Authority: Sendable {
+  typealias Reply<T> = @Sendable (Result<T, Failure>) -> Void
+
+  private struct Waiting: Sendable {
+    var job: ApplyJob
+    var reply: Reply<Applied>
+  }
+
+  public let publisher: IndexPublisher
+  private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+  private let loop: any EventLoop
+  private let state: NIOLoopBound<AuthorityState>
+  private let waiting = Mutex<[Waiting]>([])
+  private let limits: Limits
+  private let writable = Atomic<Bool>(true)
+
+  /// Opens the store, loads every company and builds the indexes.
+  ///
+  /// - Parameter onFatal: called on the authority's thread when a commit may or may not have reached the
+  ///   disk. It must end the process: nothing that follows could be trusted.
+  public static func open(
+    _ configuration: StoreConfiguration, limits: Limits, logger: Logger,
+    onFatal: @escaping @Sendable (StoreError) -> Never
+  ) throws(StoreError) -> Authority {
+    try Authority(configuration, limits: limits, logger: logger, onFatal: onFatal)
+  }
+
+  private init(
+    _ configuration: StoreConfiguration, limits: Limits, logger: Logger,
+    onFatal: @escaping @Sendable (StoreError) -> Never
+  ) throws(StoreError) {
+    let loop = group.next()
+    (state, publisher) = try run(on: loop) { () throws(StoreError) in
+      let state = try AuthorityState(configuration, logger: logger, onFatal: onFatal)
+      return (NIOLoopBound(state, eventLoop: loop), state.publisher)
+    }
+    self.loop = loop
+    self.limits = limits
+  }
+
+  /// Whether the last commit went well.
+  var isWritable: Bool { writable.load(ordering: .relaxed) }
+
+  /// Queues a batch. `reply` is called on the authority's thread, after every check that begins later
+  /// sees the change.
+  func submit(_ job: ApplyJob, reply: @escaping Reply<Applied>) {
+    let isFirst = waiting.withLock { waiting -> Bool? in
+      if waiting.count >= limits.changesWaiting { return nil }
+      waiting.append(Waiting(job: job, reply: reply))
+      return waiting.count == 1
+    }
+    switch isFirst {
+    case true?: loop.execute { self.drain() }
+    case false?: break
+    case nil: reply(.failure(Failure(.resourceExhausted, "too_many_changes_waiting", "too many changes are waiting")))
+    }
+  }
+
+  /// Hands out a company's state as it is between two changes; nil: it does not exist.
+  func snapshot(of company: Name, reply: @escaping Reply<(Company, revision: UInt64)?>) {
+    loop.execute {
+      reply(Result { () throws(Failure) in try self.state.value.snapshot(of: company) })
+    }
+  }
+
+  /// Closes the store after what is queued. Nothing may be submitted any more.
+  public func close() async throws {
+    try await loop.submit { try self.state.value.close() }.get()
+    try await group.shutdownGracefully()
+  }
+
+  /// Everything that waits shares one commit, up to a bound: those at the front should not wait long.
+  private func drain() {
+    while true {
+      let next = waiting.withLock { Array($0.prefix(Authority.jobsPerCommit)) }
+      if next.isEmpty { return }
+      let results = state.value.apply(next.map(\.job))
+      writable.store(state.value.isWritable, ordering: .relaxed)
+      for (waiting, result) in zip(next, results) { waiting.reply(result) }
+      let isDone = waiting.withLock { waiting in
+        waiting.removeFirst(next.count)
+        return waiting.isEmpty
+      }
+      if isDone { return }
+    }
+  }
+
+  private static let jobsPerCommit = 256
+}
+
+/// Runs on a loop's thread and waits; for start-up only.
+private func run<T: Sendable>(
+  on loop: any EventLoop, _ body: @escaping @Sendable () throws(StoreError) -> T
+) throws(StoreError) -> T {
+  let result: Result<T, StoreError>
+  do {
+    result = try loop.submit { () -> Result<T, StoreError> in
+      do throws(StoreError) { return .success(try body()) } catch { return .failure(error) }
+    }.wait()
+  } catch {
+    fatalError("a loop that was just made does not run: \(error)")
+  }
+  return try result.get()
+}

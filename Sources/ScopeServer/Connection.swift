@@ -1,0 +1,370 @@
+import CScopeWire
+import NIOCore
+import NIOPosix
+import ScopeModel
+import ScopeProtocol
+
+/// What decides whether a connection may be read from and its frames answered. Pure: the handler acts.
+struct Flow {
+  /// Answers are waiting that the client has not taken.
+  var isCongested = false
+  /// Requests that are not answered yet.
+  var inFlight = 0
+  /// The client has sent all it will, or the daemon stops.
+  var isInputClosed = false
+  /// An error was sent, after which the connection is closed.
+  var isFailed = false
+
+  func mayAnswer(_ limits: Limits) -> Bool { !isCongested && !isFailed && inFlight < limits.requestsInFlight }
+
+  /// Nothing more will come, and nothing is owed.
+  var isFinished: Bool { isFailed || (isInputClosed && inFlight == 0 && !isCongested) }
+}
+
+/// One client. Takes bytes apart into frames, has them answered, and sends the answers of all that
+/// arrived together with one flush.
+final class Connection: ChannelDuplexHandler {
+  typealias InboundIn = ByteBuffer
+  typealias OutboundIn = ByteBuffer
+  typealias OutboundOut = ByteBuffer
+
+  private let worker: LoopWorker
+  private let caller: Caller
+  private var flow = Flow()
+  /// Bytes not taken apart yet: part of a frame, or frames that must wait.
+  private var unread = ByteBuffer()
+  private var isReadWanted = false
+  private var streams: [(ticket: UInt64, stream: PartStream)] = []
+  private var isStreamTurnScheduled = false
+  private var isClosing = false
+  private var timers: [UInt64: Scheduled<Void>] = [:]
+  private var lastTicket: UInt64 = 0
+  private var context: ChannelHandlerContext?
+  /// When the frame at the front began to arrive.
+  private var partialSince: NIODeadline?
+  private var congestedSince: NIODeadline?
+
+  init(worker: LoopWorker, caller: Caller) {
+    self.worker = worker
+    self.caller = caller
+  }
+
+  private var limits: Limits { worker.limits }
+
+  func handlerAdded(context: ChannelHandlerContext) {
+    self.context = context
+    worker.add(self)
+  }
+
+  func handlerRemoved(context: ChannelHandlerContext) {
+    worker.remove(self)
+    for timer in timers.values { timer.cancel() }
+    timers = [:]
+    streams = []
+    self.context = nil
+  }
+
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    var arrived = unwrapInboundIn(data)
+    if unread.readableBytes == 0 {
+      swap(&unread, &arrived)
+    } else {
+      unread.writeBuffer(&arrived)
+    }
+    answer(context)
+  }
+
+  func channelReadComplete(context: ChannelHandlerContext) {
+    context.flush()
+    closeIfFinished(context)
+  }
+
+  func read(context: ChannelHandlerContext) {
+    if flow.mayAnswer(limits) { context.read() } else { isReadWanted = true }
+  }
+
+  func channelWritabilityChanged(context: ChannelHandlerContext) {
+    flow.isCongested = !context.channel.isWritable
+    congestedSince = flow.isCongested ? .now() : nil
+    if !flow.isCongested { resume(context) }
+  }
+
+  func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    if case ChannelEvent.inputClosed = event {
+      flow.isInputClosed = true
+      closeIfFinished(context)
+    } else {
+      context.fireUserInboundEventTriggered(event)
+    }
+  }
+
+  func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    worker.logger.debug("connection lost", metadata: ["error": "\(error)", "caller": "\(caller.name)"])
+    context.close(promise: nil)
+  }
+}
+
+// MARK: - Frames
+
+extension Connection {
+  /// Answers the frames that have arrived in full.
+  private func answer(_ context: ChannelHandlerContext) {
+    let dispatcher = worker.dispatcher
+    dispatcher.refresh()
+    var out = worker.takeOutput()
+    let before = unread.readableBytes
+    while flow.mayAnswer(limits), answerNext(dispatcher, &out) {
+      if out.readableBytes >= Connection.flushBytes { send(context, &out) }
+    }
+    if out.readableBytes > 0 { context.write(wrapOutboundOut(out), promise: nil) }
+    worker.giveBack(&out)
+    noteProgress(before)
+  }
+
+  private static let flushBytes = 128 << 10
+
+  /// Sends what there is at once, so that congestion is noticed.
+  private func send(_ context: ChannelHandlerContext, _ out: inout ByteBuffer) {
+    context.writeAndFlush(wrapOutboundOut(out), promise: nil)
+    out.clear()
+  }
+
+  /// Answers the first frame; false: there is no whole one.
+  @inline(__always)
+  private func answerNext(_ dispatcher: Dispatcher, _ out: inout ByteBuffer) -> Bool {
+    var taken = 0
+    var disposition = Disposition.answered
+    unread.withUnsafeReadableBytes { bytes in
+      do throws(FrameError) {
+        guard let frame = try Frame.first(in: bytes, limit: limits.frameBytes) else { return }
+        taken = Frame.headerBytes + frame.count
+        if frame.count > limits.inlineFrameBytes { return }
+        disposition = dispatcher.answer(frame, from: caller, into: &out)
+      } catch {
+        refuse(error, &out)
+      }
+    }
+    if taken == 0 { return false }
+    if taken - Frame.headerBytes > limits.inlineFrameBytes {
+      answerAside(unread.getSlice(at: unread.readerIndex + Frame.headerBytes, length: taken - Frame.headerBytes)!)
+    }
+    unread.moveReaderIndex(forwardBy: taken)
+    if case .answered = disposition { return true }
+    begin(disposition)
+    return true
+  }
+
+  /// The stream can't be followed any more.
+  private func refuse(_ error: FrameError, _ out: inout ByteBuffer) {
+    worker.dispatcher.fail(0, Failure(.invalidArgument, "frame_too_long", "\(error)"), &out)
+    flow.isFailed = true
+  }
+
+  /// A large frame is answered on another thread: nobody should wait behind it.
+  private func answerAside(_ frame: ByteBuffer) {
+    flow.inFlight += 1
+    let connection = NIOLoopBound(self, eventLoop: worker.loop)
+    let (caller, pool) = (caller, worker.pool)
+    pool.answer(frame, from: caller).whenComplete { result in
+      connection.value.finishAside(result)
+    }
+  }
+
+  private func finishAside(_ result: Result<(ByteBuffer, Disposition), any Error>) {
+    flow.inFlight -= 1
+    guard let context else { return }
+    switch result {
+    case .success(let (out, disposition)):
+      if out.readableBytes > 0 { context.write(wrapOutboundOut(out), promise: nil) }
+      begin(disposition)
+    case .failure: flow.isFailed = true  // the pool is shut down: the daemon stops
+    }
+    context.flush()
+    resume(context)
+  }
+
+  /// Keeps what the sweep needs to know, and no memory that an idle connection has no use for.
+  private func noteProgress(_ before: Int) {
+    if unread.readableBytes == 0 {
+      partialSince = nil
+      if unread.storageCapacity > 0 { unread = ByteBuffer() }
+    } else if partialSince == nil || unread.readableBytes < before {
+      partialSince = .now()
+    }
+  }
+
+  /// Goes on after whatever stood in the way is gone.
+  private func resume(_ context: ChannelHandlerContext) {
+    if !streams.isEmpty { scheduleStreamTurn() }
+    if unread.readableBytes > 0 {
+      answer(context)
+      context.flush()
+    }
+    if isReadWanted && flow.mayAnswer(limits) {
+      isReadWanted = false
+      context.read()
+    }
+    closeIfFinished(context)
+  }
+
+  /// Closes when all that was written has been sent. The sweep closes a client that does not take it.
+  private func closeIfFinished(_ context: ChannelHandlerContext) {
+    if !flow.isFinished || isClosing { return }
+    isClosing = true
+    congestedSince = congestedSince ?? .now()
+    let sent = context.eventLoop.makePromise(of: Void.self)
+    sent.futureResult.assumeIsolated().whenComplete { _ in context.close(promise: nil) }
+    context.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: sent)
+  }
+}
+
+// MARK: - Answers that take longer
+
+extension Connection {
+  private func begin(_ disposition: Disposition) {
+    switch disposition {
+    case .answered: break
+    case .apply(let job, let id, let timeout): apply(job, id, timeout)
+    case .export(let company, let id, let timeout): export(company, id, timeout)
+    case .stream(let stream, let timeout): start(stream, timeout)
+    }
+  }
+
+  /// Counts a request in and sets its time; `finish` counts it out, once.
+  private func enter(_ id: UInt64, _ timeout: TimeAmount, _ words: String) -> UInt64 {
+    lastTicket += 1
+    let ticket = lastTicket
+    flow.inFlight += 1
+    let connection = NIOLoopBound(self, eventLoop: worker.loop)
+    timers[ticket] = worker.loop.scheduleTask(in: timeout) {
+      connection.value.finish(ticket, id, Failure(.deadlineExceeded, "deadline_exceeded", words))
+    }
+    return ticket
+  }
+
+  /// False: the request was answered before.
+  private func leave(_ ticket: UInt64) -> Bool {
+    guard let timer = timers.removeValue(forKey: ticket) else { return false }
+    timer.cancel()
+    flow.inFlight -= 1
+    return true
+  }
+
+  private func finish(_ ticket: UInt64, _ id: UInt64, _ failure: Failure) {
+    guard leave(ticket) else { return }
+    reply { dispatcher, out in dispatcher.fail(id, failure, &out) }
+  }
+
+  /// Sends an answer outside a read.
+  private func reply(_ write: (Dispatcher, inout ByteBuffer) -> Void) {
+    guard let context else { return }
+    var out = worker.takeOutput()
+    worker.dispatcher.refresh()
+    worker.dispatcher.arena.reset()
+    write(worker.dispatcher, &out)
+    context.writeAndFlush(wrapOutboundOut(out), promise: nil)
+    worker.giveBack(&out)
+    resume(context)
+  }
+
+  private func apply(_ job: ApplyJob, _ id: UInt64, _ timeout: TimeAmount) {
+    let ticket = enter(id, timeout, "the time is over; the changes may have been applied, or may yet be")
+    let connection = NIOLoopBound(self, eventLoop: worker.loop)
+    worker.authority.submit(job) { [loop = worker.loop] result in
+      loop.execute { connection.value.finishApply(ticket, id, result) }
+    }
+  }
+
+  private func finishApply(_ ticket: UInt64, _ id: UInt64, _ result: Result<Applied, Failure>) {
+    switch result {
+    case .failure(let failure): finish(ticket, id, failure)
+    case .success(let applied):
+      guard leave(ticket) else { return }
+      reply { dispatcher, out in dispatcher.answer(id, applied, into: &out) }
+    }
+  }
+
+  private func export(_ company: Name, _ id: UInt64, _ timeout: TimeAmount) {
+    let ticket = enter(id, timeout, "the time is over")
+    let connection = NIOLoopBound(self, eventLoop: worker.loop)
+    worker.pool.export(company, id: id, from: worker.authority) { [loop = worker.loop] result in
+      loop.execute { connection.value.startExport(ticket, id, result, timeout) }
+    }
+  }
+
+  private func startExport(
+    _ ticket: UInt64, _ id: UInt64, _ result: Result<PartStream, Failure>, _ timeout: TimeAmount
+  ) {
+    switch result {
+    case .failure(let failure): finish(ticket, id, failure)
+    case .success(let stream):
+      guard leave(ticket), let context else { return }
+      start(stream, timeout)
+      resume(context)
+    }
+  }
+}
+
+// MARK: - Answers in parts
+
+extension Connection {
+  /// A listing's parts follow one at a time as the client takes them; others are answered in between.
+  private func start(_ stream: PartStream, _ timeout: TimeAmount) {
+    let ticket = enter(stream.id, timeout, "the time was over before the last part")
+    streams.append((ticket, stream))
+    scheduleStreamTurn()
+  }
+
+  private func scheduleStreamTurn() {
+    if isStreamTurnScheduled { return }
+    isStreamTurnScheduled = true
+    let connection = NIOLoopBound(self, eventLoop: worker.loop)
+    worker.loop.execute { connection.value.takeStreamTurn() }
+  }
+
+  /// Sends the next part of the listing that has waited longest.
+  private func takeStreamTurn() {
+    isStreamTurnScheduled = false
+    streams.removeAll { timers[$0.ticket] == nil }  // their time was over
+    guard let context, !streams.isEmpty, !flow.isCongested, !flow.isFailed else { return }
+    var (ticket, stream) = streams.removeFirst()
+    reply { dispatcher, out in
+      do throws(Failure) {
+        if try stream.next(using: dispatcher, into: &out) { return streams.append((ticket, stream)) }
+      } catch {
+        dispatcher.fail(stream.id, error, &out)
+      }
+      _ = leave(ticket)
+    }
+    closeIfFinished(context)
+  }
+}
+
+// MARK: - What the worker asks of its connections
+
+extension Connection {
+  /// Closes a client that sends a frame too slowly or takes no answers.
+  func sweep(_ now: NIODeadline) {
+    guard let context else { return }
+    let isStalled = congestedSince.map { now - $0 > .milliseconds(Int64(limits.stallMilliseconds)) } ?? false
+    let isSlow =
+      flow.mayAnswer(limits)
+      && (partialSince.map { now - $0 > .milliseconds(Int64(limits.frameMilliseconds)) } ?? false)
+    if !isStalled && !isSlow { return }
+    let words = isStalled ? "answers are not taken" : "a frame takes too long to arrive"
+    worker.logger.info("connection closed", metadata: ["caller": "\(caller.name)", "reason": "\(words)"])
+    context.close(promise: nil)
+  }
+
+  /// Answers what has arrived, and closes.
+  func finish() {
+    guard let context else { return }
+    // The kernel hands over what it holds and then reports the end, as if the client had hung up.
+    let isShut = try? context.pipeline.syncOperations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) {
+      shutdownInput($0)
+    }
+    if isShut != true { context.close(promise: nil) }
+  }
+
+  func closeNow() { context?.close(promise: nil) }
+}

@@ -1,0 +1,352 @@
+import CScopeWire
+import Crypto
+import NIOCore
+import ScopeIndex
+import ScopeModel
+import ScopeProtocol
+
+/// Who is at the other end of a connection, and what it may do.
+struct Caller: Sendable {
+  /// For the change log: `uid:1000`, `tcp`.
+  let name: Name
+  let mayChange: Bool
+}
+
+/// What is left to do after a frame was looked at.
+enum Disposition: Sendable {
+  /// The answer is in the output.
+  case answered
+  /// A batch for the authority.
+  case apply(ApplyJob, id: UInt64, timeout: TimeAmount)
+  /// A company to read back.
+  case export(Name, id: UInt64, timeout: TimeAmount)
+  /// The first part is in the output; the others follow.
+  case stream(PartStream, timeout: TimeAmount)
+}
+
+/// Answers frames. One for each thread that does so: it owns the memory that answering needs, so that a
+/// check allocates nothing.
+final class Dispatcher {
+  let limits: Limits
+  let arena: Arena
+  private(set) var cursor: IndexPublisher.Cursor
+  private let daemon: DaemonState
+  let reply: Reply
+
+  init(limits: Limits, publisher: IndexPublisher, daemon: DaemonState) {
+    self.limits = limits
+    self.daemon = daemon
+    arena = Arena(limit: limits.unpackBytes)
+    cursor = IndexPublisher.Cursor(publisher)
+    reply = Reply()
+  }
+
+  /// Takes the newest index. To be called after bytes have arrived and before they are answered: what was
+  /// acknowledged before the client asked is then in it.
+  @inline(__always)
+  func refresh() { cursor.refresh() }
+
+  /// Answers one frame into `out`, or says what else is to be done.
+  func answer(_ frame: UnsafeRawBufferPointer, from caller: Caller, into out: inout ByteBuffer) -> Disposition {
+    arena.reset()
+    guard let request = arena.unpackRequest(frame) else {
+      fail(0, Failure(.invalidArgument, "malformed_message", "the frame is not a scope.v1.Request"), &out)
+      return .answered
+    }
+    do throws(Failure) {
+      return try dispatch(request, from: caller, into: &out)
+    } catch {
+      fail(request.pointee.id, error, &out)
+      return .answered
+    }
+  }
+
+  func fail(_ id: UInt64, _ failure: Failure, _ out: inout ByteBuffer) {
+    reply.fail(id, failure, revision: cursor.root.revision, into: &out)
+  }
+
+  @inline(__always)
+  private func dispatch(
+    _ request: UnsafeMutablePointer<WireRequest>, from caller: Caller, into out: inout ByteBuffer
+  ) throws(Failure) -> Disposition {
+    if request.pointee.min_revision > cursor.root.revision { throw notReached(request.pointee.min_revision) }
+    reply.begin(request.pointee.id, revision: cursor.root.revision)
+    switch request.pointee.call_case {
+    case SCOPE__V1__REQUEST__CALL_CAN_SEE: try canSee(request)
+    case SCOPE__V1__REQUEST__CALL_CHECK_MANY: try checkMany(request)
+    case SCOPE__V1__REQUEST__CALL_FILTER_OBJECTS: try filterObjects(request)
+    case SCOPE__V1__REQUEST__CALL_LIST_PROJECTS: return try listProjects(request, into: &out)
+    case SCOPE__V1__REQUEST__CALL_LIST_OBJECTS: return try listObjects(request, into: &out)
+    case SCOPE__V1__REQUEST__CALL_APPLY: return try apply(request, from: caller)
+    case SCOPE__V1__REQUEST__CALL_EXPORT_COMPANY: return try exportCompany(request)
+    case SCOPE__V1__REQUEST__CALL_HELLO: hello()
+    case SCOPE__V1__REQUEST__CALL_HEALTH: health()
+    default: throw unknownCall(request)
+    }
+    reply.end(into: &out)
+    return .answered
+  }
+
+  private func notReached(_ revision: UInt64) -> Failure {
+    Failure(
+      .failedPrecondition, "revision_not_reached",
+      "revision \(revision) is asked for, and the rules are at \(cursor.root.revision)")
+  }
+
+  /// protobuf-c keeps a call it does not know among the unknown fields.
+  private func unknownCall(_ request: UnsafeMutablePointer<WireRequest>) -> Failure {
+    request.pointee.base.n_unknown_fields > 0
+      ? Failure(.unimplemented, "unknown_call", "the call is not known to this daemon")
+      : Failure(.invalidArgument, "call_missing", "the request has no call")
+  }
+
+  func timeout(_ request: UnsafeMutablePointer<WireRequest>) -> TimeAmount {
+    let asked = request.pointee.timeout_ms
+    let milliseconds = asked == 0 ? limits.timeoutMilliseconds : min(asked, limits.timeoutMaximumMilliseconds)
+    return .milliseconds(Int64(milliseconds))
+  }
+}
+
+// MARK: - Checks
+
+extension Dispatcher {
+  private func canSee(_ request: UnsafeMutablePointer<WireRequest>) throws(Failure) {
+    let company = try company(request)
+    let answer = try check(request.pointee.can_see, in: company)
+    reply.set(answer)
+  }
+
+  private func checkMany(_ request: UnsafeMutablePointer<WireRequest>) throws(Failure) {
+    let company = try company(request)
+    let call = request.pointee.check_many!
+    let count = call.pointee.n_checks
+    if count > limits.checksPerRequest { throw .tooMany("checks", count, limit: limits.checksPerRequest) }
+    let rows = try allocate(Scope__V1__CanSeeResponse.self, count)
+    let list = try allocate(UnsafeMutablePointer<Scope__V1__CanSeeResponse>?.self, count)
+    for index in 0 ..< count {
+      let answer = try check(call.pointee.checks[index]!, in: company)
+      Reply.write(answer, to: rows + index)
+      list[index] = rows + index
+    }
+    reply.setChecks(list, count: count)
+  }
+
+  @inline(__always)
+  private func check(
+    _ call: UnsafeMutablePointer<Scope__V1__CanSeeRequest>, in company: UnsafePointer<CompanyView>?
+  ) throws(Failure) -> CheckAnswer {
+    let subject = try Self.subjectKind(call.pointee.subject_type)
+    let object = try Self.objectType("object_type", call.pointee.object_type)
+    try Self.name("subject_id", call.pointee.subject_id.key)
+    try Self.name("object_id", call.pointee.object_id.key)
+    let right = call.pointee.right.key
+    if !right.isEmpty { try Self.name("right", right) }
+    guard let company else { return CheckAnswer(.unknownCompany) }
+    return company.pointee.check(
+      company.pointee.subject(kind: subject, id: call.pointee.subject_id.key), type: object,
+      id: call.pointee.object_id.key, right: right)
+  }
+
+  private func filterObjects(_ request: UnsafeMutablePointer<WireRequest>) throws(Failure) {
+    let company = try company(request)
+    let call = request.pointee.filter_objects!
+    let ids = UnsafeBufferPointer(start: call.pointee.object_ids, count: call.pointee.n_object_ids)
+    if ids.count > limits.idsPerRequest { throw .tooMany("ids", ids.count, limit: limits.idsPerRequest) }
+    let kind = try Self.subjectKind(call.pointee.subject_type)
+    let type = try Self.objectType("object_type", call.pointee.object_type)
+    try Self.name("subject_id", call.pointee.subject_id.key)
+    if call.pointee.project.len > 0 { try Self.name("project", call.pointee.project.key) }
+    for id in ids { try Self.name("object_ids", id.key) }
+    let visible = Visibility(company, kind: kind, type: type, call)
+    if call.pointee.as_bitmap != 0 {
+      try replyBitmap(ids, visible)
+    } else {
+      try replyIDs(ids, visible)
+    }
+  }
+
+  private func replyBitmap(_ ids: UnsafeBufferPointer<ProtobufCBinaryData>, _ visible: Visibility) throws(Failure) {
+    let bytes = try allocate(UInt8.self, (ids.count + 7) / 8)
+    bytes.initialize(repeating: 0, count: (ids.count + 7) / 8)
+    var count = 0
+    for (index, id) in ids.enumerated() where visible.contains(id.key) {
+      bytes[index >> 3] |= 1 << UInt8(index & 7)
+      count += 1
+    }
+    reply.setBitmap(ProtobufCBinaryData(len: (ids.count + 7) / 8, data: bytes), visible: count)
+  }
+
+  /// The visible ids are sent from where they were unpacked.
+  private func replyIDs(_ ids: UnsafeBufferPointer<ProtobufCBinaryData>, _ visible: Visibility) throws(Failure) {
+    let list = try allocate(ProtobufCBinaryData.self, ids.count)
+    var count = 0
+    for id in ids where visible.contains(id.key) {
+      list[count] = id
+      count += 1
+    }
+    reply.setIDs(list, count: count)
+  }
+
+  private func listProjects(
+    _ request: UnsafeMutablePointer<WireRequest>, into out: inout ByteBuffer
+  ) throws(Failure) -> Disposition {
+    _ = try company(request)
+    let user = request.pointee.list_projects.pointee.user.key
+    try Self.name("user", user)
+    return try start(
+      .projects(ProjectStream(root: cursor.root, company: request.pointee.company.key, user: user)), request, &out)
+  }
+
+  private func listObjects(
+    _ request: UnsafeMutablePointer<WireRequest>, into out: inout ByteBuffer
+  ) throws(Failure) -> Disposition {
+    _ = try company(request)
+    let call = request.pointee.list_objects!
+    let kind = try Self.subjectKind(call.pointee.subject_type)
+    try Self.name("subject_id", call.pointee.subject_id.key)
+    if call.pointee.project.len > 0 { try Self.name("project", call.pointee.project.key) }
+    var types: Set<UInt8> = []
+    for type in UnsafeBufferPointer(start: call.pointee.object_types, count: call.pointee.n_object_types) {
+      types.insert(try Self.objectType("object_types", type))
+    }
+    let stream = ObjectStream(
+      root: cursor.root, company: request.pointee.company.key, subjectKind: kind,
+      subject: call.pointee.subject_id.key, types: types, project: call.pointee.project.key)
+    return try start(.objects(stream), request, &out)
+  }
+
+  private func start(
+    _ kind: PartStream.Kind, _ request: UnsafeMutablePointer<WireRequest>, _ out: inout ByteBuffer
+  ) throws(Failure) -> Disposition {
+    var stream = PartStream(id: request.pointee.id, kind: kind)
+    let isMore = try stream.next(using: self, into: &out)
+    return isMore ? .stream(stream, timeout: timeout(request)) : .answered
+  }
+}
+
+// MARK: - Changes and the daemon itself
+
+extension Dispatcher {
+  private func apply(
+    _ request: UnsafeMutablePointer<WireRequest>, from caller: Caller
+  ) throws(Failure) -> Disposition {
+    if !caller.mayChange {
+      throw Failure(.permissionDenied, "changes_not_allowed", "this listener takes no changes; use the Unix socket")
+    }
+    let id = try companyName(request)
+    let call = request.pointee.apply!
+    let count = call.pointee.n_changes
+    if count > limits.changesPerBatch { throw .tooMany("changes", count, limit: limits.changesPerBatch) }
+    let timeout = timeout(request)
+    let job = ApplyJob(
+      company: id, changes: try changes(call), actor: try Self.optionalName("actor", call.pointee.actor.key),
+      caller: caller.name, expectedRevision: call.pointee.expected_revision,
+      idempotencyKey: try Self.optionalName("idempotency_key", call.pointee.idempotency_key.key),
+      digest: try digest(call), deadline: .now() + timeout)
+    return .apply(job, id: request.pointee.id, timeout: timeout)
+  }
+
+  private func changes(_ call: UnsafeMutablePointer<Scope__V1__ApplyRequest>) throws(Failure) -> [Change] {
+    var changes: [Change] = []
+    changes.reserveCapacity(call.pointee.n_changes)
+    for index in 0 ..< call.pointee.n_changes {
+      do throws(Failure) {
+        changes.append(try Change(call.pointee.changes[index]!.pointee))
+      } catch {
+        var located = Failure(error.code, error.reason, "change \(index + 1): \(error.message)")
+        located.change = Int32(index + 1)
+        throw located
+      }
+    }
+    return changes
+  }
+
+  /// Tells a repeated request from another one under the same idempotency key.
+  private func digest(_ call: UnsafeMutablePointer<Scope__V1__ApplyRequest>) throws(Failure) -> [UInt8] {
+    if call.pointee.idempotency_key.len == 0 { return [] }
+    let count = scope__v1__apply_request__get_packed_size(call)
+    let packed = try allocate(UInt8.self, count)
+    scope__v1__apply_request__pack(call, packed)
+    return Array(SHA256.hash(data: UnsafeRawBufferPointer(start: packed, count: count)))
+  }
+
+  private func exportCompany(_ request: UnsafeMutablePointer<WireRequest>) throws(Failure) -> Disposition {
+    .export(try companyName(request), id: request.pointee.id, timeout: timeout(request))
+  }
+
+  private func hello() { reply.setHello(version: DaemonState.version, limits) }
+
+  private func health() { reply.setHealth(daemon, cursor.root) }
+}
+
+// MARK: - Fields
+
+extension Dispatcher {
+  /// The company asked about; nil: there is none such.
+  @inline(__always)
+  private func company(_ request: UnsafeMutablePointer<WireRequest>) throws(Failure) -> UnsafePointer<CompanyView>? {
+    let id = request.pointee.company.key
+    try Self.name("company", id)
+    return cursor.root.company(id)
+  }
+
+  private func companyName(_ request: UnsafeMutablePointer<WireRequest>) throws(Failure) -> Name {
+    do throws(NameError) { return try Name(utf8: request.pointee.company.key) } catch {
+      throw .badName("company", error)
+    }
+  }
+
+  private func allocate<T>(_ type: T.Type, _ count: Int) throws(Failure) -> UnsafeMutablePointer<T> {
+    guard let memory = arena.allocate(type, count: count) else { throw Arena.full }
+    return memory
+  }
+
+  @inline(__always)
+  private static func subjectKind(_ type: Scope__V1__EntityType) throws(Failure) -> UInt8 {
+    if (1 ... 3).contains(type.rawValue) { return UInt8(truncatingIfNeeded: type.rawValue) }
+    return try objectType("subject_type", type)
+  }
+
+  @inline(__always)
+  private static func objectType(_ field: StaticString, _ type: Scope__V1__EntityType) throws(Failure) -> UInt8 {
+    let number = type.rawValue
+    guard number <= 255, ObjectType.numbers.contains(UInt8(truncatingIfNeeded: number)) else {
+      throw .badType("\(field)", number)
+    }
+    return UInt8(truncatingIfNeeded: number)
+  }
+
+  @inline(__always)
+  private static func name(_ field: StaticString, _ bytes: UnsafeRawBufferPointer) throws(Failure) {
+    if let error = Name.error(in: bytes) { throw .badName("\(field)", error) }
+  }
+
+  private static func optionalName(_ field: StaticString, _ bytes: UnsafeRawBufferPointer) throws(Failure) -> Name? {
+    if bytes.isEmpty { return nil }
+    do throws(NameError) { return try Name(utf8: bytes) } catch { throw .badName("\(field)", error) }
+  }
+}
+
+/// What FilterObjects asks of each id, with everything else looked up once.
+private struct Visibility {
+  private let company: UnsafePointer<CompanyView>?
+  private let subject: ResolvedSubject?
+  private let narrowing: Narrowing
+  private let type: UInt8
+
+  init(
+    _ company: UnsafePointer<CompanyView>?, kind: UInt8, type: UInt8,
+    _ call: UnsafeMutablePointer<Scope__V1__FilterObjectsRequest>
+  ) {
+    self.company = company
+    self.type = type
+    subject = company?.pointee.subject(kind: kind, id: call.pointee.subject_id.key)
+    narrowing = company?.pointee.narrowing(to: call.pointee.project.key) ?? .nothing
+  }
+
+  @inline(__always)
+  func contains(_ id: Key) -> Bool {
+    guard let company, let subject else { return false }
+    return company.pointee.isVisible(subject, type: type, id: id, within: narrowing)
+  }
+}

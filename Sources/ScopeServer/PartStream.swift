@@ -1,0 +1,216 @@
+import CScopeWire
+import Crypto
+import NIOCore
+import ScopeIndex
+import ScopeModel
+import ScopeProtocol
+
+/// An answer in parts. It keeps the index it began with: all parts are of one revision. Between parts it
+/// holds no place in anybody's way, and nothing that points into an arena.
+struct PartStream: Sendable {
+  enum Kind: Sendable {
+    case projects(ProjectStream)
+    case objects(ObjectStream)
+    case export(ExportStream)
+  }
+
+  /// Bounds of one part: rows sent, and entities looked at.
+  static let rowsPerPart = 512
+  static let looksPerPart = 8_192
+
+  let id: UInt64
+  private var kind: Kind
+
+  init(id: UInt64, kind: Kind) {
+    self.id = id
+    self.kind = kind
+  }
+
+  /// Makes the next part; returns whether another follows.
+  mutating func next(using dispatcher: Dispatcher, into out: inout ByteBuffer) throws(Failure) -> Bool {
+    switch kind {
+    case .projects(var stream):
+      let isMore = try stream.next(id, dispatcher, &out)
+      kind = .projects(stream)
+      return isMore
+    case .objects(var stream):
+      let isMore = try stream.next(id, dispatcher, &out)
+      kind = .objects(stream)
+      return isMore
+    case .export(var stream):
+      let isMore = try stream.next(id, dispatcher, &out)
+      kind = .export(stream)
+      return isMore
+    }
+  }
+}
+
+/// The rows of a part, in the arena.
+private struct Rows<Row> {
+  private let rows: UnsafeMutablePointer<Row>
+  let list: UnsafeMutablePointer<UnsafeMutablePointer<Row>?>
+  private(set) var count = 0
+
+  init(_ arena: Arena) throws(Failure) {
+    guard let rows = arena.allocate(Row.self, count: PartStream.rowsPerPart),
+      let list = arena.allocate(UnsafeMutablePointer<Row>?.self, count: PartStream.rowsPerPart)
+    else { throw Arena.full }
+    self.rows = rows
+    self.list = list
+  }
+
+  var isFull: Bool { count == PartStream.rowsPerPart }
+
+  /// The next row, uninitialised.
+  mutating func append() -> UnsafeMutablePointer<Row> {
+    let row = rows + count
+    list[count] = row
+    count += 1
+    return row
+  }
+}
+
+/// The projects a user sees.
+struct ProjectStream: Sendable {
+  private let root: IndexRoot
+  private let company: [UInt8]
+  private let user: [UInt8]
+  private var number = 0
+
+  init(root: IndexRoot, company: Key, user: Key) {
+    self.root = root
+    self.company = Array(company)
+    self.user = Array(user)
+  }
+
+  mutating func next(_ id: UInt64, _ dispatcher: Dispatcher, _ out: inout ByteBuffer) throws(Failure) -> Bool {
+    var rows = try Rows<Scope__V1__ProjectTile>(dispatcher.arena)
+    var isMore = false
+    if let view = company.withUnsafeBytes({ root.company($0) }) {
+      let subject = user.withUnsafeBytes { view.pointee.subject(kind: SubjectKind.user, id: $0) }
+      let end = min(number + PartStream.looksPerPart, view.pointee.projectCount)
+      while number < end, !rows.isFull {
+        if let row = view.pointee.visibleProject(number, to: subject) { rows.append().write(row) }
+        number += 1
+      }
+      isMore = number < view.pointee.projectCount
+    }
+    dispatcher.reply.begin(id, revision: root.revision, more: isMore)
+    dispatcher.reply.setProjects(rows.list, count: rows.count)
+    dispatcher.reply.end(into: &out)
+    return isMore
+  }
+}
+
+/// The objects a subject sees.
+struct ObjectStream: Sendable {
+  private let root: IndexRoot
+  private let company: [UInt8]
+  private let subjectKind: UInt8
+  private let subject: [UInt8]
+  private let project: [UInt8]
+  /// Ranges of object numbers still to be gone through.
+  private var ranges: [Range<Int>]
+
+  /// - Parameter types: the object types wanted; empty: all.
+  init(root: IndexRoot, company: Key, subjectKind: UInt8, subject: Key, types: Set<UInt8>, project: Key) {
+    self.root = root
+    self.company = Array(company)
+    self.subjectKind = subjectKind
+    self.subject = Array(subject)
+    self.project = Array(project)
+    let view = root.company(company)
+    let wanted = types.isEmpty ? Array(ObjectType.numbers) : types.sorted()
+    ranges = wanted.compactMap { view?.pointee.objectNumbers(ofType: $0) }.filter { !$0.isEmpty }
+  }
+
+  mutating func next(_ id: UInt64, _ dispatcher: Dispatcher, _ out: inout ByteBuffer) throws(Failure) -> Bool {
+    var rows = try Rows<Scope__V1__ObjectRow>(dispatcher.arena)
+    if let view = company.withUnsafeBytes({ root.company($0) }) {
+      let subject = subject.withUnsafeBytes { view.pointee.subject(kind: subjectKind, id: $0) }
+      let narrowing = project.withUnsafeBytes { view.pointee.narrowing(to: $0) }
+      var looks = PartStream.looksPerPart
+      while looks > 0, !rows.isFull, let number = nextNumber() {
+        if let row = view.pointee.visibleObject(number, to: subject, within: narrowing) { rows.append().write(row) }
+        looks -= 1
+      }
+    }
+    dispatcher.reply.begin(id, revision: root.revision, more: !ranges.isEmpty)
+    dispatcher.reply.setObjects(rows.list, count: rows.count)
+    dispatcher.reply.end(into: &out)
+    return !ranges.isEmpty
+  }
+
+  private mutating func nextNumber() -> Int? {
+    guard let range = ranges.first else { return nil }
+    let rest = range.dropFirst()
+    if rest.isEmpty { ranges.removeFirst() } else { ranges[0] = rest }
+    return range.lowerBound
+  }
+}
+
+/// A company as the changes that make it.
+struct ExportStream: Sendable {
+  private let changes: [Change]
+  private let revision: UInt64
+  private var position = 0
+  private var hash = SHA256()
+
+  init(_ company: Company?, revision: UInt64) {
+    changes = company?.changesToRebuild() ?? []
+    self.revision = revision
+  }
+
+  mutating func next(_ id: UInt64, _ dispatcher: Dispatcher, _ out: inout ByteBuffer) throws(Failure) -> Bool {
+    guard
+      let list = dispatcher.arena.allocate(
+        UnsafeMutablePointer<Scope__V1__Change>?.self, count: PartStream.rowsPerPart)
+    else { throw Arena.full }
+    let end = min(position + PartStream.rowsPerPart, changes.count)
+    let count = end - position
+    for index in 0 ..< count {
+      let change = try changes[position + index].wire(in: dispatcher.arena)
+      try addToDigest(change, dispatcher.arena)
+      list[index] = change
+    }
+    position = end
+    let isMore = position < changes.count
+    let digest = isMore ? [] : Array(hash.finalize())
+    dispatcher.reply.begin(id, revision: revision, more: isMore)
+    digest.withUnsafeBytes {
+      dispatcher.reply.setExport(list, count: count, digest: ProtobufCBinaryData($0))
+      dispatcher.reply.end(into: &out)
+    }
+    return isMore
+  }
+
+  private mutating func addToDigest(
+    _ change: UnsafeMutablePointer<Scope__V1__Change>, _ arena: Arena
+  ) throws(Failure) {
+    let count = scope__v1__change__get_packed_size(change)
+    guard let packed = arena.allocate(UInt8.self, count: count) else { throw Arena.full }
+    scope__v1__change__pack(change, packed)
+    withUnsafeBytes(of: UInt32(count).bigEndian) { hash.update(bufferPointer: $0) }
+    hash.update(bufferPointer: UnsafeRawBufferPointer(start: packed, count: count))
+  }
+}
+
+extension UnsafeMutablePointer<Scope__V1__ProjectTile> {
+  fileprivate func write(_ row: ScopeIndex.ProjectRow) {
+    scope__v1__project_tile__init(self)
+    pointee.id = ProtobufCBinaryData(row.id)
+    pointee.name = ProtobufCBinaryData(row.name)
+    pointee.description = ProtobufCBinaryData(row.description)
+    pointee.contents_visible = row.contentsVisible ? 1 : 0
+  }
+}
+
+extension UnsafeMutablePointer<Scope__V1__ObjectRow> {
+  fileprivate func write(_ row: ScopeIndex.ObjectRow) {
+    scope__v1__object_row__init(self)
+    pointee.type = Scope__V1__EntityType(UInt32(row.type))
+    pointee.id = ProtobufCBinaryData(row.id)
+    pointee.name = ProtobufCBinaryData(row.name)
+    pointee.system = row.isSystem ? 1 : 0
+  }
+}

@@ -1,0 +1,196 @@
+import CScopeWire
+import NIOCore
+import ScopeIndex
+import ScopeProtocol
+
+/// The response being made. Its messages are allocated once and used again for every answer; what they
+/// point to lies in the request's arena or in the index, and is packed before either goes.
+final class Reply {
+  private let response = make(scope__v1__response__init)
+  private let canSee = make(scope__v1__can_see_response__init)
+  private let checkMany = make(scope__v1__check_many_response__init)
+  private let filterObjects = make(scope__v1__filter_objects_response__init)
+  private let listProjects = make(scope__v1__list_projects_response__init)
+  private let listObjects = make(scope__v1__list_objects_response__init)
+  private let apply = make(scope__v1__apply_response__init)
+  private let export = make(scope__v1__export_company_response__init)
+  private let hello = make(scope__v1__hello_response__init)
+  private let limits = make(scope__v1__limits__init)
+  private let health = make(scope__v1__health_response__init)
+
+  deinit {
+    response.deallocate()
+    canSee.deallocate()
+    checkMany.deallocate()
+    filterObjects.deallocate()
+    listProjects.deallocate()
+    listObjects.deallocate()
+    apply.deallocate()
+    export.deallocate()
+    hello.deallocate()
+    limits.deallocate()
+    health.deallocate()
+  }
+
+  private static func make<T>(_ initialise: (UnsafeMutablePointer<T>?) -> Void) -> UnsafeMutablePointer<T> {
+    let message = UnsafeMutablePointer<T>.allocate(capacity: 1)
+    initialise(message)
+    return message
+  }
+
+  /// Starts a response without a result.
+  @inline(__always)
+  func begin(_ id: UInt64, revision: UInt64, more: Bool = false) {
+    scope__v1__response__init(response)
+    response.pointee.id = id
+    response.pointee.revision = revision
+    response.pointee.more = more ? 1 : 0
+  }
+
+  /// Frames the response into the output.
+  @inline(__always)
+  func end(into out: inout ByteBuffer) {
+    let bytes = Frame.bytes(of: response)
+    out.writeWithUnsafeMutableBytes(minimumWritableBytes: bytes) { memory in
+      Frame.pack(response, into: UnsafeMutableRawBufferPointer(rebasing: memory[..<bytes]))
+      return bytes
+    }
+  }
+
+  /// A whole response that says why there is no result.
+  func fail(_ id: UInt64, _ failure: Failure, revision: UInt64, into out: inout ByteBuffer) {
+    begin(id, revision: revision)
+    response.pointee.code = Scope__V1__Code(failure.code.rawValue)
+    response.pointee.change = failure.change
+    var reason = failure.reason
+    var message = failure.message
+    reason.withUTF8 { reason in
+      message.withUTF8 { message in
+        response.pointee.reason = ProtobufCBinaryData(UnsafeRawBufferPointer(reason))
+        response.pointee.message = ProtobufCBinaryData(UnsafeRawBufferPointer(message))
+        end(into: &out)
+      }
+    }
+  }
+}
+
+// MARK: - Results of checks
+
+extension Reply {
+  @inline(__always)
+  func set(_ answer: CheckAnswer) {
+    Reply.write(answer, to: canSee)
+    response.pointee.can_see = canSee
+    response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_CAN_SEE
+  }
+
+  @inline(__always)
+  static func write(_ answer: CheckAnswer, to wire: UnsafeMutablePointer<Scope__V1__CanSeeResponse>) {
+    scope__v1__can_see_response__init(wire)
+    wire.pointee.decision =
+      answer.reason.allows ? SCOPE__V1__DECISION__DECISION_ALLOW : SCOPE__V1__DECISION__DECISION_DENY
+    wire.pointee.reason = Scope__V1__Reason(UInt32(answer.reason.rawValue))
+    wire.pointee.project = ProtobufCBinaryData(answer.project)
+    wire.pointee.group = ProtobufCBinaryData(answer.group)
+  }
+
+  func setChecks(_ list: UnsafeMutablePointer<UnsafeMutablePointer<Scope__V1__CanSeeResponse>?>, count: Int) {
+    scope__v1__check_many_response__init(checkMany)
+    checkMany.pointee.answers = list
+    checkMany.pointee.n_answers = count
+    response.pointee.check_many = checkMany
+    response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_CHECK_MANY
+  }
+
+  func setIDs(_ ids: UnsafeMutablePointer<ProtobufCBinaryData>, count: Int) {
+    scope__v1__filter_objects_response__init(filterObjects)
+    filterObjects.pointee.object_ids = ids
+    filterObjects.pointee.n_object_ids = count
+    filterObjects.pointee.visible = UInt32(count)
+    response.pointee.filter_objects = filterObjects
+    response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_FILTER_OBJECTS
+  }
+
+  func setBitmap(_ bitmap: ProtobufCBinaryData, visible: Int) {
+    scope__v1__filter_objects_response__init(filterObjects)
+    filterObjects.pointee.bitmap = bitmap
+    filterObjects.pointee.visible = UInt32(visible)
+    response.pointee.filter_objects = filterObjects
+    response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_FILTER_OBJECTS
+  }
+
+  func setProjects(_ rows: UnsafeMutablePointer<UnsafeMutablePointer<Scope__V1__ProjectTile>?>, count: Int) {
+    scope__v1__list_projects_response__init(listProjects)
+    listProjects.pointee.projects = rows
+    listProjects.pointee.n_projects = count
+    response.pointee.list_projects = listProjects
+    response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_LIST_PROJECTS
+  }
+
+  func setObjects(_ rows: UnsafeMutablePointer<UnsafeMutablePointer<Scope__V1__ObjectRow>?>, count: Int) {
+    scope__v1__list_objects_response__init(listObjects)
+    listObjects.pointee.objects = rows
+    listObjects.pointee.n_objects = count
+    response.pointee.list_objects = listObjects
+    response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_LIST_OBJECTS
+  }
+}
+
+// MARK: - Other results
+
+extension Reply {
+  func setApplied(_ applied: Applied, warnings: UnsafeMutablePointer<UnsafeMutablePointer<Scope__V1__Warning>?>?) {
+    scope__v1__apply_response__init(apply)
+    apply.pointee.edits = UInt32(applied.edits)
+    apply.pointee.repeated_key = applied.isRepeated ? 1 : 0
+    apply.pointee.warnings = warnings
+    apply.pointee.n_warnings = applied.warnings.count
+    response.pointee.apply = apply
+    response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_APPLY
+  }
+
+  func setExport(
+    _ changes: UnsafeMutablePointer<UnsafeMutablePointer<Scope__V1__Change>?>, count: Int, digest: ProtobufCBinaryData
+  ) {
+    scope__v1__export_company_response__init(export)
+    export.pointee.changes = changes
+    export.pointee.n_changes = count
+    export.pointee.digest = digest
+    response.pointee.export_company = export
+    response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_EXPORT_COMPANY
+  }
+
+  func setHello(version: StaticString, _ limit: Limits) {
+    scope__v1__limits__init(limits)
+    limits.pointee.frame_bytes = UInt32(limit.frameBytes)
+    limits.pointee.name_bytes = UInt32(Limits.nameBytes)
+    limits.pointee.description_bytes = UInt32(Limits.descriptionBytes)
+    limits.pointee.ids_per_request = UInt32(limit.idsPerRequest)
+    limits.pointee.checks_per_request = UInt32(limit.checksPerRequest)
+    limits.pointee.changes_per_batch = UInt32(limit.changesPerBatch)
+    limits.pointee.requests_in_flight = UInt32(limit.requestsInFlight)
+    limits.pointee.unsent_bytes = UInt32(limit.unsentBytes)
+    limits.pointee.connections = UInt32(limit.connections)
+    limits.pointee.timeout_ms = limit.timeoutMilliseconds
+    limits.pointee.timeout_max_ms = limit.timeoutMaximumMilliseconds
+    scope__v1__hello_response__init(hello)
+    hello.pointee.version = ProtobufCBinaryData(
+      UnsafeRawBufferPointer(start: version.utf8Start, count: version.utf8CodeUnitCount))
+    hello.pointee.`protocol` = Limits.protocolVersion
+    hello.pointee.limits = limits
+    response.pointee.hello = hello
+    response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_HELLO
+  }
+
+  func setHealth(_ daemon: DaemonState, _ root: IndexRoot) {
+    scope__v1__health_response__init(health)
+    health.pointee.ready = 1  // listeners open when every company is loaded
+    health.pointee.writable = daemon.isWritable ? 1 : 0
+    health.pointee.companies = UInt64(root.companies.count)
+    health.pointee.connections = UInt64(daemon.connections.count)
+    health.pointee.uptime_ms = UInt64((NIODeadline.now() - daemon.started).nanoseconds / 1_000_000)
+    health.pointee.index_bytes = UInt64(root.byteCount)
+    response.pointee.health = health
+    response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_HEALTH
+  }
+}

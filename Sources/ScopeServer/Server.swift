@@ -1,0 +1,212 @@
+import Logging
+import NIOCore
+import NIOPosix
+import ScopeModel
+import ScopeProtocol
+import ScopeStore
+
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+/// What a daemon is made from.
+public struct ServerConfiguration: Sendable {
+  /// The store.
+  public var store: StoreConfiguration
+  /// Where to listen; at least one.
+  public var addresses: [ListenAddress]
+  /// Mode of a Unix socket's file. Default 0660.
+  public var socketMode: mode_t = 0o660
+  /// Whether clients over TCP may send changes. Over a Unix socket the file's mode decides who may
+  /// connect; over TCP every user of the machine may. Default: no.
+  public var allowsChangesOverTCP = false
+  /// Threads that serve connections. Default: one a core.
+  public var eventLoops = System.coreCount
+  public var limits = Limits()
+
+  public init(store: StoreConfiguration, addresses: [ListenAddress]) {
+    self.store = store
+    self.addresses = addresses
+  }
+}
+
+/// The daemon: the authority, the event loops and the listeners.
+public final class Server: Sendable {
+  /// Version of the daemon.
+  public static let version = "\(DaemonState.version)"
+  /// Where the daemon listens, with the ports the system chose.
+  public let addresses: [ListenAddress]
+  private let authority: Authority
+  private let group: MultiThreadedEventLoopGroup
+  private let workers: [NIOLoopBound<LoopWorker>]
+  private let pool: WorkerPool
+  private let listeners: [any Channel]
+  private let sweeps: [RepeatedTask]
+  private let daemon: DaemonState
+  private let logger: Logger
+
+  /// Opens the store, builds the indexes, and listens. Returns when questions are answered.
+  public static func start(_ configuration: ServerConfiguration, logger: Logger) async throws -> Server {
+    var limits = configuration.limits
+    limits.connections = connectionsPossible(atMost: limits.connections)
+    let authority = try Authority.open(configuration.store, limits: limits, logger: logger) { error in
+      logger.critical("the disk failed under a commit; the process ends", metadata: ["error": "\(error)"])
+      exit(70)
+    }
+    do {
+      return try await Server(configuration, limits: limits, authority: authority, logger: logger)
+    } catch {
+      try? await authority.close()
+      throw error
+    }
+  }
+
+  private init(
+    _ configuration: ServerConfiguration, limits: Limits, authority: Authority, logger: Logger
+  ) async throws {
+    let daemon = DaemonState(limits: limits, authority: authority)
+    let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoops)
+    let pool = WorkerPool(threads: 2, group: group, limits: limits, authority: authority, daemon: daemon)
+    let workers = group.makeIterator().map { loop in
+      NIOLoopBound.makingCompletelySendable(on: loop) {
+        LoopWorker(loop: loop, limits: limits, logger: logger, authority: authority, daemon: daemon, pool: pool)
+      }
+    }
+    self.authority = authority
+    self.daemon = daemon
+    self.group = group
+    self.pool = pool
+    self.workers = workers
+    self.logger = logger
+    let acceptor = Acceptor(group: group, workers: workers, daemon: daemon, configuration: configuration, limits: limits)
+    do {
+      listeners = try await acceptor.listen()
+    } catch {
+      try? await pool.stop()
+      try? await group.shutdownGracefully()
+      throw error
+    }
+    addresses = zip(configuration.addresses, listeners).map { address, channel in
+      guard case .loopback(let host, _) = address, let port = channel.localAddress?.port else { return address }
+      return .loopback(host: host, port: port)
+    }
+    sweeps = workers.map { worker in
+      worker.eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in worker.value.sweep() }
+    }
+  }
+
+  /// Stops: no new connections, what was asked is answered, then everything is closed.
+  ///
+  /// - Parameter limit: clients that take longer are cut off.
+  public func stop(within limit: TimeAmount = .seconds(5)) async throws {
+    let deadline = NIODeadline.now() + limit - .milliseconds(500)  // the rest is for closing the store
+    for listener in listeners { try? await listener.close() }
+    for sweep in sweeps { sweep.cancel() }
+    for worker in workers { worker.eventLoop.execute { worker.value.stop() } }
+    await daemon.connections.becomesZero(before: deadline, on: group.next())
+    for worker in workers { worker.eventLoop.execute { worker.value.closeAll() } }
+    try await pool.stop()
+    try await authority.close()
+    try await group.shutdownGracefully()
+    for case .unix(let path) in addresses { unlink(path) }
+  }
+}
+
+extension NIOLoopBound {
+  /// Makes a value on its own loop.
+  fileprivate static func makingCompletelySendable(
+    on loop: any EventLoop, _ make: @escaping @Sendable () -> Value
+  ) -> NIOLoopBound<Value> {
+    do {
+      return try loop.submit { NIOLoopBound(make(), eventLoop: loop) }.wait()
+    } catch {
+      fatalError("a loop that was just made does not run: \(error)")
+    }
+  }
+}
+
+/// Binds the listeners and sets each connection up.
+private struct Acceptor {
+  let group: MultiThreadedEventLoopGroup
+  let workers: [NIOLoopBound<LoopWorker>]
+  let daemon: DaemonState
+  let configuration: ServerConfiguration
+  let limits: Limits
+
+  func listen() async throws -> [any Channel] {
+    var channels: [any Channel] = []
+    do {
+      for address in configuration.addresses { channels.append(try await listen(at: address)) }
+    } catch {
+      for channel in channels { try? await channel.close() }
+      throw error
+    }
+    return channels
+  }
+
+  private func listen(at address: ListenAddress) async throws -> any Channel {
+    let bootstrap = bootstrap(for: address)
+    switch address {
+    case .unix(let path):
+      let longest = MemoryLayout.size(ofValue: sockaddr_un().sun_path) - 1
+      if path.utf8.count > longest { throw AddressError.pathTooLong(path, limit: longest) }
+      try clearSocketFile(path)
+      // Closed to others until its mode is set.
+      let mask = umask(0o177)
+      defer { umask(mask) }
+      let channel = try await bound(address) { try await bootstrap.bind(unixDomainSocketPath: path).get() }
+      chmod(path, configuration.socketMode)
+      return channel
+    case .loopback(let host, let port):
+      return try await bound(address) { try await bootstrap.bind(host: host, port: port).get() }
+    }
+  }
+
+  private func bound(_ address: ListenAddress, _ bind: () async throws -> any Channel) async throws -> any Channel {
+    do {
+      return try await bind()
+    } catch let error as IOError where error.errnoCode == EADDRINUSE {
+      throw AddressError.inUse(address)
+    } catch let error as IOError {
+      throw AddressError.failed(address, String(cString: strerror(error.errnoCode)))
+    }
+  }
+
+  private func bootstrap(for address: ListenAddress) -> ServerBootstrap {
+    let byLoop = Dictionary(uniqueKeysWithValues: workers.map { (ObjectIdentifier($0.eventLoop), $0) })
+    let (daemon, mark) = (daemon, limits.unsentBytes)
+    let mayChange = address.isUnix || configuration.allowsChangesOverTCP
+    return ServerBootstrap(group: group)
+      .serverChannelOption(.backlog, value: 1_024)
+      .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+      .childChannelOption(.allowRemoteHalfClosure, value: true)
+      .childChannelOption(.writeBufferWaterMark, value: .init(low: mark / 2, high: mark))
+      .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+      .childChannelInitializer { channel in
+        guard daemon.connections.enter() else { return channel.eventLoop.makeFailedFuture(TooManyConnections()) }
+        channel.closeFuture.whenComplete { _ in daemon.connections.leave() }
+        return channel.eventLoop.makeCompletedFuture {
+          let worker = byLoop[ObjectIdentifier(channel.eventLoop)]!.value
+          let caller = Caller(name: try callerName(channel), mayChange: mayChange)
+          try channel.pipeline.syncOperations.addHandler(Connection(worker: worker, caller: caller))
+        }
+      }
+  }
+}
+
+/// Closes a connection at once; a daemon that is full has no words to spare.
+private struct TooManyConnections: Error {}
+
+private func callerName(_ channel: any Channel) throws -> Name {
+  guard case .unixDomainSocket = channel.localAddress else { return "tcp" }
+  let user = try channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) {
+    peerUser($0)
+  }
+  return user?.map { Name(stringLiteral: "uid:\($0)") } ?? "unix"
+}
+
+extension ListenAddress {
+  fileprivate var isUnix: Bool {
+    if case .unix = self { true } else { false }
+  }
+}

@@ -1,0 +1,211 @@
+import Logging
+import NIOConcurrencyHelpers
+import NIOCore
+import NIOPosix
+import ScopeIndex
+import ScopeModel
+import ScopeProtocol
+import Synchronization
+
+/// What all threads of a daemon share.
+final class DaemonState: Sendable {
+  static let version: StaticString = "0.1.0"
+  let started = NIODeadline.now()
+  let connections: ConnectionCount
+  private let authority: Authority
+
+  var isWritable: Bool { authority.isWritable }
+
+  init(limits: Limits, authority: Authority) {
+    connections = ConnectionCount(limit: limits.connections)
+    self.authority = authority
+  }
+}
+
+/// How many connections are open, and how many may be.
+final class ConnectionCount: Sendable {
+  private struct State {
+    var open = 0
+    var whenZero: EventLoopPromise<Void>?
+  }
+
+  private let state = Mutex(State())
+  private let limit: Int
+
+  init(limit: Int) { self.limit = limit }
+
+  var count: Int { state.withLock(\.open) }
+
+  /// Counts a connection in; false: there are too many.
+  func enter() -> Bool {
+    state.withLock { state in
+      if state.open >= limit { return false }
+      state.open += 1
+      return true
+    }
+  }
+
+  func leave() {
+    let promise = state.withLock { state -> EventLoopPromise<Void>? in
+      state.open -= 1
+      guard state.open == 0 else { return nil }
+      defer { state.whenZero = nil }
+      return state.whenZero
+    }
+    promise?.succeed()
+  }
+
+  /// Waits until no connection is open, or the time is over.
+  func becomesZero(before deadline: NIODeadline, on loop: any EventLoop) async {
+    let promise = loop.makePromise(of: Void.self)
+    let isZero = state.withLock { state in
+      if state.open > 0 { state.whenZero = promise }
+      return state.open == 0
+    }
+    if isZero { return promise.succeed() }
+    let timer = loop.scheduleTask(deadline: deadline) { self.giveUpWaiting() }
+    try? await promise.futureResult.get()
+    timer.cancel()
+  }
+
+  private func giveUpWaiting() {
+    let promise = state.withLock { state -> EventLoopPromise<Void>? in
+      defer { state.whenZero = nil }
+      return state.whenZero
+    }
+    promise?.succeed()
+  }
+}
+
+/// What one event loop's connections share: the dispatcher, and the buffer that answers are made in.
+/// Used on that loop alone.
+final class LoopWorker {
+  let loop: any EventLoop
+  let limits: Limits
+  let logger: Logger
+  let dispatcher: Dispatcher
+  let authority: Authority
+  let pool: WorkerPool
+  private var output = ByteBuffer()
+  private var connections: [ObjectIdentifier: Connection] = [:]
+  private var isStopping = false
+
+  init(loop: any EventLoop, limits: Limits, logger: Logger, authority: Authority, daemon: DaemonState, pool: WorkerPool)
+  {
+    self.loop = loop
+    self.limits = limits
+    self.logger = logger
+    self.authority = authority
+    self.pool = pool
+    dispatcher = Dispatcher(limits: limits, publisher: authority.publisher, daemon: daemon)
+  }
+
+  /// The buffer that answers are made in. It goes from hand to hand, so that it is never copied.
+  @inline(__always)
+  func takeOutput() -> ByteBuffer {
+    var taken = ByteBuffer()
+    swap(&taken, &output)
+    return taken
+  }
+
+  /// Takes the buffer back, cleared: in place when the channel has already sent it all.
+  @inline(__always)
+  func giveBack(_ buffer: inout ByteBuffer) {
+    if buffer.storageCapacity > LoopWorker.keptBytes { buffer = ByteBuffer() }
+    buffer.clear()
+    swap(&buffer, &output)
+  }
+
+  private static let keptBytes = 256 << 10
+
+  func add(_ connection: Connection) {
+    connections[ObjectIdentifier(connection)] = connection
+    if isStopping { connection.finish() }
+  }
+
+  func remove(_ connection: Connection) { connections[ObjectIdentifier(connection)] = nil }
+
+  func sweep() {
+    let now = NIODeadline.now()
+    for connection in connections.values { connection.sweep(now) }
+  }
+
+  /// Has every connection answer what it was asked and close.
+  func stop() {
+    isStopping = true
+    for connection in connections.values { connection.finish() }
+  }
+
+  func closeAll() {
+    for connection in connections.values { connection.closeNow() }
+  }
+}
+
+/// Threads for what would hold an event loop up: large frames, and laying out an export.
+final class WorkerPool: Sendable {
+  private let threads: NIOThreadPool
+  private let group: any EventLoopGroup
+  private let dispatchers: NIOLockedValueBox<[Lent]>
+  private let make: @Sendable () -> Lent
+
+  /// Unchecked: a dispatcher is lent to one thread at a time, through the lock.
+  private struct Lent: @unchecked Sendable {
+    let dispatcher: Dispatcher
+  }
+
+  init(threads count: Int, group: any EventLoopGroup, limits: Limits, authority: Authority, daemon: DaemonState) {
+    threads = NIOThreadPool(numberOfThreads: count)
+    threads.start()
+    self.group = group
+    dispatchers = NIOLockedValueBox([])
+    make = { Lent(dispatcher: Dispatcher(limits: limits, publisher: authority.publisher, daemon: daemon)) }
+  }
+
+  /// Answers a frame; the future belongs to the current event loop.
+  func answer(_ frame: ByteBuffer, from caller: Caller) -> EventLoopFuture<(ByteBuffer, Disposition)> {
+    threads.runIfActive(eventLoop: MultiThreadedEventLoopGroup.currentEventLoop!) {
+      let lent = self.dispatchers.withLockedValue { $0.popLast() } ?? self.make()
+      defer { self.dispatchers.withLockedValue { $0.append(lent) } }
+      var out = ByteBuffer()
+      lent.dispatcher.refresh()
+      let disposition = frame.withUnsafeReadableBytes { lent.dispatcher.answer($0, from: caller, into: &out) }
+      return (out, disposition)
+    }
+  }
+
+  /// Lays a company out for export; `reply` is called on some thread.
+  func export(
+    _ company: Name, id: UInt64, from authority: Authority,
+    reply: @escaping @Sendable (Result<PartStream, Failure>) -> Void
+  ) {
+    authority.snapshot(of: company) { result in
+      self.threads.submit { state in
+        guard case .active = state else { return }
+        reply(
+          result.flatMap { snapshot in
+            guard let snapshot else {
+              return .failure(Failure(.notFound, "unknown_company", "there is no company '\(company)'"))
+            }
+            let (company, revision) = snapshot
+            return .success(PartStream(id: id, kind: .export(ExportStream(company, revision: revision))))
+          })
+      }
+    }
+  }
+
+  func stop() async throws { try await threads.shutdownGracefully() }
+}
+
+extension Dispatcher {
+  /// The answer to a batch that was applied.
+  func answer(_ id: UInt64, _ applied: Applied, into out: inout ByteBuffer) {
+    do throws(Failure) {
+      let warnings = try wire(applied.warnings)
+      reply.begin(id, revision: applied.revision)
+      reply.setApplied(applied, warnings: warnings)
+      reply.end(into: &out)
+    } catch {
+      fail(id, error, &out)
+    }
+  }
+}

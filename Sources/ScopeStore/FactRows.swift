@@ -1,0 +1,213 @@
+import Foundation
+import ScopeModel
+
+/// The kinds of rows, in an order in which each names only those before it.
+///
+/// The raw values stand in the change log of every installation: they are never changed.
+enum FactKind: String, CaseIterable {
+  case company
+  case role
+  case roleRight = "role_right"
+  case user
+  case userRole = "user_role"
+  case group
+  case groupMember = "group_member"
+  case project
+  case projectUser = "project_user"
+  case projectGroup = "project_group"
+  case object
+  case placement
+}
+
+/// A fact as texts: the columns of its table beside `company`, and what the change log says after the kind.
+struct FactRow {
+  let kind: FactKind
+  let columns: [String]
+}
+
+/// A table of facts. Every column is text; the key is the company and the `key` columns.
+struct FactTable {
+  let name: String
+  let key: [String]
+  let values: [String]
+
+  init(_ name: String, key: [String], values: [String] = []) {
+    self.name = name
+    self.key = key
+    self.values = values
+  }
+
+  var columns: [String] { key + values }
+}
+
+extension FactKind {
+  var table: FactTable {
+    switch self {
+    case .company: FactTable("companies", key: [], values: ["mode"])
+    case .role: FactTable("roles", key: ["role"])
+    case .roleRight: FactTable("role_rights", key: ["role", "right_name"])
+    case .user: FactTable("users", key: ["id"], values: ["name", "state"])
+    case .userRole: FactTable("user_roles", key: ["user_id", "role"])
+    case .group: FactTable("groups", key: ["id"], values: ["name"])
+    case .groupMember: FactTable("group_members", key: ["group_id", "user_id"])
+    case .project: FactTable("projects", key: ["id"], values: ["name", "description"])
+    case .projectUser: FactTable("project_users", key: ["project_id", "user_id"])
+    case .projectGroup: FactTable("project_groups", key: ["project_id", "group_id"])
+    case .object: FactTable("objects", key: ["type", "id"], values: ["name", "origin"])
+    case .placement: FactTable("placements", key: ["type", "object_id", "project_id"])
+    }
+  }
+}
+
+// MARK: - Fact ↔ row
+
+extension FactRow {
+  init(_ fact: Fact) {
+    switch fact {
+    case .company(let mode): self.init(.company, mode.rawValue)
+    case .role(let role): self.init(.role, role.text)
+    case .roleRight(let role, let right): self.init(.roleRight, role.text, right.text)
+    case .user(let user): self.init(.user, user.id.text, user.name.text, user.isBlocked ? "blocked" : "active")
+    case .userRole(let user, let role): self.init(.userRole, user.text, role.text)
+    case .group(let group): self.init(.group, group.id.text, group.name.text)
+    case .groupMember(let group, let user): self.init(.groupMember, group.text, user.text)
+    case .project(let project):
+      self.init(.project, project.id.text, project.name.text, project.description.text)
+    case .member(let project, .user(let id)): self.init(.projectUser, project.text, id.text)
+    case .member(let project, .group(let id)): self.init(.projectGroup, project.text, id.text)
+    case .object(let object):
+      self.init(
+        .object, object.ref.type.name, object.ref.id.text, object.name.text, object.isSystem ? "system" : "custom")
+    case .placement(let ref, let project): self.init(.placement, ref.type.name, ref.id.text, project.text)
+    }
+  }
+
+  private init(_ kind: FactKind, _ columns: String...) {
+    self.kind = kind
+    self.columns = columns
+  }
+
+  /// The fact, where the texts can be one.
+  func fact() throws(DamagedRow) -> Fact {
+    guard columns.count == kind.table.columns.count else { throw DamagedRow("has \(columns.count) columns") }
+    switch kind {
+    case .company: return .company(try mode(0))
+    case .role: return .role(try name(0))
+    case .roleRight: return .roleRight(role: try name(0), right: try name(1))
+    case .user:
+      return .user(User(id: try name(0), name: try name(1), isBlocked: try flag(2, "active", "blocked")))
+    case .userRole: return .userRole(user: try name(0), role: try name(1))
+    case .group: return .group(Group(id: try name(0), name: try name(1)))
+    case .groupMember: return .groupMember(group: try name(0), user: try name(1))
+    case .project:
+      return .project(Project(id: try name(0), name: try name(1), description: try remark(2)))
+    case .projectUser: return .member(project: try name(0), .user(try name(1)))
+    case .projectGroup: return .member(project: try name(0), .group(try name(1)))
+    case .object:
+      return .object(Object(try ref(), name: try name(2), isSystem: try flag(3, "custom", "system")))
+    case .placement: return .placement(try ref(), project: try name(2))
+    }
+  }
+
+  private func name(_ index: Int) throws(DamagedRow) -> Name { try Name(stored: columns[index]) }
+
+  private func remark(_ index: Int) throws(DamagedRow) -> Remark {
+    do { return try Remark(columns[index]) } catch { throw DamagedRow("a description \(error)") }
+  }
+
+  private func mode(_ index: Int) throws(DamagedRow) -> SecurityMode {
+    guard let mode = SecurityMode(rawValue: columns[index]) else { throw unknown(index) }
+    return mode
+  }
+
+  private func flag(_ index: Int, _ no: String, _ yes: String) throws(DamagedRow) -> Bool {
+    if columns[index] == no { return false }
+    if columns[index] == yes { return true }
+    throw unknown(index)
+  }
+
+  private func ref() throws(DamagedRow) -> ObjectRef {
+    guard let type = FactRow.objectTypes[columns[0]] else { throw unknown(0) }
+    return ObjectRef(type, try name(1))
+  }
+
+  private func unknown(_ index: Int) -> DamagedRow { DamagedRow("does not know '\(columns[index])'") }
+
+  /// Types by name: `ObjectType(name:)` looks through a table, too slow for each of a million rows.
+  private static let objectTypes = Dictionary(uniqueKeysWithValues: ObjectType.all.map { ($0.name, $0) })
+}
+
+extension Name {
+  /// A name as it was stored.
+  init(stored text: String) throws(DamagedRow) {
+    do { try self.init(text) } catch { throw DamagedRow("a name \(error)") }
+  }
+}
+
+// MARK: - Edits ↔ JSON
+
+/// The edits of a change as the log holds them: `[[before, after], …]`, each null or a row such as
+/// `["object","queue","support","Support line","custom"]`.
+enum EditsText {
+  static func encode(_ edits: [Edit]) -> String {
+    var json: [UInt8] = [UInt8(ascii: "[")]
+    for (index, edit) in edits.enumerated() {
+      json.append(contentsOf: index == 0 ? "[".utf8 : ",[".utf8)
+      append(edit.before, to: &json)
+      json.append(UInt8(ascii: ","))
+      append(edit.after, to: &json)
+      json.append(UInt8(ascii: "]"))
+    }
+    json.append(UInt8(ascii: "]"))
+    return String(decoding: json, as: UTF8.self)
+  }
+
+  /// One fact in the same form, for people.
+  static func encode(_ fact: Fact) -> String {
+    var json: [UInt8] = []
+    append(fact, to: &json)
+    return String(decoding: json, as: UTF8.self)
+  }
+
+  static func decode(_ text: String) throws(DamagedRow) -> [Edit] {
+    let pairs: [[[String]?]]
+    do { pairs = try JSONDecoder().decode([[[String]?]].self, from: Data(text.utf8)) } catch {
+      throw DamagedRow("its edits are not readable: \(error)")
+    }
+    var edits: [Edit] = []
+    edits.reserveCapacity(pairs.count)
+    for pair in pairs {
+      guard pair.count == 2 else { throw DamagedRow("an edit has \(pair.count) parts") }
+      edits.append(Edit(before: try fact(pair[0]), after: try fact(pair[1])))
+    }
+    return edits
+  }
+
+  private static func fact(_ words: [String]?) throws(DamagedRow) -> Fact? {
+    guard let words else { return nil }
+    guard let kind = words.first.flatMap(FactKind.init(rawValue:)) else { throw DamagedRow("an edit is of no kind") }
+    return try FactRow(kind: kind, columns: Array(words.dropFirst())).fact()
+  }
+
+  private static func append(_ fact: Fact?, to json: inout [UInt8]) {
+    guard let fact else { return json.append(contentsOf: "null".utf8) }
+    let row = FactRow(fact)
+    json.append(UInt8(ascii: "["))
+    quote(row.kind.rawValue, to: &json)
+    for column in row.columns {
+      json.append(UInt8(ascii: ","))
+      quote(column, to: &json)
+    }
+    json.append(UInt8(ascii: "]"))
+  }
+
+  /// Names and remarks have no control characters: two characters alone need a backslash.
+  private static func quote(_ text: String, to json: inout [UInt8]) {
+    json.append(UInt8(ascii: "\""))
+    for byte in text.utf8 {
+      if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") { json.append(UInt8(ascii: "\\")) }
+      json.append(byte)
+    }
+    json.append(UInt8(ascii: "\""))
+  }
+}

@@ -1,0 +1,148 @@
+import GRDB
+
+/// The tables, and how a file of an earlier version becomes today's.
+///
+/// A migration that was released is never changed; a new one follows it.
+enum Schema {
+  /// In the header of every file of ours: "SCPD".
+  static let applicationID: Int32 = 0x5343_5044
+
+  static let migrator: DatabaseMigrator = {
+    var migrator = DatabaseMigrator()
+    migrator.registerMigration("v1", foreignKeyChecks: .immediate) { try $0.execute(sql: version1) }
+    return migrator
+  }()
+
+  /// Names are compared as bytes: BINARY is SQLite's default. Each link between two things has its key and one
+  /// index the other way, so that removing either end need not look through the company.
+  private static let version1 = """
+    CREATE TABLE companies (
+      company TEXT NOT NULL PRIMARY KEY,
+      mode TEXT NOT NULL CHECK (mode IN ('simple', 'enhanced'))
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE roles (
+      company TEXT NOT NULL REFERENCES companies,
+      role TEXT NOT NULL,
+      PRIMARY KEY (company, role)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE role_rights (
+      company TEXT NOT NULL,
+      role TEXT NOT NULL,
+      right_name TEXT NOT NULL,
+      PRIMARY KEY (company, role, right_name),
+      FOREIGN KEY (company, role) REFERENCES roles
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE users (
+      company TEXT NOT NULL REFERENCES companies,
+      id TEXT NOT NULL,
+      name TEXT NOT NULL,
+      state TEXT NOT NULL CHECK (state IN ('active', 'blocked')),
+      PRIMARY KEY (company, id)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE user_roles (
+      company TEXT NOT NULL,
+      user_id TEXT NOT NULL,
+      role TEXT NOT NULL,
+      PRIMARY KEY (company, user_id, role),
+      FOREIGN KEY (company, user_id) REFERENCES users,
+      FOREIGN KEY (company, role) REFERENCES roles
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX user_roles_by_role ON user_roles (company, role);
+
+    CREATE TABLE groups (
+      company TEXT NOT NULL REFERENCES companies,
+      id TEXT NOT NULL,
+      name TEXT NOT NULL,
+      PRIMARY KEY (company, id)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE group_members (
+      company TEXT NOT NULL,
+      group_id TEXT NOT NULL,
+      user_id TEXT NOT NULL,
+      PRIMARY KEY (company, group_id, user_id),
+      FOREIGN KEY (company, group_id) REFERENCES groups,
+      FOREIGN KEY (company, user_id) REFERENCES users
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX group_members_by_user ON group_members (company, user_id);
+
+    CREATE TABLE projects (
+      company TEXT NOT NULL REFERENCES companies,
+      id TEXT NOT NULL,
+      name TEXT NOT NULL,
+      description TEXT NOT NULL,
+      PRIMARY KEY (company, id),
+      UNIQUE (company, name)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE project_users (
+      company TEXT NOT NULL,
+      project_id TEXT NOT NULL,
+      user_id TEXT NOT NULL,
+      PRIMARY KEY (company, project_id, user_id),
+      FOREIGN KEY (company, project_id) REFERENCES projects,
+      FOREIGN KEY (company, user_id) REFERENCES users
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX project_users_by_user ON project_users (company, user_id);
+
+    CREATE TABLE project_groups (
+      company TEXT NOT NULL,
+      project_id TEXT NOT NULL,
+      group_id TEXT NOT NULL,
+      PRIMARY KEY (company, project_id, group_id),
+      FOREIGN KEY (company, project_id) REFERENCES projects,
+      FOREIGN KEY (company, group_id) REFERENCES groups
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX project_groups_by_group ON project_groups (company, group_id);
+
+    CREATE TABLE objects (
+      company TEXT NOT NULL REFERENCES companies,
+      type TEXT NOT NULL,
+      id TEXT NOT NULL,
+      name TEXT NOT NULL,
+      origin TEXT NOT NULL CHECK (origin IN ('custom', 'system')),
+      PRIMARY KEY (company, type, id)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE placements (
+      company TEXT NOT NULL,
+      type TEXT NOT NULL,
+      object_id TEXT NOT NULL,
+      project_id TEXT NOT NULL,
+      PRIMARY KEY (company, type, object_id, project_id),
+      FOREIGN KEY (company, type, object_id) REFERENCES objects,
+      FOREIGN KEY (company, project_id) REFERENCES projects
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX placements_by_project ON placements (company, project_id);
+
+    -- The truth: every change, in order, each sealed over the one before.
+    CREATE TABLE change_log (
+      revision INTEGER PRIMARY KEY CHECK (revision > 0),
+      company TEXT NOT NULL,
+      time INTEGER NOT NULL, -- microseconds since 1970
+      actor TEXT, -- NULL: the platform itself
+      caller TEXT NOT NULL,
+      edits TEXT NOT NULL, -- JSON: [[before, after], …]
+      idempotency_key TEXT,
+      request_digest BLOB,
+      hash BLOB NOT NULL CHECK (length(hash) = 32),
+      CHECK ((idempotency_key IS NULL) = (request_digest IS NULL))
+    ) STRICT;
+    CREATE INDEX change_log_by_company ON change_log (company, revision);
+    CREATE UNIQUE INDEX change_log_by_key ON change_log (company, idempotency_key)
+      WHERE idempotency_key IS NOT NULL;
+
+    -- Also keeps REPLACE out, which would delete without a word.
+    CREATE TRIGGER change_log_has_no_gaps BEFORE INSERT ON change_log
+      WHEN NEW.revision IS NOT (SELECT coalesce(max(revision), 0) + 1 FROM change_log)
+    BEGIN SELECT raise(ABORT, 'revisions of the change log follow each other'); END;
+    CREATE TRIGGER change_log_is_not_updated BEFORE UPDATE ON change_log
+    BEGIN SELECT raise(ABORT, 'the change log is never altered'); END;
+    CREATE TRIGGER change_log_is_not_deleted BEFORE DELETE ON change_log
+    BEGIN SELECT raise(ABORT, 'the change log is never altered'); END;
+    """
+}

@@ -1,0 +1,289 @@
+import GRDB
+import GRDBSQLite
+import ScopeModel
+
+/// The companies' rules on disk: the change log, which is the truth, and the tables that say the same.
+///
+/// Belongs to one thread at a time: the authority's. Not Sendable; give it away as a whole. Every call waits for
+/// the disk.
+public final class Store {
+  /// The end of the change log.
+  public private(set) var head: Head
+
+  /// Inside the module for tests alone, which look at the pragmas and fill the disk.
+  let queue: DatabaseQueue
+
+  private let configuration: StoreConfiguration
+  private let wal = WALMeter()
+  private var lock: DirectoryLock?
+  /// Once a write is in doubt, none is tried again.
+  private var failure: StoreError?
+
+  /// Locks the directory, creates the database where there is none, and makes an older one today's.
+  public init(_ configuration: StoreConfiguration) throws(StoreError) {
+    try DatabaseFile.makeDirectory(configuration.directory)
+    lock = try DirectoryLock(configuration)
+    try DatabaseFile.createIfMissing(configuration)
+    queue = try DatabaseFile.open(configuration)
+    self.configuration = configuration
+    head = .start
+    head = try read("reading the end of the log", Store.head)
+    queue.writeWithoutTransaction { wal.watch($0) }
+  }
+
+  /// Moves everything into the database file, closes it and gives the directory free. Again: nothing. After it,
+  /// the store can't be used. Not to be called after a fatal error.
+  public func close() throws(StoreError) {
+    if lock == nil { return }
+    try access("closing") { _ = try $0.checkpoint(.truncate) }
+    do { try queue.close() } catch { throw translated(error, "closing") }
+    lock = nil
+  }
+}
+
+// MARK: - Reading
+
+extension Store {
+  /// The last revision over all companies; 0: nothing was ever changed.
+  public var revision: UInt64 { head.revision }
+
+  /// The companies that exist, in byte order.
+  public func companies() throws(StoreError) -> [Name] {
+    try read("reading the companies") { try Store.names($0, "SELECT company FROM companies ORDER BY company") }
+  }
+
+  /// A company as the tables say; without a mode where it does not exist.
+  public func load(_ id: Name) throws(StoreError) -> Company {
+    try read("reading company '\(id)'") { db in
+      var company = Company(id: id)
+      try db.forEachFact(of: id) { fact in
+        guard company.hasWhatIsNamed(by: fact) else {
+          throw DamagedRow("\(EditsText.encode(fact)) names something that is not there")
+        }
+        company.write(Edit(before: nil, after: fact))
+      }
+      return company
+    }
+  }
+
+  /// The last revision that changed the company, 0 if none did; removing it counts.
+  public func lastRevision(of company: Name) throws(StoreError) -> UInt64 {
+    try read("reading the log") { db in
+      let sql = "SELECT max(revision) FROM change_log WHERE company = ?"
+      return UInt64(try Int64.fetchOne(db.cachedStatement(sql: sql), arguments: [company.text]) ?? 0)
+    }
+  }
+
+  /// What came of an earlier request.
+  public struct Earlier: Hashable, Sendable {
+    public let revision: UInt64
+    /// Of the request, as it was given then.
+    public let digest: [UInt8]
+    /// How many edits it made.
+    public let editCount: Int
+  }
+
+  /// The request of the company that had this key; nil: there was none.
+  public func idempotent(company: Name, key: Name) throws(StoreError) -> Earlier? {
+    let sql = """
+      SELECT revision, request_digest, json_array_length(edits) FROM change_log
+      WHERE company = ? AND idempotency_key = ?
+      """
+    return try read("reading the log") { db in
+      var earlier: Earlier?
+      try db.forEachRow(sql, [company.text, key.text]) { row in
+        earlier = Earlier(
+          revision: UInt64(clamping: row.integer(0)), digest: row.blob(1) ?? [], editCount: Int(row.integer(2)))
+        return false
+      }
+      return earlier
+    }
+  }
+
+  /// The changes of a company in order, one at a time in memory.
+  ///
+  /// - Parameters:
+  ///   - after: the last revision that is not wanted.
+  ///   - body: says whether to go on; must not use the store.
+  public func forEachRecord(
+    of company: Name, after: UInt64 = 0, _ body: (ChangeRecord) throws -> Bool
+  ) throws(StoreError) {
+    try read("reading the log of company '\(company)'") {
+      try Store.forEachRecord(of: company, after: after, $0, body)
+    }
+  }
+
+  static func forEachRecord(
+    of company: Name, after: UInt64, _ db: Database, _ body: (ChangeRecord) throws -> Bool
+  ) throws {
+    let sql = "SELECT \(LogRow.columns) FROM change_log WHERE company = ? AND revision > ? ORDER BY revision"
+    try db.forEachRow(sql, [company.text, Int64(clamping: after)]) { row in
+      do { return try body(try LogRow(row).record()) } catch let error as DamagedRow {
+        throw DamagedRow("revision \(row.integer(0)) is damaged: \(error)")
+      }
+    }
+  }
+
+  static func names(_ db: Database, _ sql: String) throws -> [Name] {
+    var names: [Name] = []
+    try db.forEachRow(sql) { row in
+      names.append(try Name(stored: row.text(0)))
+      return true
+    }
+    return names
+  }
+
+  private static func head(_ db: Database) throws -> Head {
+    var head = Head.start
+    try db.forEachRow("SELECT revision, hash FROM change_log ORDER BY revision DESC LIMIT 1") { row in
+      head = Head(revision: UInt64(clamping: row.integer(0)), hash: row.blob(1) ?? [])
+      return false
+    }
+    return head
+  }
+
+  func read<T>(_ what: String, _ body: (Database) throws -> T) throws(StoreError) -> T {
+    try access(what, body)
+  }
+
+  /// Runs `body` on the connection and translates what it throws, while SQLite still knows why.
+  private func access<T>(_ what: String, _ body: (Database) throws -> T) throws(StoreError) -> T {
+    do {
+      return try queue.unsafeRead { db in
+        do { return try body(db) } catch { throw translated(error, what, db) }
+      }
+    } catch { throw translated(error, what) }
+  }
+
+  private func translated(_ error: any Error, _ what: String, _ db: Database? = nil) -> StoreError {
+    StoreError(error, what, path: configuration.databasePath, systemErrno: db?.systemErrno ?? 0)
+  }
+}
+
+extension Company {
+  /// `write` stops the process where a fact names something that is not there; a damaged file must not.
+  fileprivate func hasWhatIsNamed(by fact: Fact) -> Bool {
+    switch fact {
+    case .company, .role, .user, .group, .project, .object: true
+    case .roleRight(let role, _): roles[role] != nil
+    case .userRole(let user, let role): users[user] != nil && roles[role] != nil
+    case .groupMember(let group, let user): groups[group] != nil && users[user] != nil
+    case .member(let project, .user(let id)): projects[project] != nil && users[id] != nil
+    case .member(let project, .group(let id)): projects[project] != nil && groups[id] != nil
+    case .placement(let ref, let project): objects[ref] != nil && projects[project] != nil
+    }
+  }
+}
+
+// MARK: - Writing
+
+extension Store {
+  /// Writes changes, all or none, and returns when they are on the disk.
+  ///
+  /// - Parameters:
+  ///   - records: in the order of their revisions, the first following `revision`. None: nothing happens, and
+  ///     `beforeCommit` is not called.
+  ///   - beforeCommit: called when everything is written but COMMIT; what it throws takes all back. Must not use
+  ///     the store.
+  /// - Throws: after a fatal error (see `StoreError.isFatal`) the process must end. After any other, the store is
+  ///   as before.
+  public func commit(_ records: [ChangeRecord], beforeCommit: () throws -> Void = {}) throws(StoreError) {
+    if let failure { throw failure }
+    if records.isEmpty { return }
+    if wal.pages >= configuration.checkpointPages { try checkpoint() }
+    head = try remembering { () throws(StoreError) in
+      try access("writing") { db in
+        try transact(db) {
+          let end = try write(records, db)
+          do { try beforeCommit() } catch { throw StoreError.beforeCommit(error) }
+          return end
+        }
+      }
+    }
+  }
+
+  /// Moves the write-ahead log's pages into the database. `commit` does so itself when the log is long; an idle
+  /// moment is a better one. SQLite's own checkpoints are off, since they pass over a failed fsync.
+  public func checkpoint() throws(StoreError) {
+    if let failure { throw failure }
+    try remembering { () throws(StoreError) in
+      try access("moving the write-ahead log into the database") { _ = try $0.checkpoint(.passive) }
+    }
+    wal.pages = 0
+  }
+
+  private func write(_ records: [ChangeRecord], _ db: Database) throws -> Head {
+    var end = head
+    for record in records {
+      guard record.revision == end.revision + 1 else {
+        throw StoreError.wrongRevision(expected: end.revision + 1, given: record.revision)
+      }
+      for edit in record.edits { try write(edit, of: record, db) }
+      let row = LogRow(record)
+      end = Head(revision: record.revision, hash: row.seal(after: end.hash))
+      try insert(row, of: record, db, end.hash)
+    }
+    return end
+  }
+
+  private func write(_ edit: Edit, of record: ChangeRecord, _ db: Database) throws {
+    var cause: (any Error)?
+    do {
+      if try db.write(edit, company: record.company) { return }
+    } catch let error as DatabaseError where error.resultCode == .SQLITE_CONSTRAINT {
+      cause = error
+    }
+    throw StoreError.misfit(revision: record.revision, edit: EditsText.encode([edit]), cause: cause)
+  }
+
+  private func insert(_ row: LogRow, of record: ChangeRecord, _ db: Database, _ hash: [UInt8]) throws {
+    do { try row.insert(db, hash: hash) } catch let error as DatabaseError {
+      guard error.extendedResultCode == .SQLITE_CONSTRAINT_UNIQUE, let key = record.idempotency?.key else {
+        throw error
+      }
+      throw StoreError.keyTaken(company: record.company, key: key)
+    }
+  }
+
+  private func transact<T>(_ db: Database, _ body: () throws -> T) throws -> T {
+    try db.beginTransaction(.immediate)
+    let result: T
+    do { result = try body() } catch {
+      let error = translated(error, "writing", db)
+      try rollback(db)
+      throw error
+    }
+    do { try db.commit() } catch {
+      let error = StoreError.atCommit(error, path: configuration.databasePath, systemErrno: db.systemErrno)
+      try rollback(db)
+      throw error
+    }
+    return result
+  }
+
+  private func rollback(_ db: Database) throws {
+    do { try db.rollback() } catch { throw StoreError.inDoubt("ROLLBACK", cause: error) }
+  }
+
+  private func remembering<T>(_ body: () throws(StoreError) -> T) throws(StoreError) -> T {
+    do { return try body() } catch {
+      if error.isFatal { failure = error }
+      throw error
+    }
+  }
+}
+
+/// How long the write-ahead log is.
+private final class WALMeter {
+  var pages = 0
+
+  /// SQLite tells after each COMMIT. The meter must outlive the connection's last one.
+  func watch(_ db: Database) {
+    sqlite3_wal_hook(
+      db.sqliteConnection,
+      { meter, _, _, pages in
+        Unmanaged<WALMeter>.fromOpaque(meter!).takeUnretainedValue().pages = Int(pages)
+        return SQLITE_OK
+      }, Unmanaged.passUnretained(self).toOpaque())
+  }
+}

@@ -1,0 +1,121 @@
+import GRDB
+import ScopeModel
+
+/// What was found when the whole store was looked through.
+public struct Verification: Sendable {
+  /// No more than this many problems are told; the first ones are.
+  public static let maximumProblems = 20
+
+  /// The end of the log that was verified.
+  public let head: Head
+  /// How many companies the log or the tables know.
+  public internal(set) var companies = 0
+  /// How many rows the tables have beside the log's.
+  public internal(set) var facts = 0
+  /// What is wrong, in words, each naming its revision or row. Empty: all is well.
+  public internal(set) var problems: [String] = []
+
+  public var isSound: Bool { problems.isEmpty }
+
+  mutating func report(_ problem: String) {
+    if problems.count < Verification.maximumProblems { problems.append(problem) }
+  }
+}
+
+extension Store {
+  /// Looks the whole store through: SQLite's own checks, the chain of the log's seals, and whether the log,
+  /// replayed, says what the tables say.
+  ///
+  /// Memory: the facts of the largest company once. Time: a few seconds for a million edits; the store waits.
+  ///
+  /// - Throws: where reading failed. What is wrong with the content is not thrown but told.
+  public func verify() throws(StoreError) -> Verification {
+    var found = Verification(head: head)
+    try examine("integrity_check", &found, Store.checkIntegrity)
+    try examine("foreign_key_check", &found, Store.checkForeignKeys)
+    try examine("the chain of the log", &found, Store.checkChain)
+    var companies: [Name] = []
+    try examine("the companies", &found) { db, _ in
+      let sql = "SELECT company FROM companies UNION SELECT company FROM change_log ORDER BY company"
+      companies = try Store.names(db, sql)
+    }
+    for company in companies {
+      try examine("company '\(company)'", &found) { db, found in try compare(company, db, &found) }
+    }
+    return found
+  }
+
+  /// Damage that stops a check is itself a finding.
+  private func examine(
+    _ what: String, _ found: inout Verification, _ check: (Database, inout Verification) throws -> Void
+  ) throws(StoreError) {
+    do { try read(what) { try check($0, &found) } } catch {
+      guard case .damaged(let words, let cause) = error else { throw error }
+      found.report(cause.map { "\(what): \(words) (\($0))" } ?? words)
+    }
+  }
+
+  private static func checkIntegrity(_ db: Database, _ found: inout Verification) throws {
+    let sql = "PRAGMA integrity_check(\(Verification.maximumProblems))"
+    for line in try String.fetchAll(db, sql: sql) where line != "ok" { found.report("SQLite finds: \(line)") }
+  }
+
+  private static func checkForeignKeys(_ db: Database, _ found: inout Verification) throws {
+    try db.forEachRow("SELECT \"table\", parent, count(*) FROM pragma_foreign_key_check() GROUP BY 1, 2") { row in
+      found.report(
+        "\(row.integer(2)) rows of table \(try row.text(0)) name rows of \(try row.text(1)) that are not there")
+      return true
+    }
+  }
+
+  private static func checkChain(_ db: Database, _ found: inout Verification) throws {
+    var next: Int64 = 1
+    var previous = Head.start.hash
+    try db.forEachRow("SELECT \(LogRow.columns) FROM change_log ORDER BY revision") { row in
+      let revision = row.integer(0)
+      if revision != next { found.report("revision \(next) of the log is missing: \(revision) follows") }
+      let stored = row.blob(8) ?? []
+      do {
+        if try LogRow(row).seal(after: previous) != stored {
+          found.report("revision \(revision) of the log was altered, or one before it: its hash does not fit")
+        }
+      } catch let error as DamagedRow {
+        found.report("revision \(revision) of the log is damaged: \(error)")
+      }
+      next = revision + 1
+      previous = stored
+      return true
+    }
+  }
+
+  /// Compares the log, replayed, with the tables, through sets of facts alone: nothing of the model's own
+  /// bookkeeping is trusted.
+  private func compare(_ company: Name, _ db: Database, _ found: inout Verification) throws {
+    found.companies += 1
+    var facts = try replay(company, db, &found)
+    try db.forEachFact(of: company) { fact in
+      found.facts += 1
+      if facts.remove(fact) == nil {
+        found.report("company '\(company)': the tables have \(EditsText.encode(fact)), the log does not")
+      }
+    }
+    for fact in facts.map(EditsText.encode).sorted().prefix(Verification.maximumProblems) {
+      found.report("company '\(company)': the log has \(fact), the tables do not")
+    }
+  }
+
+  private func replay(_ company: Name, _ db: Database, _ found: inout Verification) throws -> Set<Fact> {
+    var facts: Set<Fact> = []
+    try Store.forEachRecord(of: company, after: 0, db) { record in
+      for edit in record.edits {
+        let removed = edit.before.map { facts.remove($0) != nil } ?? true
+        let inserted = edit.after.map { facts.insert($0).inserted } ?? true
+        if !removed || !inserted {
+          found.report("revision \(record.revision) of the log does not fit those before: \(EditsText.encode([edit]))")
+        }
+      }
+      return true
+    }
+    return facts
+  }
+}

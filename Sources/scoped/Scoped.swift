@@ -1,0 +1,84 @@
+import ArgumentParser
+import Logging
+import ScopeServer
+import ScopeStore
+
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+/// The daemon: configuration and wiring.
+@main
+struct Scoped: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "scoped",
+    abstract: "Answers who may see and use what in a contact centre.",
+    discussion: """
+      Serves the rules in DATA over a Unix socket, and over TCP on loopback if asked to. Prints one line \
+      on standard output when it is ready, and logs on standard error. SIGTERM and SIGINT stop it within \
+      five seconds: what was asked is answered, and nothing acknowledged is lost.
+
+      Example:
+        scoped --data /var/lib/scoped --socket /run/scoped/scoped.sock --tcp 127.0.0.1:7400
+      """,
+    version: Server.version)
+
+  @Option(name: .long, help: "Folder of the rules; made if it is not there. One daemon at a time.")
+  var data: String
+
+  @Option(name: .long, help: "Path of the Unix socket to serve.")
+  var socket: String
+
+  @Option(name: .long, help: "Mode of the socket, in octal.")
+  var socketMode = "660"
+
+  @Option(name: .long, help: "HOST:PORT on loopback to serve as well. Port 0: any free one.")
+  var tcp: String?
+
+  @Flag(name: .long, help: "Take changes over TCP too. Every user of this machine can then change the rules.")
+  var tcpAllowsChanges = false
+
+  @Option(name: .long, help: "Threads that serve connections. (default: one a core)")
+  var threads: Int?
+
+  @Option(name: .long, help: "Lowest level logged: trace, debug, info, notice, warning, error, critical.")
+  var logLevel: Logger.Level = .info
+
+  func validate() throws {
+    guard mode_t(socketMode, radix: 8).map({ $0 <= 0o777 }) == true else {
+      throw ValidationError("--socket-mode '\(socketMode)' is not an octal mode such as 660.")
+    }
+    if let threads, !(1 ... 256).contains(threads) { throw ValidationError("--threads is from 1 to 256.") }
+  }
+
+  func run() async throws {
+    LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
+    var logger = Logger(label: "scoped")
+    logger.logLevel = logLevel
+    let stop = StopSignal()
+    do {
+      let server = try await Server.start(try serverConfiguration(), logger: logger)
+      print("scoped: ready at \(server.addresses.map(\.description).joined(separator: " and "))")
+      fflush(nil)
+      await stop.arrives()
+      logger.info("stopping")
+      try await server.stop()
+      logger.info("stopped")
+    } catch {
+      logger.critical("\(error)")
+      throw ExitCode(error is AddressError ? EX_CANTCREAT : EX_UNAVAILABLE)
+    }
+  }
+
+  private func serverConfiguration() throws -> ServerConfiguration {
+    var addresses = [ListenAddress.unix(path: socket)]
+    if let tcp { addresses.append(try .tcp(tcp)) }
+    var configuration = ServerConfiguration(store: StoreConfiguration(directory: data), addresses: addresses)
+    configuration.socketMode = mode_t(socketMode, radix: 8)!
+    configuration.allowsChangesOverTCP = tcpAllowsChanges
+    if let threads { configuration.eventLoops = threads }
+    return configuration
+  }
+}
+
+extension Logger.Level: @retroactive ExpressibleByArgument {}
