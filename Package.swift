@@ -12,6 +12,7 @@ let package = Package(
   name: "scoped",
   products: [
     .executable(name: "scoped", targets: ["scoped"]),
+    .executable(name: "scopectl", targets: ["scopectl"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
@@ -31,6 +32,8 @@ let package = Package(
     .target(
       name: "ScopeServer",
       dependencies: ["ScopeModel", "ScopeIndex", "ScopeStore", "ScopeProtocol", nio, posix, log, crypto]),
+    .target(name: "ScopeClient", dependencies: ["CScope", "ScopeModel", "ScopeProtocol"]),
     .executableTarget(name: "scoped", dependencies: ["ScopeServer", arguments]),
+    .executableTarget(name: "scopectl", dependencies: ["ScopeClient", arguments]),
   ]
 )

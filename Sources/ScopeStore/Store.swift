@@ -27,7 +27,7 @@ public final class Store {
     queue = try DatabaseFile.open(configuration)
     self.configuration = configuration
     head = .start
-    head = try read("reading the end of the log", Store.head)
+    head = try access("reading the end of the log", Store.head)
     queue.writeWithoutTransaction { wal.watch($0) }
   }
 
@@ -49,12 +49,12 @@ extension Store {
 
   /// The companies that exist, in byte order.
   public func companies() throws(StoreError) -> [Name] {
-    try read("reading the companies") { try Store.names($0, "SELECT company FROM companies ORDER BY company") }
+    try access("reading the companies") { try Store.names($0, "SELECT company FROM companies ORDER BY company") }
   }
 
   /// A company as the tables say; without a mode where it does not exist.
   public func load(_ id: Name) throws(StoreError) -> Company {
-    try read("reading company '\(id)'") { db in
+    try access("reading company '\(id)'") { db in
       var company = Company(id: id)
       try db.forEachFact(of: id) { fact in
         guard company.hasWhatIsNamed(by: fact) else {
@@ -68,7 +68,7 @@ extension Store {
 
   /// The last revision that changed the company, 0 if none did; removing it counts.
   public func lastRevision(of company: Name) throws(StoreError) -> UInt64 {
-    try read("reading the log") { db in
+    try access("reading the log") { db in
       let sql = "SELECT max(revision) FROM change_log WHERE company = ?"
       return UInt64(try Int64.fetchOne(db.cachedStatement(sql: sql), arguments: [company.text]) ?? 0)
     }
@@ -89,7 +89,7 @@ extension Store {
       SELECT revision, request_digest, json_array_length(edits) FROM change_log
       WHERE company = ? AND idempotency_key = ?
       """
-    return try read("reading the log") { db in
+    return try access("reading the log") { db in
       var earlier: Earlier?
       try db.forEachRow(sql, [company.text, key.text]) { row in
         earlier = Earlier(
@@ -108,7 +108,7 @@ extension Store {
   public func forEachRecord(
     of company: Name, after: UInt64 = 0, _ body: (ChangeRecord) throws -> Bool
   ) throws(StoreError) {
-    try read("reading the log of company '\(company)'") {
+    try access("reading the log of company '\(company)'") {
       try Store.forEachRecord(of: company, after: after, $0, body)
     }
   }
@@ -142,21 +142,17 @@ extension Store {
     return head
   }
 
-  func read<T>(_ what: String, _ body: (Database) throws -> T) throws(StoreError) -> T {
-    try access(what, body)
-  }
-
   /// Runs `body` on the connection and translates what it throws, while SQLite still knows why.
-  private func access<T>(_ what: String, _ body: (Database) throws -> T) throws(StoreError) -> T {
+  func access<T>(_ what: String, _ body: (Database) throws -> T) throws(StoreError) -> T {
     do {
       return try queue.unsafeRead { db in
-        do { return try body(db) } catch { throw translated(error, what, db) }
+        do { return try body(db) } catch { throw translated(error, what, db.lastErrno(of: .database)) }
       }
     } catch { throw translated(error, what) }
   }
 
-  private func translated(_ error: any Error, _ what: String, _ db: Database? = nil) -> StoreError {
-    StoreError(error, what, path: configuration.databasePath, systemErrno: db?.systemErrno ?? 0)
+  private func translated(_ error: any Error, _ what: String, _ systemErrno: Int32 = 0) -> StoreError {
+    StoreError(error, what, path: configuration.databasePath, systemErrno: systemErrno)
   }
 }
 
@@ -249,12 +245,13 @@ extension Store {
     try db.beginTransaction(.immediate)
     let result: T
     do { result = try body() } catch {
-      let error = translated(error, "writing", db)
+      let error = translated(error, "writing", db.lastErrno(of: .writeAheadLog))
       try rollback(db)
       throw error
     }
     do { try db.commit() } catch {
-      let error = StoreError.atCommit(error, path: configuration.databasePath, systemErrno: db.systemErrno)
+      let number = db.lastErrno(of: .writeAheadLog)
+      let error = StoreError.atCommit(error, path: configuration.databasePath, systemErrno: number)
       try rollback(db)
       throw error
     }

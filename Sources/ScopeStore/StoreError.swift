@@ -132,7 +132,7 @@ extension StoreError {
   /// - Parameters:
   ///   - what: what was being done, as a noun: "reading company 'acme'".
   ///   - path: the database file.
-  ///   - systemErrno: of the connection, just after the failure; 0: not known.
+  ///   - systemErrno: of the last write that failed; 0: not known.
   init(_ error: any Error, _ what: String, path: String, systemErrno: Int32 = 0) {
     switch error {
     case let error as StoreError: self = error

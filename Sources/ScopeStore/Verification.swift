@@ -49,7 +49,7 @@ extension Store {
   private func examine(
     _ what: String, _ found: inout Verification, _ check: (Database, inout Verification) throws -> Void
   ) throws(StoreError) {
-    do { try read(what) { try check($0, &found) } } catch {
+    do { try access(what) { try check($0, &found) } } catch {
       guard case .damaged(let words, let cause) = error else { throw error }
       found.report(cause.map { "\(what): \(words) (\($0))" } ?? words)
     }

@@ -38,15 +38,16 @@ public struct RandomCompany: Sendable {
     for id in pool.groups.prefix(random.below(7)) { keep(.putGroup(Group(id: id, name: anyName()))) }
     for id in pool.projects.prefix(random.below(7)) { keep(.putProject(project(id))) }
     for ref in pool.objects.prefix(random.below(26)) { keep(.putObject(object(ref))) }
-    let density = random.below(1_001)
-    for change in links() where random.happens(perMille: density) { keep(change) }
+    let links = allLinks()
+    for change in random.pick(links.count * random.below(101) / 100, of: links) { keep(change) }
   }
 
   /// Applies one change; refused, it is passed over.
   private mutating func keep(_ change: Change) { _ = try? apply([change]) }
 
-  /// Every membership and placement that could be, in random order, so that exclusive objects land anywhere.
-  private mutating func links() -> [Change] {
+  /// Every membership and placement that could be. Some are refused: who or what they name is not here, or
+  /// the object is exclusive and has its project.
+  private func allLinks() -> [Change] {
     var links: [Change] = []
     for group in pool.groups { links += pool.users.map { .addToGroup(group: group, user: $0) } }
     for project in pool.projects {
@@ -54,7 +55,7 @@ public struct RandomCompany: Sendable {
       links += pool.groups.map { .addMember(project: project, .group($0)) }
       links += pool.objects.map { .place($0, project: project) }
     }
-    return random.pick(links.count, of: links)
+    return links
   }
 }
 

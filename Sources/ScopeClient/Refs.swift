@@ -1,0 +1,43 @@
+import ScopeModel
+
+/// Refs as text: `user:1001`, `queue:support`. The id is everything behind the first colon.
+extension Subject {
+  public init(ref text: String) throws(RefError) {
+    let (type, id) = try split(text)
+    switch type {
+    case "user": self = .user(id)
+    case "group": self = .group(id)
+    case "project": self = .project(id)
+    default:
+      guard let type = ObjectType(name: type) else { throw RefError(text, "'\(type)' is no type of subject") }
+      self = .object(ObjectRef(type, id))
+    }
+  }
+}
+
+extension ObjectRef {
+  public init(ref text: String) throws(RefError) {
+    let (type, id) = try split(text)
+    guard let type = ObjectType(name: type) else { throw RefError(text, "'\(type)' is no type of object") }
+    self.init(type, id)
+  }
+}
+
+/// Why a text is not a ref.
+public struct RefError: Error, CustomStringConvertible {
+  public let description: String
+
+  init(_ text: String, _ words: String) {
+    let types = ObjectType.all.map(\.name).joined(separator: ", ")
+    description = "'\(text)': \(words). A ref is TYPE:ID; types are user, group, project (as subjects), \(types)"
+  }
+}
+
+private func split(_ text: String) throws(RefError) -> (type: String, id: Name) {
+  guard let colon = text.firstIndex(of: ":") else { throw RefError(text, "there is no colon") }
+  do throws(NameError) {
+    return (String(text[..<colon]), try Name(String(text[text.index(after: colon)...])))
+  } catch {
+    throw RefError(text, "the id \(error)")
+  }
+}

@@ -1,0 +1,271 @@
+import ArgumentParser
+import Foundation
+import ScopeClient
+import ScopeModel
+
+struct ApplyCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "apply", abstract: "Applies the changes in FILE as one: all or none.",
+    discussion: """
+      FILE has one change a line in JSON, as for import, all of one company.
+
+      Example:
+        echo '{"company":"nordlicht","add_member":{"project":"clinic","member_type":"user","member_id":"1001"}}' \\
+          | scopectl apply - --actor 1080
+      """)
+
+  @Argument(help: "A file of JSON Lines, or - for standard input.")
+  var file: String
+
+  @Option(name: .long, help: "Id of the user who acts; needs that user's rights and reach. (default: the platform)")
+  var actor: String?
+
+  @Option(name: .long, help: "Refuse if the company changed after this revision.")
+  var expectedRevision: UInt64?
+
+  @Option(name: .long, help: "The same changes under the same key are applied once, however often they are sent.")
+  var idempotencyKey: String?
+
+  @OptionGroup var connection: ConnectionOptions
+
+  func run() throws {
+    let client = try connection.client()
+    var lines = ChangeReader(try LineReader(file))
+    var changes: [ChangeReader.Read] = []
+    while let read = try lines.next() { changes.append(read) }
+    guard let company = changes.first?.line.company else { throw fail("\(file) has no changes", Exit.badData) }
+    if let other = changes.first(where: { $0.line.company != company }) {
+      throw fail("\(other.place): another company than in the first line; apply takes one at a time", Exit.badData)
+    }
+    let result: ApplyResult
+    do throws(RefusedApply) {
+      result = try client.apply(
+        changes.map(\.line.change), to: company, actor: actor ?? "", expectedRevision: expectedRevision ?? 0,
+        idempotencyKey: idempotencyKey ?? "", timeoutMilliseconds: connection.workMilliseconds)
+    } catch {
+      throw explain(error, changes)
+    }
+    print(connection.json ? result.json : result.words)
+  }
+}
+
+/// Says which line a batch failed at, and what became of it.
+private func explain(_ refused: RefusedApply, _ changes: [ChangeReader.Read]) -> ExitCode {
+  if (1 ... changes.count).contains(refused.position) {
+    let words = refused.error.message.drop { $0 != ":" }.dropFirst(2)
+    let place = changes[refused.position - 1].place
+    return fail("\(place): \(words.isEmpty ? refused.error.message : String(words)) (\(refused.error.reason))", Exit.denied)
+  }
+  if refused.error.isSent && !refused.error.isFromDaemon || refused.error.reason == "deadline_exceeded" {
+    return fail("\(refused.error); the changes may or may not have been applied", Exit.unavailable)
+  }
+  return fail(refused.error)
+}
+
+extension ApplyResult {
+  fileprivate var words: String {
+    let head = isRepeated ? "applied before" : edits == 0 ? "nothing to change" : "applied, \(edits) rows changed"
+    return (["\(head); revision \(revision)"] + warnings.map { "warning: \($0.message)" }).joined(separator: "\n")
+  }
+
+  fileprivate var json: String {
+    let warnings = warnings.map { warning in
+      jsonObject([
+        ("index", .number(UInt64(warning.index))), ("reason", .text(warning.reason)),
+        ("message", .text(warning.message)), ("projects", .list(warning.projects)),
+      ])
+    }
+    return jsonObject([
+      ("revision", .number(revision)), ("edits", .number(UInt64(edits))), ("repeated_key", .flag(isRepeated)),
+      ("warnings", .raw("[\(warnings.joined(separator: ","))]")),
+    ])
+  }
+}
+
+struct ImportCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "import", abstract: "Applies the changes in FILE in batches.",
+    discussion: """
+      FILE is JSON Lines: one change a line, with the company it belongs to, in the fields of \
+      proto/scope/v1/changes.proto:
+
+        {"company":"nordlicht","put_user":{"id":"1001","name":"Anna Berger","roles":["operator"]}}
+        {"company":"nordlicht","place":{"object_type":"queue","object_id":"support","project":"clinic"}}
+
+      Each batch is applied as a whole or not at all. An error names its line, and the line to go on from with \
+      --from-line once it is mended. Lines that say what is so already change nothing, so a file of put, add and \
+      place can simply be imported again.
+      """)
+
+  @Argument(help: "A file of JSON Lines, or - for standard input.")
+  var file: String
+
+  @Option(name: .long, help: "Changes in one batch, from 1 to 10000.")
+  var batch = 1_000
+
+  @Option(name: .long, help: "Pass over the lines before this one.")
+  var fromLine = 1
+
+  @OptionGroup var connection: ConnectionOptions
+
+  /// A batch stays well below the longest frame.
+  private static let batchBytes = 2 << 20
+
+  func validate() throws {
+    guard (1 ... 10_000).contains(batch) else { throw ValidationError("--batch is from 1 to 10000.") }
+    guard fromLine >= 1 else { throw ValidationError("--from-line counts from 1.") }
+  }
+
+  func run() throws {
+    let client = try connection.client()
+    var lines = ChangeReader(try LineReader(file), from: fromLine)
+    var progress = Progress()
+    var pending: [ChangeReader.Read] = []
+    var bytes = 0
+    while let read = try reading(&lines, &progress) {
+      if let first = pending.first,
+        pending.count == batch || bytes + read.bytes > ImportCommand.batchBytes || first.line.company != read.line.company
+      {
+        try send(pending, client, &progress)
+        (pending, bytes) = ([], 0)
+      }
+      pending.append(read)
+      bytes += read.bytes
+    }
+    try send(pending, client, &progress)
+    progress.finish(asJSON: connection.json)
+  }
+
+  /// The next line; what is applied already is told when one is bad.
+  private func reading(_ lines: inout ChangeReader, _ progress: inout Progress) throws -> ChangeReader.Read? {
+    do { return try lines.next() } catch {
+      progress.stop()
+      throw error
+    }
+  }
+
+  private func send(_ batch: [ChangeReader.Read], _ client: Client, _ progress: inout Progress) throws {
+    guard let first = batch.first else { return }
+    do throws(RefusedApply) {
+      let result = try apply(batch.map(\.line.change), to: first.line.company, client)
+      progress.note(batch.count, result, lastLine: batch.last!.number)
+    } catch {
+      progress.stop()
+      throw explain(error, batch)
+    }
+  }
+
+  /// Sends a batch; where it is not known whether it was applied, once more under the same key.
+  private func apply(_ changes: [Change], to company: Name, _ client: Client) throws(RefusedApply) -> ApplyResult {
+    let key = "import-\(UUID().uuidString)"
+    let milliseconds = connection.workMilliseconds
+    do throws(RefusedApply) {
+      return try client.apply(changes, to: company, idempotencyKey: key, timeoutMilliseconds: milliseconds)
+    } catch {
+      guard error.error.isSent && !error.error.isFromDaemon || error.error.reason == "deadline_exceeded" else { throw error }
+      return try client.apply(changes, to: company, idempotencyKey: key, timeoutMilliseconds: milliseconds)
+    }
+  }
+}
+
+/// Tells on standard error how far an import is.
+private struct Progress {
+  private var changes = 0
+  private var edits = 0
+  private var lastLine = 0
+  private var revision: UInt64 = 0
+  private var shown = ContinuousClock.now
+  private let started = ContinuousClock.now
+  private let isTerminal = isatty(2) == 1
+
+  mutating func note(_ count: Int, _ result: ApplyResult, lastLine: Int) {
+    changes += count
+    edits += result.edits
+    revision = result.revision
+    self.lastLine = lastLine
+    guard isTerminal, ContinuousClock.now - shown > .milliseconds(200) else { return }
+    shown = .now
+    FileHandle.standardError.write(Data("\r\(changes) changes, \(rate) a second".utf8))
+  }
+
+  private var rate: Int { Int(Double(changes) / max(0.001, (ContinuousClock.now - started) / .seconds(1))) }
+
+  /// Says what is applied when the rest is not.
+  func stop() {
+    if isTerminal && changes > 0 { printError("") }
+    printError(
+      lastLine == 0
+        ? "scopectl: nothing was applied"
+        : "scopectl: lines up to \(lastLine) are applied; when the error is mended: --from-line \(lastLine + 1)")
+  }
+
+  func finish(asJSON: Bool) {
+    if isTerminal && changes > 0 { FileHandle.standardError.write(Data("\r".utf8)) }
+    print(
+      asJSON
+        ? jsonObject([
+          ("changes", .number(UInt64(changes))), ("edits", .number(UInt64(edits))), ("revision", .number(revision)),
+        ])
+        : "\(changes) changes imported, \(edits) rows changed; revision \(revision)")
+  }
+}
+
+struct ExportCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "export", abstract: "Writes a company as the changes that would make it.",
+    discussion: """
+      Equal companies give equal files. The digest on standard error is that of the contents alone: it stays the \
+      same after an import into another daemon.
+
+      Example:
+        scopectl export --company nordlicht --output nordlicht.jsonl
+      """)
+
+  @Option(name: .long, help: "A file to write; it is replaced when the export is complete. (default: standard output)")
+  var output: String?
+
+  @OptionGroup var company: CompanyOptions
+  @OptionGroup var connection: ConnectionOptions
+
+  func run() throws {
+    let company = try company.name()
+    let client = try connection.client(company: company.text)
+    let partial = output.map { $0 + ".partial" }
+    let file = try partial.map(create) ?? .standardOutput
+    var count = 0
+    let digest: [UInt8]
+    do throws(ClientError) {
+      digest = try client.export(company, timeoutMilliseconds: connection.workMilliseconds) { changes in
+        count += changes.count
+        file.write(Data(changes.map { ChangeLine(company: company, change: $0).json + "\n" }.joined().utf8))
+      }
+    } catch {
+      if let partial { unlink(partial) }
+      throw fail(error)
+    }
+    if let partial, let output { try replace(output, with: partial, file) }
+    let hex = digest.map { String($0, radix: 16).leftPadded(to: 2) }.joined()
+    printError(
+      connection.json
+        ? jsonObject([("changes", .number(UInt64(count))), ("sha256", .text(hex))])
+        : "\(count) changes exported, sha256 \(hex)")
+  }
+
+  private func create(_ path: String) throws -> FileHandle {
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+    if descriptor < 0 { throw fail("can't write \(path): \(String(cString: strerror(errno)))", ExitCode(73)) }
+    return FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+  }
+
+  private func replace(_ output: String, with partial: String, _ file: FileHandle) throws {
+    guard fsync(file.fileDescriptor) == 0, rename(partial, output) == 0 else {
+      throw fail("can't write \(output): \(String(cString: strerror(errno)))", ExitCode(73))
+    }
+  }
+}
+
+extension String {
+  fileprivate func leftPadded(to count: Int) -> String {
+    String(repeating: "0", count: max(0, count - self.count)) + self
+  }
+}

@@ -1,0 +1,103 @@
+import ArgumentParser
+import Foundation
+import ScopeClient
+
+/// Lines of a file or of standard input, without holding it all.
+struct LineReader {
+  struct Line {
+    /// Bytes without the end of the line.
+    let text: Data
+    /// From 1.
+    let number: Int
+    /// `FILE:NUMBER`, for errors.
+    let place: String
+  }
+
+  /// The longest line, in bytes.
+  private static let maximumBytes = 1 << 20
+
+  private let name: String
+  private let handle: FileHandle
+  private var buffer = Data()
+  private var number = 0
+  private var isAtEnd = false
+
+  /// - Parameter path: `-` for standard input.
+  init(_ path: String) throws {
+    name = path == "-" ? "standard input" : path
+    if path == "-" {
+      handle = .standardInput
+    } else {
+      let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+      if descriptor < 0 { throw fail("can't read \(path): \(String(cString: strerror(errno)))", ExitCode(66)) }
+      handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+    }
+  }
+
+  mutating func next() throws -> Line? {
+    while true {
+      if let end = buffer.firstIndex(of: 0x0A) {
+        let text = buffer[buffer.startIndex ..< end]
+        buffer = buffer[buffer.index(after: end)...]
+        return line(text)
+      }
+      if isAtEnd {
+        if buffer.isEmpty { return nil }
+        defer { buffer = Data() }
+        return line(buffer)
+      }
+      if buffer.count > LineReader.maximumBytes {
+        throw fail("\(name):\(number + 1): the line is longer than \(LineReader.maximumBytes) bytes", Exit.badData)
+      }
+      try fill()
+    }
+  }
+
+  private mutating func fill() throws {
+    do {
+      let more = try handle.read(upToCount: 256 << 10) ?? Data()
+      isAtEnd = more.isEmpty
+      buffer = Data(buffer) + more
+    } catch {
+      throw fail("can't read \(name): \(error.localizedDescription)", ExitCode(66))
+    }
+  }
+
+  private mutating func line(_ text: Data) -> Line {
+    number += 1
+    return Line(text: text.last == 0x0D ? text.dropLast() : text, number: number, place: "\(name):\(number)")
+  }
+}
+
+/// The changes in a file of JSON Lines.
+struct ChangeReader {
+  struct Read {
+    let line: ChangeLine
+    let number: Int
+    let place: String
+    let bytes: Int
+  }
+
+  private var lines: LineReader
+  private let from: Int
+
+  /// - Parameter from: number of the first line to take, from 1.
+  init(_ lines: LineReader, from: Int = 1) {
+    self.lines = lines
+    self.from = from
+  }
+
+  /// The next change; empty lines are passed over.
+  mutating func next() throws -> Read? {
+    while let line = try lines.next() {
+      if line.text.isEmpty || line.number < from { continue }
+      do throws(ChangeLineError) {
+        return Read(
+          line: try ChangeLine(json: line.text), number: line.number, place: line.place, bytes: line.text.count)
+      } catch {
+        throw fail("\(line.place): \(error)", Exit.badData)
+      }
+    }
+    return nil
+  }
+}

@@ -1,0 +1,350 @@
+import ArgumentParser
+import Dispatch
+import ScopeClient
+import ScopeModel
+
+struct CheckCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "check", abstract: "May SUBJECT see and use OBJECT?",
+    discussion: """
+      Exits with 0 for allow, 1 for deny, 2 when no answer was had.
+
+      Example:
+        scopectl check user:1001 queue:clinic-appointments --company nordlicht
+      """)
+
+  @Argument(help: "Who: user:1001, group:…, project:…, or an object such as dialer:….")
+  var subject: String
+
+  @Argument(help: "What: queue:support, sip_provider:carrier-a, ….")
+  var object: String
+
+  @Option(name: .long, help: "A right the user must hold as well, such as report.agents.")
+  var right: String?
+
+  @Option(name: .long, help: "Ask this often, one after another, and tell how long it took.")
+  var `repeat`: Int?
+
+  @OptionGroup var company: CompanyOptions
+  @OptionGroup var connection: ConnectionOptions
+
+  func validate() throws {
+    try checkRefs(subject, object)
+    if let `repeat`, !(1 ... 10_000_000).contains(`repeat`) {
+      throw ValidationError("--repeat is from 1 to 10000000.")
+    }
+  }
+
+  func run() throws {
+    let client = try connection.client(company: try company.name().text)
+    if let `repeat` { return try time(client, count: `repeat`) }
+    let answer = client.check(subject, object, right: right)
+    print(connection.json ? answer.json(subject, object) : answer.words)
+    if let error = answer.error { throw fail(error) == Exit.denied ? Exit.unavailable : Exit.unavailable }
+    if answer.verdict == .deny { throw Exit.denied }
+  }
+
+  private func time(_ client: Client, count: Int) throws {
+    var nanoseconds: [UInt64] = []
+    nanoseconds.reserveCapacity(count)
+    for _ in 0 ..< count {
+      let start = DispatchTime.now().uptimeNanoseconds
+      let answer = client.check(subject, object, right: right)
+      nanoseconds.append(DispatchTime.now().uptimeNanoseconds - start)
+      if let error = answer.error { throw fail(error) }
+    }
+    let total = nanoseconds.reduce(0, +)
+    nanoseconds.sort()
+    let (p50, p99) = (nanoseconds[count / 2] / 1_000, nanoseconds[min(count - 1, count * 99 / 100)] / 1_000)
+    let rate = UInt64(count) * 1_000_000_000 / max(total, 1)
+    print(
+      connection.json
+        ? jsonObject([
+          ("checks", .number(UInt64(count))), ("p50_us", .number(p50)), ("p99_us", .number(p99)),
+          ("per_second", .number(rate)),
+        ])
+        : "\(count) checks, one at a time: p50 \(p50) µs, p99 \(p99) µs, \(rate) a second")
+  }
+}
+
+private func checkRefs(_ subject: String, _ object: String? = nil) throws {
+  do {
+    _ = try Subject(ref: subject)
+    if let object { _ = try ObjectRef(ref: object) }
+  } catch {
+    throw ValidationError("\(error)")
+  }
+}
+
+extension Answer {
+  /// `allow: shared_project clinic (through group clinic-team), revision 12`
+  var words: String {
+    if verdict == .unavailable { return "unavailable" }
+    var words = "\(verdict): \(reason)"
+    if !project.isEmpty { words += " \(project)" }
+    if !group.isEmpty { words += " (through group \(group))" }
+    return words + ", revision \(revision)"
+  }
+
+  func json(_ subject: String, _ object: String) -> String {
+    var fields: [(String, JSONValue)] = [
+      ("subject", .text(subject)), ("object", .text(object)), ("verdict", .text(verdict.rawValue)),
+      ("reason", .text(error?.reason ?? reason)),
+    ]
+    if let error { fields.append(("message", .text(error.message))) }
+    if !project.isEmpty { fields.append(("project", .text(project))) }
+    if !group.isEmpty { fields.append(("group", .text(group))) }
+    if verdict != .unavailable { fields.append(("revision", .number(revision))) }
+    return jsonObject(fields)
+  }
+}
+
+struct CheckManyCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "check-many", abstract: "Checks the pairs on standard input, one a line.",
+    discussion: """
+      A line is SUBJECT OBJECT [RIGHT], separated by tabs, or by spaces where there is no tab. Answers come in \
+      the same order, one a line. Exits with 0 if all are allowed, 1 if one is denied, 2 when no answer was had.
+
+      Example:
+        printf 'user:1001 queue:support\\ndialer:autumn list:leads\\n' | scopectl check-many -
+      """)
+
+  @Argument(help: "A file with the pairs, or - for standard input.")
+  var file: String
+
+  @OptionGroup var company: CompanyOptions
+  @OptionGroup var connection: ConnectionOptions
+
+  private static let checksPerFrame = 1_000
+
+  func run() throws {
+    let client = try connection.client(company: try company.name().text)
+    var lines = try LineReader(file)
+    var isAllAllowed = true
+    var pending: [Check] = []
+    while let line = try lines.next() {
+      if line.text.isEmpty { continue }
+      pending.append(try parse(line))
+      if pending.count == CheckManyCommand.checksPerFrame { try flush(&pending, client, &isAllAllowed) }
+    }
+    try flush(&pending, client, &isAllAllowed)
+    if !isAllAllowed { throw Exit.denied }
+  }
+
+  private func parse(_ line: LineReader.Line) throws -> Check {
+    guard let text = String(validating: line.text, as: UTF8.self) else {
+      throw fail("\(line.place): not valid UTF-8", Exit.badData)
+    }
+    let parts = text.split(whereSeparator: { text.contains("\t") ? $0 == "\t" : $0 == " " }).map(String.init)
+    guard (2 ... 3).contains(parts.count) else {
+      throw fail("\(line.place): a line is SUBJECT OBJECT [RIGHT]", Exit.badData)
+    }
+    do {
+      return Check(
+        subject: try Subject(ref: parts[0]), object: try ObjectRef(ref: parts[1]),
+        right: parts.count == 3 ? try Name(parts[2]) : nil)
+    } catch {
+      throw fail("\(line.place): \(error)", Exit.badData)
+    }
+  }
+
+  private func flush(_ pending: inout [Check], _ client: Client, _ isAllAllowed: inout Bool) throws {
+    if pending.isEmpty { return }
+    let answers: [Answer]
+    do throws(ClientError) {
+      answers = try client.check(pending, timeoutMilliseconds: connection.askMilliseconds)
+    } catch {
+      _ = fail(error)
+      throw Exit.unavailable
+    }
+    for (check, answer) in zip(pending, answers) {
+      let (subject, object) = ("\(check.subject)", "\(check.object)")
+      print(connection.json ? answer.json(subject, object) : "\(subject)\t\(object)\t\(answer.words)")
+      if answer.verdict != .allow { isAllAllowed = false }
+    }
+    pending = []
+  }
+}
+
+struct ProjectsCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "projects", abstract: "Lists the projects a user sees.",
+    discussion: "Of a project marked 'tile' only the words shown here may be shown.")
+
+  @Argument(help: "The user, as user:1001 or 1001.")
+  var user: String
+
+  @OptionGroup var company: CompanyOptions
+  @OptionGroup var connection: ConnectionOptions
+
+  func run() throws {
+    let client = try connection.client(company: try company.name().text)
+    let ref = user.hasPrefix("user:") ? user : "user:\(user)"
+    try checkRefs(ref)
+    var tiles: [ProjectTile] = []
+    do throws(ClientError) { _ = try client.projects(ref) { tiles.append($0) } } catch { throw fail(error) }
+    if connection.json {
+      for tile in tiles { print(tile.json) }
+    } else {
+      printTable(tiles.map { [$0.id, $0.contentsVisible ? "contents" : "tile", $0.name, $0.description] })
+    }
+  }
+}
+
+extension ProjectTile {
+  fileprivate var json: String {
+    jsonObject([
+      ("id", .text(id)), ("name", .text(name)), ("description", .text(description)),
+      ("contents_visible", .flag(contentsVisible)),
+    ])
+  }
+}
+
+struct FilterCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "filter", abstract: "Prints those of some ids that SUBJECT sees, in the order given.",
+    discussion: """
+      Ids are arguments, or lines on standard input where the only one is -.
+
+      Example:
+        scopectl filter user:1001 queue clinic-appointments shop-orders
+      """)
+
+  @Argument(help: "Who: user:1001, dialer:…, ….")
+  var subject: String
+
+  @Argument(help: "Type of the ids: queue, list, contact_field, ….")
+  var type: String
+
+  @Argument(help: "Ids without their type, or - for standard input.")
+  var ids: [String]
+
+  @Option(name: .long, help: "Only what is in this project too.")
+  var project: String?
+
+  @OptionGroup var company: CompanyOptions
+  @OptionGroup var connection: ConnectionOptions
+
+  func validate() throws {
+    try checkRefs(subject)
+    try checkType(type)
+  }
+
+  func run() throws {
+    let client = try connection.client(company: try company.name().text)
+    let ids = ids == ["-"] ? try idsOnInput() : ids
+    let visible: [Bool]
+    let revision: UInt64
+    do throws(ClientError) {
+      (visible, revision) = try client.filter(subject, type: type, ids: ids, project: project)
+    } catch {
+      throw fail(error)
+    }
+    let seen = zip(ids, visible).filter(\.1).map(\.0)
+    if connection.json {
+      print(jsonObject([("type", .text(type)), ("ids", .list(seen)), ("revision", .number(revision))]))
+    } else {
+      for id in seen { print(id) }
+    }
+  }
+
+  private func idsOnInput() throws -> [String] {
+    var ids: [String] = []
+    var lines = try LineReader("-")
+    while let line = try lines.next() {
+      guard let id = String(validating: line.text, as: UTF8.self) else {
+        throw fail("\(line.place): not valid UTF-8", Exit.badData)
+      }
+      if !id.isEmpty { ids.append(id) }
+    }
+    return ids
+  }
+}
+
+private func checkType(_ type: String) throws {
+  if ObjectType(name: type) != nil { return }
+  throw ValidationError("'\(type)' is no type of object: \(ObjectType.all.map(\.name).joined(separator: ", ")).")
+}
+
+struct ObjectsCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "objects", abstract: "Lists the objects that SUBJECT sees.",
+    discussion: """
+      Example: the queues and dialers of a report on one project:
+        scopectl objects user:1001 --type queue --type dialer --project clinic
+      """)
+
+  @Argument(help: "Who: user:1001, dialer:…, ….")
+  var subject: String
+
+  @Option(name: .long, help: "Only this type; may be given several times. (default: all)")
+  var type: [String] = []
+
+  @Option(name: .long, help: "Only what is in this project too.")
+  var project: String?
+
+  @OptionGroup var company: CompanyOptions
+  @OptionGroup var connection: ConnectionOptions
+
+  func validate() throws {
+    try checkRefs(subject)
+    for type in type { try checkType(type) }
+  }
+
+  func run() throws {
+    let client = try connection.client(company: try company.name().text)
+    var rows: [ObjectRow] = []
+    do throws(ClientError) {
+      _ = try client.objects(subject, types: type, project: project) { rows.append($0) }
+    } catch {
+      throw fail(error)
+    }
+    if connection.json {
+      for row in rows { print(row.json) }
+    } else {
+      printTable(rows.map { ["\($0.type):\($0.id)", $0.isSystem ? "system" : "", $0.name] })
+    }
+  }
+}
+
+extension ObjectRow {
+  fileprivate var json: String {
+    jsonObject([("type", .text(type)), ("id", .text(id)), ("name", .text(name)), ("system", .flag(isSystem))])
+  }
+}
+
+struct PingCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "ping", abstract: "Asks whether the daemon is well.",
+    discussion: "Exits with 0 if it is ready, 1 if it answers but takes no changes, 2 when no answer was had.")
+
+  @OptionGroup var connection: ConnectionOptions
+
+  func run() throws {
+    let client = try connection.client()
+    let start = DispatchTime.now().uptimeNanoseconds
+    let health: HealthReport
+    do throws(ClientError) { health = try client.health() } catch { throw fail(error) }
+    let microseconds = (DispatchTime.now().uptimeNanoseconds - start) / 1_000
+    print(connection.json ? health.json(microseconds) : health.words(microseconds))
+    if !health.isReady || !health.isWritable { throw Exit.denied }
+  }
+}
+
+extension HealthReport {
+  fileprivate func words(_ microseconds: UInt64) -> String {
+    let state = isReady ? (isWritable ? "ready" : "ready, but takes no changes") : "starting"
+    return "scoped \(version) is \(state): revision \(revision), \(companies) companies, \(indexBytes / 1_024) KiB of "
+      + "index, \(connections) connections, up \(uptimeMilliseconds / 1_000) s; two questions took \(microseconds) µs"
+  }
+
+  fileprivate func json(_ microseconds: UInt64) -> String {
+    jsonObject([
+      ("version", .text(version)), ("ready", .flag(isReady)), ("writable", .flag(isWritable)),
+      ("revision", .number(revision)), ("companies", .number(companies)), ("connections", .number(connections)),
+      ("uptime_ms", .number(uptimeMilliseconds)), ("index_bytes", .number(indexBytes)),
+      ("round_trip_us", .number(microseconds)),
+    ])
+  }
+}

@@ -1,0 +1,147 @@
+import ArgumentParser
+import Foundation
+import ScopeClient
+import ScopeModel
+
+/// The command line tool.
+@main
+struct Scopectl: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "scopectl",
+    abstract: "Asks scoped who may see and use what, and changes the rules.",
+    discussion: """
+      Things are written TYPE:ID. Subjects are user:1001, group:night-shift, project:clinic, or any object; \
+      objects are queue, schedule, sip_provider, call_scenario, dialer, list, notification_template, crm_form, \
+      contact_field and ip_phone.
+
+      The daemon and the company can be set once for all commands:
+        export SCOPED_ADDRESS=unix:/run/scoped/scoped.sock SCOPED_COMPANY=nordlicht
+        scopectl check user:1001 queue:clinic-appointments
+
+      Exit codes: 0 done, or allowed; 1 denied, or refused by the rules; 2 unavailable: no answer was had; 64 \
+      wrong usage; 65 bad input data. Completion for your shell: scopectl --generate-completion-script bash
+      """,
+    version: "0.1.0",
+    subcommands: [
+      CheckCommand.self, CheckManyCommand.self, ProjectsCommand.self, FilterCommand.self, ObjectsCommand.self,
+      ApplyCommand.self, ImportCommand.self, ExportCommand.self, PingCommand.self,
+    ])
+}
+
+/// Options of every command.
+struct ConnectionOptions: ParsableArguments {
+  @Option(
+    name: [.short, .long],
+    help: "Where the daemon is: unix:PATH or tcp:HOST:PORT. (default: $SCOPED_ADDRESS, or \(standardAddress))")
+  var address: String?
+
+  @Option(
+    name: .long,
+    help: "How long a call may take, in milliseconds, from 1 to 60000. (default: 1000; changes and exports 10000)")
+  var timeout: UInt32?
+
+  @Flag(name: .long, help: "Print JSON.")
+  var json = false
+
+  private static let standardAddress = "unix:/run/scoped/scoped.sock"
+
+  func validate() throws {
+    if let timeout, !(1 ... 60_000).contains(timeout) { throw ValidationError("--timeout is from 1 to 60000.") }
+  }
+
+  /// Deadline of questions.
+  var askMilliseconds: UInt32 { timeout ?? 1_000 }
+  /// Deadline of changes and exports.
+  var workMilliseconds: UInt32 { timeout ?? 10_000 }
+
+  func client(company: String = "") throws -> Client {
+    let address = address ?? environment("SCOPED_ADDRESS") ?? ConnectionOptions.standardAddress
+    do throws(ClientError) {
+      return try Client(address, company: company, timeoutMilliseconds: askMilliseconds)
+    } catch {
+      throw ValidationError("--address: \(error.message)")
+    }
+  }
+}
+
+/// Options of commands about one company.
+struct CompanyOptions: ParsableArguments {
+  @Option(name: [.short, .long], help: "The company asked about. (default: $SCOPED_COMPANY)")
+  var company: String?
+
+  func name() throws -> Name {
+    guard let text = company ?? environment("SCOPED_COMPANY") else {
+      throw ValidationError("Which company? Give --company, or set SCOPED_COMPANY.")
+    }
+    do { return try Name(text) } catch { throw ValidationError("--company \(error)") }
+  }
+}
+
+private func environment(_ key: String) -> String? {
+  ProcessInfo.processInfo.environment[key].flatMap { $0.isEmpty ? nil : $0 }
+}
+
+/// How a command ends.
+enum Exit {
+  static let denied = ExitCode(1)
+  static let unavailable = ExitCode(2)
+  static let badData = ExitCode(65)
+}
+
+/// Ends the command with words on standard error.
+func fail(_ message: String, _ code: ExitCode) -> ExitCode {
+  printError("scopectl: \(message)")
+  return code
+}
+
+/// An error of a call, with what to do about it.
+func fail(_ error: ClientError) -> ExitCode {
+  let hint = error.reason == "connect_failed" ? "; is scoped running, and is --address right?" : ""
+  return fail("\(error)\(hint)", error.isFromDaemon && error.reason != "deadline_exceeded" ? Exit.denied : Exit.unavailable)
+}
+
+func printError(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
+
+/// JSON with the keys in the order given, which is how people read it.
+func jsonObject(_ fields: [(String, JSONValue)]) -> String {
+  "{" + fields.map { "\(JSONValue.text($0.0).encoded):\($0.1.encoded)" }.joined(separator: ",") + "}"
+}
+
+enum JSONValue {
+  case text(String)
+  case number(UInt64)
+  case flag(Bool)
+  case list([String])
+  /// JSON already.
+  case raw(String)
+
+  var encoded: String {
+    switch self {
+    case .text(let text): String(decoding: (try? JSONEncoder.plain.encode(text)) ?? Data(), as: UTF8.self)
+    case .number(let number): "\(number)"
+    case .flag(let flag): flag ? "true" : "false"
+    case .list(let texts): "[" + texts.map { JSONValue.text($0).encoded }.joined(separator: ",") + "]"
+    case .raw(let json): json
+    }
+  }
+}
+
+extension JSONEncoder {
+  fileprivate static let plain: JSONEncoder = {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = .withoutEscapingSlashes
+    return encoder
+  }()
+}
+
+/// A column layout that fits its contents.
+func printTable(_ rows: [[String]]) {
+  guard let columns = rows.map(\.count).max() else { return }
+  let widths = (0 ..< columns).map { column in rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0 }
+  for row in rows {
+    let cells = row.enumerated().map { index, cell in
+      index == row.count - 1 ? cell : cell + String(repeating: " ", count: widths[index] - cell.count)
+    }
+    print(cells.joined(separator: "  "))
+  }
+}
