@@ -3,6 +3,7 @@ import PackageDescription
 
 let nio = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let posix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let locks = Target.Dependency.product(name: "NIOConcurrencyHelpers", package: "swift-nio")
 let log = Target.Dependency.product(name: "Logging", package: "swift-log")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
@@ -31,9 +32,26 @@ let package = Package(
     .target(name: "ScopeProtocol", dependencies: ["ScopeModel", "CScopeWire"]),
     .target(
       name: "ScopeServer",
-      dependencies: ["ScopeModel", "ScopeIndex", "ScopeStore", "ScopeProtocol", nio, posix, log, crypto]),
+      dependencies: ["ScopeModel", "ScopeIndex", "ScopeStore", "ScopeProtocol", nio, posix, locks, log, crypto]),
     .target(name: "ScopeClient", dependencies: ["CScope", "ScopeModel", "ScopeProtocol"]),
     .executableTarget(name: "scoped", dependencies: ["ScopeServer", arguments]),
     .executableTarget(name: "scopectl", dependencies: ["ScopeClient", arguments]),
+    .target(
+      name: "ScopeTesting",
+      dependencies: ["ScopeModel", "ScopeProtocol", "ScopeStore", "ScopeServer", "ScopeClient", "CScopeWire", log]),
+    .testTarget(name: "CScopeTests", dependencies: ["CScope", "CScopeWire"], exclude: ["Programs"]),
+    .testTarget(name: "ScopeModelTests", dependencies: ["ScopeModel", "ScopeTesting"]),
+    .testTarget(name: "ScopeIndexTests", dependencies: ["ScopeIndex", "ScopeModel", "ScopeTesting"]),
+    .testTarget(name: "ScopeStoreTests", dependencies: ["ScopeStore", "ScopeModel", "ScopeTesting", grdb]),
+    .testTarget(
+      name: "ScopeProtocolTests", dependencies: ["ScopeProtocol", "ScopeModel", "CScopeWire", "ScopeTesting"]),
+    .testTarget(name: "ScopeClientTests", dependencies: ["ScopeClient", "ScopeModel", "ScopeTesting"]),
+    .testTarget(
+      name: "IntegrationTests",
+      dependencies: [
+        "ScopeClient", "ScopeModel", "ScopeProtocol", "ScopeServer", "ScopeTesting", locks,
+        "scoped", "scopectl",
+      ],
+      path: "Tests/Integration"),
   ]
 )

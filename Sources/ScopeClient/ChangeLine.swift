@@ -30,7 +30,8 @@ extension ChangeLine {
   public init(json line: some DataProtocol) throws(ChangeLineError) {
     let value: Any
     do { value = try JSONSerialization.jsonObject(with: Data(line)) } catch {
-      throw ChangeLineError("not JSON; each line is one object such as {\"company\":\"x\",\"remove_user\":{\"id\":\"1\"}}")
+      throw ChangeLineError(
+        "not JSON; each line is one object such as {\"company\":\"x\",\"remove_user\":{\"id\":\"1\"}}")
     }
     guard let object = value as? [String: Any] else { throw ChangeLineError("not a JSON object") }
     var fields = Fields(object, of: "the line")
@@ -209,7 +210,8 @@ extension Change {
       ("put_project", named(project.id, project.name) + remark("description", project.description))
     case .removeProject(let id): ("remove_project", [field("id", id.text)])
     case .addMember(let project, let member): ("add_member", [field("project", project.text)] + fields(of: member))
-    case .removeMember(let project, let member): ("remove_member", [field("project", project.text)] + fields(of: member))
+    case .removeMember(let project, let member):
+      ("remove_member", [field("project", project.text)] + fields(of: member))
     case .putObject(let object):
       (
         "put_object",

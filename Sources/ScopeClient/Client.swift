@@ -280,7 +280,8 @@ extension Client {
   ///
   /// - Throws: with `position` of the change at fault, from 1, where the daemon names one.
   public func apply(
-    _ changes: [Change], to company: Name, actor: String = "", expectedRevision: UInt64 = 0, idempotencyKey: String = "",
+    _ changes: [Change], to company: Name, actor: String = "", expectedRevision: UInt64 = 0,
+    idempotencyKey: String = "",
     timeoutMilliseconds: UInt32
   ) throws(RefusedApply) -> ApplyResult {
     var applied: ApplyResult?
@@ -321,7 +322,7 @@ extension Client {
     } each: { response throws(Failure) in
       guard response.pointee.result_case == SCOPE__V1__RESPONSE__RESULT_CHECK_MANY else { return }
       let wire = response.pointee.check_many.pointee
-      for index in 0 ..< wire.n_answers {
+      for index in 0..<wire.n_answers {
         answers.append(Answer(wire.answers[index]!.pointee, revision: response.pointee.revision))
       }
     }
@@ -342,7 +343,7 @@ extension Client {
       guard response.pointee.result_case == SCOPE__V1__RESPONSE__RESULT_EXPORT_COMPANY else { return }
       let wire = response.pointee.export_company.pointee
       var changes: [Change] = []
-      for index in 0 ..< wire.n_changes { changes.append(try Change(wire.changes[index]!.pointee)) }
+      for index in 0..<wire.n_changes { changes.append(try Change(wire.changes[index]!.pointee)) }
       try part(changes)
       digest = Array(wire.digest.key)
     }
@@ -508,7 +509,7 @@ extension Answer {
 
 extension ApplyResult {
   fileprivate init(_ wire: Scope__V1__ApplyResponse, revision: UInt64) {
-    let warnings = (0 ..< wire.n_warnings).map { Warning(wire.warnings[$0]!.pointee) }
+    let warnings = (0..<wire.n_warnings).map { Warning(wire.warnings[$0]!.pointee) }
     self.init(
       revision: revision, edits: Int(wire.edits), warnings: warnings, isRepeated: wire.repeated_key != 0)
   }
@@ -519,7 +520,7 @@ extension ApplyResult.Warning {
     self.init(
       index: Int(wire.index), reason: String(decoding: wire.reason.key, as: UTF8.self),
       message: String(decoding: wire.message.key, as: UTF8.self),
-      projects: (0 ..< wire.n_projects).map { String(decoding: wire.projects[$0].key, as: UTF8.self) })
+      projects: (0..<wire.n_projects).map { String(decoding: wire.projects[$0].key, as: UTF8.self) })
   }
 }
 

@@ -54,7 +54,7 @@ struct Directory {
   /// The key; valid as long as the index is.
   @inline(__always)
   func key(of number: Int) -> UnsafeRawBufferPointer {
-    UnsafeRawBufferPointer(rebasing: bytes[offset(number) ..< offset(number) + keyLength(number)])
+    UnsafeRawBufferPointer(rebasing: bytes[offset(number)..<offset(number) + keyLength(number)])
   }
 
   /// The name for people; the key where none is stored.
@@ -62,14 +62,14 @@ struct Directory {
     let length = nameLength(number)
     if length == 0 { return key(of: number) }
     let start = offset(number) + keyLength(number)
-    return UnsafeRawBufferPointer(rebasing: bytes[start ..< start + length])
+    return UnsafeRawBufferPointer(rebasing: bytes[start..<start + length])
   }
 
   /// The description of a project.
   func description(of number: Int) -> UnsafeRawBufferPointer {
     let start = offset(number) + keyLength(number) + nameLength(number)
     let length = Int(bytes[start]) | Int(bytes[start + 1]) << 8
-    return UnsafeRawBufferPointer(rebasing: bytes[start + 2 ..< start + 2 + length])
+    return UnsafeRawBufferPointer(rebasing: bytes[start + 2..<start + 2 + length])
   }
 
   @inline(__always)
@@ -81,7 +81,7 @@ struct Directory {
   /// The numbers of the entities of one kind: they lie together.
   func numbers(ofKind kind: UInt8) -> Range<Int> {
     let low = firstNumber { $0 >= kind }
-    return low ..< firstNumber { $0 > kind }
+    return low..<firstNumber { $0 > kind }
   }
 
   private func firstNumber(where reached: (UInt8) -> Bool) -> Int {
@@ -127,7 +127,7 @@ struct DirectoryBuilder {
     let nameLength = bytes.count - offset - keyLength
     records.append(UInt32(offset))
     records.append(UInt32(keyLength) | UInt32(nameLength) << 8 | UInt32(kind) << 16 | UInt32(flags) << 24)
-    hashes.append(bytes[offset ..< offset + keyLength].withUnsafeBytes { keyHash($0, kind: kind, seed: seed) })
+    hashes.append(bytes[offset..<offset + keyLength].withUnsafeBytes { keyHash($0, kind: kind, seed: seed) })
   }
 
   /// Adds a project's description behind the entity added last.

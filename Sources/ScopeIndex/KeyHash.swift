@@ -2,9 +2,11 @@
 /// ids that collide; the mixing is a multiplication to 128 bits, folded.
 @inline(__always)
 func keyHash(_ key: UnsafeRawBufferPointer, kind: UInt8, seed: UInt64) -> UInt64 {
-  var hash = seed ^ (UInt64(kind) << 56) ^ UInt64(truncatingIfNeeded: key.count)
+  var hash = seed
   let count = key.count
-  guard let base = key.baseAddress, count > 0 else { return fold(hash, 0x9E37_79B9_7F4A_7C15) }
+  // Kind and length go in behind the bytes: beside them, "b" and "ab" would be one.
+  let shape = (UInt64(truncatingIfNeeded: count) << 8 | UInt64(kind)) &* 0x8EBC_6AF0_9C88_C6E3
+  guard let base = key.baseAddress, count > 0 else { return fold(hash ^ shape, 0x9E37_79B9_7F4A_7C15) }
   if count < 8 {
     hash = fold(hash ^ shortKey(base, count), 0x9E37_79B9_7F4A_7C15)
   } else {
@@ -16,7 +18,7 @@ func keyHash(_ key: UnsafeRawBufferPointer, kind: UInt8, seed: UInt64) -> UInt64
     // The last eight bytes, some of them again: no tail to treat apart.
     hash = fold(hash ^ base.loadUnaligned(fromByteOffset: count - 8, as: UInt64.self), 0xD6E8_FEB8_6659_FD93)
   }
-  return fold(hash, 0xA076_1D64_78BD_642F)
+  return fold(hash ^ shape, 0xA076_1D64_78BD_642F)
 }
 
 /// One to seven bytes as one number; with the count mixed in beside it, no two keys give the same.

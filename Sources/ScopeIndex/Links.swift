@@ -67,7 +67,7 @@ struct LinkList {
   /// for each number of the shorter `other` a binary search here.
   @inline(__always)
   func firstShared(with other: LinkList) -> Int? {
-    for index in 0 ..< other.count {
+    for index in 0..<other.count {
       let at = lowerBound(other[index])
       if at == count { return nil }
       if self[at] == other[index] { return at }

@@ -7,6 +7,9 @@ public enum CompanyLimits {
   public static let rolesPerUser = 100
   public static let projects = 100_000
   public static let objects = 4_000_000
+  public static let groupsPerUser = 1_000
+  public static let projectsPerObject = 10_000
+  public static let projectsPerMember = 10_000
 }
 
 extension Company {
@@ -19,13 +22,14 @@ extension Company {
     var outcome = Outcome()
     for (index, change) in changes.enumerated() {
       do {
-        if let actor { try authorize(change, actor: actor) }
+        if let actor { try authorize(change, actor: actor, created: outcome.createdObjects) }
         try apply(change, actor: actor, index: index, to: &outcome)
       } catch {
         undo(outcome.edits)
         throw RefusedBatch(index: index, error: error)
       }
     }
+    outcome.warnings = warnings(after: outcome)
     return outcome
   }
 
@@ -47,11 +51,11 @@ extension Company {
     case .removeUser(let id): try removeUser(id, &outcome)
     case .putGroup(let group): try put(group, &outcome)
     case .removeGroup(let id): try removeGroup(id, &outcome)
-    case .addToGroup(let group, let user): try addToGroup(group, user, &outcome)
+    case .addToGroup(let group, let user): try addToGroup(group, user, index: index, &outcome)
     case .removeFromGroup(let group, let user): try removeFromGroup(group, user, &outcome)
     case .putRole(let role, let rights): try putRole(role, rights: rights, &outcome)
     case .removeRole(let role): try removeRole(role, &outcome)
-    case .putProject(let project): try put(project, actor: actor, &outcome)
+    case .putProject(let project): try put(project, actor: actor, index: index, &outcome)
     case .removeProject(let id): try removeProject(id, &outcome)
     case .addMember(let project, let member): try addMember(project, member, index: index, &outcome)
     case .removeMember(let project, let member): try removeMember(project, member, &outcome)
@@ -61,6 +65,27 @@ extension Company {
     case .unplace(let ref, let project): try unplace(ref, project, &outcome)
     case .move(let ref, let from, let to): try move(ref, from, to, index: index, &outcome)
     }
+  }
+
+  /// What is worth a look once the whole batch is applied.
+  private func warnings(after outcome: Outcome) -> [Warning] {
+    var warnings: [Warning] = []
+    for (ref, index) in outcome.placedFields {
+      guard let projects = objects[ref]?.projects, projects.count > 1 else { continue }
+      warnings.append(Warning(index: index, kind: .fieldShared(ref), projects: projects.sorted()))
+    }
+    if let fallback = projectID(named: Company.defaultProjectName) {
+      for (user, index) in outcome.givenUsers where users[user]?.projects.contains(fallback) == true {
+        warnings.append(Warning(index: index, kind: .stillInDefault(user: user), projects: [fallback]))
+      }
+    }
+    return warnings.sorted { $0.index == $1.index ? $0.about < $1.about : $0.index < $1.index }
+  }
+
+  /// Notes users who now have a project of their own, to be asked about in the end.
+  private func note(_ given: some Sequence<Name>, project: Name, index: Int, _ outcome: inout Outcome) {
+    if projects[project]?.project.name == Company.defaultProjectName { return }
+    for user in given { outcome.givenUsers[user] = index }
   }
 
   private mutating func record(_ before: Fact?, _ after: Fact?, _ outcome: inout Outcome) {
@@ -176,10 +201,17 @@ extension Company {
     remove(.group(state.group), &outcome)
   }
 
-  private mutating func addToGroup(_ group: Name, _ user: Name, _ outcome: inout Outcome) throws(ChangeError) {
+  private mutating func addToGroup(
+    _ group: Name, _ user: Name, index: Int, _ outcome: inout Outcome
+  ) throws(ChangeError) {
     guard let state = groups[group] else { throw .unknownGroup(group) }
-    guard users[user] != nil else { throw .unknownUser(user) }
-    if !state.users.contains(user) { insert(.groupMember(group: group, user: user), &outcome) }
+    guard let groupsOfUser = users[user]?.groups else { throw .unknownUser(user) }
+    if state.users.contains(user) { return }
+    if groupsOfUser.count >= CompanyLimits.groupsPerUser {
+      throw .tooMany("groups per user", limit: CompanyLimits.groupsPerUser)
+    }
+    insert(.groupMember(group: group, user: user), &outcome)
+    for project in state.projects { note([user], project: project, index: index, &outcome) }
   }
 
   private mutating func removeFromGroup(_ group: Name, _ user: Name, _ outcome: inout Outcome) throws(ChangeError) {
@@ -221,7 +253,9 @@ extension Company {
 // MARK: - Projects
 
 extension Company {
-  private mutating func put(_ project: Project, actor: Name?, _ outcome: inout Outcome) throws(ChangeError) {
+  private mutating func put(
+    _ project: Project, actor: Name?, index: Int, _ outcome: inout Outcome
+  ) throws(ChangeError) {
     if let holder = projectID(named: project.name), holder != project.id {
       throw .projectNameTaken(project.name, by: holder)
     }
@@ -231,7 +265,7 @@ extension Company {
     }
     if projects.count >= CompanyLimits.projects { throw .tooMany("projects", limit: CompanyLimits.projects) }
     insert(.project(project), &outcome)
-    if let actor { insert(.member(project: project.id, .user(actor)), &outcome) }
+    if let actor { try addMember(project.id, .user(actor), index: index, &outcome) }
   }
 
   private mutating func removeProject(_ id: Name, _ outcome: inout Outcome) throws(ChangeError) {
@@ -246,31 +280,39 @@ extension Company {
     remove(.project(state.project), &outcome)
   }
 
-  private func check(_ member: Member) throws(ChangeError) {
+  /// The projects a member is in directly.
+  private func projects(of member: Member) throws(ChangeError) -> Set<Name> {
     switch member {
-    case .user(let id): if users[id] == nil { throw .unknownUser(id) }
-    case .group(let id): if groups[id] == nil { throw .unknownGroup(id) }
+    case .user(let id):
+      guard let state = users[id] else { throw .unknownUser(id) }
+      return state.projects
+    case .group(let id):
+      guard let state = groups[id] else { throw .unknownGroup(id) }
+      return state.projects
     }
   }
 
   private mutating func addMember(
     _ project: Name, _ member: Member, index: Int, _ outcome: inout Outcome
   ) throws(ChangeError) {
-    guard let state = projects[project] else { throw .unknownProject(project) }
-    try check(member)
-    if state.members.contains(member) { return }
+    guard projects[project] != nil else { throw .unknownProject(project) }
+    let already = try projects(of: member)
+    if already.contains(project) { return }
+    if already.count >= CompanyLimits.projectsPerMember {
+      throw .tooMany("projects per user or group", limit: CompanyLimits.projectsPerMember)
+    }
     insert(.member(project: project, member), &outcome)
-    guard case .user(let user) = member, let ofAll = projectID(named: Company.defaultProjectName),
-      ofAll != project, users[user]!.projects.contains(ofAll)
-    else { return }
-    outcome.warnings.append(Warning(index: index, kind: .stillInDefault(user: user), projects: [ofAll]))
+    switch member {
+    case .user(let id): note([id], project: project, index: index, &outcome)
+    case .group(let id): note(groups[id]!.users, project: project, index: index, &outcome)
+    }
   }
 
   private mutating func removeMember(
     _ project: Name, _ member: Member, _ outcome: inout Outcome
   ) throws(ChangeError) {
     guard let state = projects[project] else { throw .unknownProject(project) }
-    try check(member)
+    _ = try projects(of: member)
     if state.members.contains(member) { remove(.member(project: project, member), &outcome) }
   }
 }
@@ -287,6 +329,7 @@ extension Company {
     } else {
       if objects.count >= CompanyLimits.objects { throw .tooMany("objects", limit: CompanyLimits.objects) }
       insert(.object(object), &outcome)
+      outcome.createdObjects.insert(object.ref)
     }
   }
 
@@ -315,14 +358,11 @@ extension Company {
     guard projects[project] != nil else { throw .unknownProject(project) }
     if state.projects.contains(project) { return }
     if ref.type.isExclusive, let holder = state.projects.first { throw .exclusivelyPlaced(ref, in: holder) }
+    if state.projects.count >= CompanyLimits.projectsPerObject {
+      throw .tooMany("projects per object", limit: CompanyLimits.projectsPerObject)
+    }
     insert(.placement(ref, project: project), &outcome)
-    if ref.type == .contactField { warnIfShared(ref, index: index, &outcome) }
-  }
-
-  private func warnIfShared(_ ref: ObjectRef, index: Int, _ outcome: inout Outcome) {
-    let projects = objects[ref]!.projects.sorted()
-    if projects.count < 2 { return }
-    outcome.warnings.append(Warning(index: index, kind: .fieldShared(ref), projects: projects))
+    if ref.type == .contactField { outcome.placedFields[ref] = index }
   }
 
   private mutating func unplace(_ ref: ObjectRef, _ project: Name, _ outcome: inout Outcome) throws(ChangeError) {

@@ -1,13 +1,14 @@
 /// May the acting user do this? Rights come first, then reach: without `projects.see_all` one manages
 /// only projects one is in, places only objects one sees, and grants only rights one holds.
 extension Company {
-  func authorize(_ change: Change, actor: Name) throws(ChangeError) {
+  /// - Parameter created: objects that the actor's own batch has made, which it may place.
+  func authorize(_ change: Change, actor: Name, created: Set<ObjectRef>) throws(ChangeError) {
     guard let state = users[actor] else { throw .unknownActor(actor) }
     if state.user.isBlocked { throw .actorBlocked(actor) }
     guard let right = Company.right(for: change) else { throw .platformOnly(actor: actor) }
     guard holds(actor, right: right) else { throw .rightMissing(actor: actor, right: right) }
     try checkGrants(of: change, by: actor)
-    if !holds(actor, right: Right.seeAll) { try checkReach(of: change, by: actor) }
+    if !holds(actor, right: Right.seeAll) { try checkReach(of: change, by: actor, created) }
   }
 
   /// The right a change needs; nil: no user may do it.
@@ -31,7 +32,7 @@ extension Company {
     case .putUser(let user, let wanted):
       let new = Set(wanted).subtracting(users[user.id]?.roles ?? [])
       if new.contains(Company.adminRole) && !users[actor]!.roles.contains(Company.adminRole) {
-        throw .rightNotHeld(actor: actor, right: Right.seeAll)
+        throw .roleNotHeld(actor: actor, role: Company.adminRole)
       }
       for role in new { granted.formUnion(roles[role] ?? []) }
     default: return
@@ -41,7 +42,9 @@ extension Company {
     }
   }
 
-  private func checkReach(of change: Change, by actor: Name) throws(ChangeError) {
+  private func checkReach(
+    of change: Change, by actor: Name, _ created: Set<ObjectRef>
+  ) throws(ChangeError) {
     switch change {
     case .setMode(.simple) where mode != .simple:  // would show the actor everything
       throw .rightMissing(actor: actor, right: Right.seeAll)
@@ -52,7 +55,7 @@ extension Company {
     case .putObject(let object): if objects[object.ref] != nil { try checkReach(object.ref, actor) }
     case .removeObject(let ref): try checkReach(ref, actor)
     case .place(let ref, let project), .unplace(let ref, let project):
-      try checkReach(ref, actor)
+      if !created.contains(ref) { try checkReach(ref, actor) }
       try checkReach(project, actor)
     case .move(let ref, let from, let to):
       try checkReach(ref, actor)

@@ -31,6 +31,11 @@ public struct Outcome: Sendable {
   public internal(set) var edits: [Edit] = []
   /// What the operator should know.
   public internal(set) var warnings: [Warning] = []
+  /// Fields placed and users given a project, with the change that did so last: looked at in the end.
+  var placedFields: [ObjectRef: Int] = [:]
+  var givenUsers: [Name: Int] = [:]
+  /// Objects that are new: their creator places them without seeing them yet.
+  var createdObjects: Set<ObjectRef> = []
 }
 
 /// Something allowed but worth a look.
@@ -47,6 +52,14 @@ public struct Warning: Hashable, Sendable {
   public let kind: Kind
   /// The projects concerned, in byte order.
   public let projects: [Name]
+
+  /// The id of the field or user.
+  var about: Name {
+    switch kind {
+    case .fieldShared(let ref): ref.id
+    case .stillInDefault(let user): user
+    }
+  }
 
   /// Stable, for machines.
   public var code: String {
@@ -92,6 +105,7 @@ public enum ChangeError: Error, Hashable, Sendable {
   case actorBlocked(Name)
   case rightMissing(actor: Name, right: Name)
   case rightNotHeld(actor: Name, right: Name)
+  case roleNotHeld(actor: Name, role: Name)
   case projectOutOfReach(actor: Name, project: Name)
   case objectOutOfReach(actor: Name, object: ObjectRef)
   case platformOnly(actor: Name)
@@ -127,6 +141,7 @@ extension ChangeError: CustomStringConvertible {
     case .actorBlocked: ("actor_blocked", .permission)
     case .rightMissing: ("right_missing", .permission)
     case .rightNotHeld: ("right_not_held", .permission)
+    case .roleNotHeld: ("role_not_held", .permission)
     case .projectOutOfReach: ("project_out_of_reach", .permission)
     case .objectOutOfReach: ("object_out_of_reach", .permission)
     case .platformOnly: ("platform_only", .permission)
@@ -154,6 +169,7 @@ extension ChangeError: CustomStringConvertible {
     case .actorBlocked(let id): "the acting user '\(id)' is blocked"
     case .rightMissing(let actor, let right): "user '\(actor)' needs the right '\(right)' for this"
     case .rightNotHeld(let actor, let right): "user '\(actor)' can't grant the right '\(right)' without holding it"
+    case .roleNotHeld(let actor, let role): "user '\(actor)' can't grant the role '\(role)' without holding it"
     case .projectOutOfReach(let actor, let project): "user '\(actor)' is not in project '\(project)'"
     case .objectOutOfReach(let actor, let ref): "user '\(actor)' does not see \(ref)"
     case .platformOnly(let actor): "only the platform itself may do this, not user '\(actor)'"

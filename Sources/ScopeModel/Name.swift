@@ -53,7 +53,9 @@ private func textError(in bytes: UnsafeRawBufferPointer) -> NameError? {
 }
 
 extension Name: Hashable, Comparable, CustomStringConvertible {
-  public static func == (a: Name, b: Name) -> Bool { a.text.utf8.elementsEqual(b.text.utf8) }
+  public static func == (a: Name, b: Name) -> Bool {
+    a.text.utf8.count == b.text.utf8.count && a.text.utf8.elementsEqual(b.text.utf8)
+  }
 
   public static func < (a: Name, b: Name) -> Bool { a.text.utf8.lexicographicallyPrecedes(b.text.utf8) }
 

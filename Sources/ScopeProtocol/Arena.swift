@@ -77,6 +77,7 @@ extension ProtobufCBinaryData {
   /// A view of bytes that live elsewhere; protobuf-c's type has no const, but packing does not write.
   @inline(__always)
   public init(_ key: UnsafeRawBufferPointer) {
-    self.init(len: key.count, data: UnsafeMutablePointer(mutating: key.baseAddress?.assumingMemoryBound(to: UInt8.self)))
+    self.init(
+      len: key.count, data: UnsafeMutablePointer(mutating: key.baseAddress?.assumingMemoryBound(to: UInt8.self)))
   }
 }

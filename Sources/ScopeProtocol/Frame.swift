@@ -15,7 +15,7 @@ public enum Frame {
     let length = UInt32(bigEndian: bytes.loadUnaligned(as: UInt32.self))
     if length > limit { throw FrameError(bytes: length, limit: limit) }
     if bytes.count - headerBytes < Int(length) { return nil }
-    return UnsafeRawBufferPointer(rebasing: bytes[headerBytes ..< headerBytes + Int(length)])
+    return UnsafeRawBufferPointer(rebasing: bytes[headerBytes..<headerBytes + Int(length)])
   }
 
   /// Bytes that a response takes as a frame.

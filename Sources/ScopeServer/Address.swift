@@ -14,7 +14,7 @@ public enum ListenAddress: Hashable, Sendable, CustomStringConvertible {
   /// Reads `HOST:PORT`, and refuses what is not loopback.
   public static func tcp(_ text: String) throws(AddressError) -> ListenAddress {
     guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]),
-      (0 ... 65_535).contains(port)
+      (0...65_535).contains(port)
     else { throw .malformed(text) }
     var host = String(text[..<colon])
     if host.hasPrefix("[") && host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
@@ -56,7 +56,8 @@ public enum AddressError: Error, Hashable, Sendable, CustomStringConvertible {
     case .notLoopback(let text):
       "'\(text)' is not a loopback address: TCP carries neither encryption nor a proof of who asks yet, "
         + "so only 127.0.0.0/8, ::1 and localhost are served"
-    case .pathTooLong(let path, let limit): "the socket path '\(path)' is longer than the system's \(limit) bytes"
+    case .pathTooLong(let path, let limit):
+      "the socket path '\(path)' is longer than \(limit) bytes, which is all the system takes"
     case .inUse(let address): "another process serves \(address) already"
     case .notASocket(let path): "'\(path)' is there and is not a socket; it is left alone"
     case .failed(let address, let cause): "can't listen at \(address): \(cause)"

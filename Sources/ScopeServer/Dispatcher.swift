@@ -123,7 +123,7 @@ extension Dispatcher {
     if count > limits.checksPerRequest { throw .tooMany("checks", count, limit: limits.checksPerRequest) }
     let rows = try allocate(Scope__V1__CanSeeResponse.self, count)
     let list = try allocate(UnsafeMutablePointer<Scope__V1__CanSeeResponse>?.self, count)
-    for index in 0 ..< count {
+    for index in 0..<count {
       let answer = try check(call.pointee.checks[index]!, in: company)
       Reply.write(answer, to: rows + index)
       list[index] = rows + index
@@ -249,7 +249,7 @@ extension Dispatcher {
   private func changes(_ call: UnsafeMutablePointer<Scope__V1__ApplyRequest>) throws(Failure) -> [Change] {
     var changes: [Change] = []
     changes.reserveCapacity(call.pointee.n_changes)
-    for index in 0 ..< call.pointee.n_changes {
+    for index in 0..<call.pointee.n_changes {
       do throws(Failure) {
         changes.append(try Change(call.pointee.changes[index]!.pointee))
       } catch {
@@ -303,7 +303,7 @@ extension Dispatcher {
 
   @inline(__always)
   private static func subjectKind(_ type: Scope__V1__EntityType) throws(Failure) -> UInt8 {
-    if (1 ... 3).contains(type.rawValue) { return UInt8(truncatingIfNeeded: type.rawValue) }
+    if (1...3).contains(type.rawValue) { return UInt8(truncatingIfNeeded: type.rawValue) }
     return try objectType("subject_type", type)
   }
 

@@ -168,7 +168,7 @@ struct ExportStream: Sendable {
     else { throw Arena.full }
     let end = min(position + PartStream.rowsPerPart, changes.count)
     let count = end - position
-    for index in 0 ..< count {
+    for index in 0..<count {
       let change = try changes[position + index].wire(in: dispatcher.arena)
       try addToDigest(change, dispatcher.arena)
       list[index] = change

@@ -78,7 +78,8 @@ public final class Server: Sendable {
     self.pool = pool
     self.workers = workers
     self.logger = logger
-    let acceptor = Acceptor(group: group, workers: workers, daemon: daemon, configuration: configuration, limits: limits)
+    let acceptor = Acceptor(
+      group: group, workers: workers, daemon: daemon, configuration: configuration, limits: limits)
     do {
       listeners = try await acceptor.listen()
     } catch {
@@ -148,18 +149,26 @@ private struct Acceptor {
     let bootstrap = bootstrap(for: address)
     switch address {
     case .unix(let path):
-      let longest = MemoryLayout.size(ofValue: sockaddr_un().sun_path) - 1
-      if path.utf8.count > longest { throw AddressError.pathTooLong(path, limit: longest) }
-      try clearSocketFile(path)
-      // Closed to others until its mode is set.
-      let mask = umask(0o177)
-      defer { umask(mask) }
-      let channel = try await bound(address) { try await bootstrap.bind(unixDomainSocketPath: path).get() }
-      chmod(path, configuration.socketMode)
-      return channel
+      return try await listen(atSocket: path, bootstrap)
     case .loopback(let host, let port):
       return try await bound(address) { try await bootstrap.bind(host: host, port: port).get() }
     }
+  }
+
+  /// The socket appears under its name when its mode is set, and in one step.
+  private func listen(atSocket path: String, _ bootstrap: ServerBootstrap) async throws -> any Channel {
+    let (partial, address) = (path + ".new", ListenAddress.unix(path: path))
+    let longest = MemoryLayout.size(ofValue: sockaddr_un().sun_path) - 1 - ".new".utf8.count
+    if path.utf8.count > longest { throw AddressError.pathTooLong(path, limit: longest) }
+    try clearSocketFile(path)
+    try clearSocketFile(partial)
+    let channel = try await bound(address) { try await bootstrap.bind(unixDomainSocketPath: partial).get() }
+    guard chmod(partial, configuration.socketMode) == 0, rename(partial, path) == 0 else {
+      let cause = String(cString: strerror(errno))
+      try await channel.close()
+      throw AddressError.failed(address, cause)
+    }
+    return channel
   }
 
   private func bound(_ address: ListenAddress, _ bind: () async throws -> any Channel) async throws -> any Channel {

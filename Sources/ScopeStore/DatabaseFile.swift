@@ -43,7 +43,7 @@ enum DatabaseFile {
   private static let smallestBytes = 512
 
   /// Whether the file exists, can be read and written, and has content. SQLite would open a file it can't write
-  /// without a word.
+  /// without a word. Only before SQLite has the file: closing any descriptor of it drops SQLite's locks.
   private static func isThere(_ path: String) throws(StoreError) -> Bool {
     let descriptor = Foundation.open(path, O_RDWR | O_CLOEXEC)
     if descriptor < 0 {

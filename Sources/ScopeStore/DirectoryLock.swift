@@ -8,22 +8,21 @@ final class DirectoryLock {
 
   init(_ configuration: StoreConfiguration) throws(StoreError) {
     let path = configuration.lockPath
-    descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-    if descriptor < 0 { throw StoreError(call: "open", path: path) }
+    let opened = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+    if opened < 0 { throw StoreError(call: "open", path: path) }
+    descriptor = opened  // from here on deinit closes it, also when this throws
     if flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
-      let number = errno
-      let holder = DirectoryLock.pid(in: descriptor)
-      close(descriptor)
-      if number == EWOULDBLOCK { throw .locked(pid: holder, directory: configuration.directory) }
-      throw StoreError(call: "flock", path: path, errno: number)
+      if errno != EWOULDBLOCK { throw StoreError(call: "flock", path: path) }
+      throw .locked(pid: holder(), directory: configuration.directory)
     }
-    do { try writePID(path) } catch {
-      close(descriptor)
-      throw error
-    }
+    try writePID(path)
   }
 
-  deinit { close(descriptor) }
+  /// Unlocks outright: a child just forked would hold a lock that is merely closed until its exec.
+  deinit {
+    flock(descriptor, LOCK_UN)
+    close(descriptor)
+  }
 
   private func writePID(_ path: String) throws(StoreError) {
     let line = Array("\(getpid())\n".utf8)
@@ -31,7 +30,7 @@ final class DirectoryLock {
     if pwrite(descriptor, line, line.count, 0) != line.count { throw StoreError(call: "write", path: path) }
   }
 
-  private static func pid(in descriptor: Int32) -> Int32? {
+  private func holder() -> Int32? {
     var line = [UInt8](repeating: 0, count: 16)
     let count = pread(descriptor, &line, line.count, 0)
     if count <= 0 { return nil }

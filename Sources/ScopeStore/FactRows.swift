@@ -1,4 +1,3 @@
-import Foundation
 import ScopeModel
 
 /// The kinds of rows, in an order in which each names only those before it.
@@ -141,73 +140,5 @@ extension Name {
   /// A name as it was stored.
   init(stored text: String) throws(DamagedRow) {
     do { try self.init(text) } catch { throw DamagedRow("a name \(error)") }
-  }
-}
-
-// MARK: - Edits ↔ JSON
-
-/// The edits of a change as the log holds them: `[[before, after], …]`, each null or a row such as
-/// `["object","queue","support","Support line","custom"]`.
-enum EditsText {
-  static func encode(_ edits: [Edit]) -> String {
-    var json: [UInt8] = [UInt8(ascii: "[")]
-    for (index, edit) in edits.enumerated() {
-      json.append(contentsOf: index == 0 ? "[".utf8 : ",[".utf8)
-      append(edit.before, to: &json)
-      json.append(UInt8(ascii: ","))
-      append(edit.after, to: &json)
-      json.append(UInt8(ascii: "]"))
-    }
-    json.append(UInt8(ascii: "]"))
-    return String(decoding: json, as: UTF8.self)
-  }
-
-  /// One fact in the same form, for people.
-  static func encode(_ fact: Fact) -> String {
-    var json: [UInt8] = []
-    append(fact, to: &json)
-    return String(decoding: json, as: UTF8.self)
-  }
-
-  static func decode(_ text: String) throws(DamagedRow) -> [Edit] {
-    let pairs: [[[String]?]]
-    do { pairs = try JSONDecoder().decode([[[String]?]].self, from: Data(text.utf8)) } catch {
-      throw DamagedRow("its edits are not readable: \(error)")
-    }
-    var edits: [Edit] = []
-    edits.reserveCapacity(pairs.count)
-    for pair in pairs {
-      guard pair.count == 2 else { throw DamagedRow("an edit has \(pair.count) parts") }
-      edits.append(Edit(before: try fact(pair[0]), after: try fact(pair[1])))
-    }
-    return edits
-  }
-
-  private static func fact(_ words: [String]?) throws(DamagedRow) -> Fact? {
-    guard let words else { return nil }
-    guard let kind = words.first.flatMap(FactKind.init(rawValue:)) else { throw DamagedRow("an edit is of no kind") }
-    return try FactRow(kind: kind, columns: Array(words.dropFirst())).fact()
-  }
-
-  private static func append(_ fact: Fact?, to json: inout [UInt8]) {
-    guard let fact else { return json.append(contentsOf: "null".utf8) }
-    let row = FactRow(fact)
-    json.append(UInt8(ascii: "["))
-    quote(row.kind.rawValue, to: &json)
-    for column in row.columns {
-      json.append(UInt8(ascii: ","))
-      quote(column, to: &json)
-    }
-    json.append(UInt8(ascii: "]"))
-  }
-
-  /// Names and remarks have no control characters: two characters alone need a backslash.
-  private static func quote(_ text: String, to json: inout [UInt8]) {
-    json.append(UInt8(ascii: "\""))
-    for byte in text.utf8 {
-      if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") { json.append(UInt8(ascii: "\\")) }
-      json.append(byte)
-    }
-    json.append(UInt8(ascii: "\""))
   }
 }

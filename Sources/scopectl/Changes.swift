@@ -51,10 +51,11 @@ struct ApplyCommand: ParsableCommand {
 
 /// Says which line a batch failed at, and what became of it.
 private func explain(_ refused: RefusedApply, _ changes: [ChangeReader.Read]) -> ExitCode {
-  if (1 ... changes.count).contains(refused.position) {
+  if (1...changes.count).contains(refused.position) {
     let words = refused.error.message.drop { $0 != ":" }.dropFirst(2)
     let place = changes[refused.position - 1].place
-    return fail("\(place): \(words.isEmpty ? refused.error.message : String(words)) (\(refused.error.reason))", Exit.denied)
+    return fail(
+      "\(place): \(words.isEmpty ? refused.error.message : String(words)) (\(refused.error.reason))", Exit.denied)
   }
   if refused.error.isSent && !refused.error.isFromDaemon || refused.error.reason == "deadline_exceeded" {
     return fail("\(refused.error); the changes may or may not have been applied", Exit.unavailable)
@@ -112,7 +113,7 @@ struct ImportCommand: ParsableCommand {
   private static let batchBytes = 2 << 20
 
   func validate() throws {
-    guard (1 ... 10_000).contains(batch) else { throw ValidationError("--batch is from 1 to 10000.") }
+    guard (1...10_000).contains(batch) else { throw ValidationError("--batch is from 1 to 10000.") }
     guard fromLine >= 1 else { throw ValidationError("--from-line counts from 1.") }
   }
 
@@ -124,7 +125,8 @@ struct ImportCommand: ParsableCommand {
     var bytes = 0
     while let read = try reading(&lines, &progress) {
       if let first = pending.first,
-        pending.count == batch || bytes + read.bytes > ImportCommand.batchBytes || first.line.company != read.line.company
+        pending.count == batch || bytes + read.bytes > ImportCommand.batchBytes
+          || first.line.company != read.line.company
       {
         try send(pending, client, &progress)
         (pending, bytes) = ([], 0)
@@ -162,7 +164,9 @@ struct ImportCommand: ParsableCommand {
     do throws(RefusedApply) {
       return try client.apply(changes, to: company, idempotencyKey: key, timeoutMilliseconds: milliseconds)
     } catch {
-      guard error.error.isSent && !error.error.isFromDaemon || error.error.reason == "deadline_exceeded" else { throw error }
+      guard error.error.isSent && !error.error.isFromDaemon || error.error.reason == "deadline_exceeded" else {
+        throw error
+      }
       return try client.apply(changes, to: company, idempotencyKey: key, timeoutMilliseconds: milliseconds)
     }
   }

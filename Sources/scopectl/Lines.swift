@@ -37,7 +37,7 @@ struct LineReader {
   mutating func next() throws -> Line? {
     while true {
       if let end = buffer.firstIndex(of: 0x0A) {
-        let text = buffer[buffer.startIndex ..< end]
+        let text = buffer[buffer.startIndex..<end]
         buffer = buffer[buffer.index(after: end)...]
         return line(text)
       }

@@ -30,7 +30,7 @@ struct CheckCommand: ParsableCommand {
 
   func validate() throws {
     try checkRefs(subject, object)
-    if let `repeat`, !(1 ... 10_000_000).contains(`repeat`) {
+    if let `repeat`, !(1...10_000_000).contains(`repeat`) {
       throw ValidationError("--repeat is from 1 to 10000000.")
     }
   }
@@ -47,7 +47,7 @@ struct CheckCommand: ParsableCommand {
   private func time(_ client: Client, count: Int) throws {
     var nanoseconds: [UInt64] = []
     nanoseconds.reserveCapacity(count)
-    for _ in 0 ..< count {
+    for _ in 0..<count {
       let start = DispatchTime.now().uptimeNanoseconds
       let answer = client.check(subject, object, right: right)
       nanoseconds.append(DispatchTime.now().uptimeNanoseconds - start)
@@ -137,7 +137,7 @@ struct CheckManyCommand: ParsableCommand {
       throw fail("\(line.place): not valid UTF-8", Exit.badData)
     }
     let parts = text.split(whereSeparator: { text.contains("\t") ? $0 == "\t" : $0 == " " }).map(String.init)
-    guard (2 ... 3).contains(parts.count) else {
+    guard (2...3).contains(parts.count) else {
       throw fail("\(line.place): a line is SUBJECT OBJECT [RIGHT]", Exit.badData)
     }
     do {

@@ -46,7 +46,7 @@ struct ConnectionOptions: ParsableArguments {
   private static let standardAddress = "unix:/run/scoped/scoped.sock"
 
   func validate() throws {
-    if let timeout, !(1 ... 60_000).contains(timeout) { throw ValidationError("--timeout is from 1 to 60000.") }
+    if let timeout, !(1...60_000).contains(timeout) { throw ValidationError("--timeout is from 1 to 60000.") }
   }
 
   /// Deadline of questions.
@@ -97,7 +97,8 @@ func fail(_ message: String, _ code: ExitCode) -> ExitCode {
 /// An error of a call, with what to do about it.
 func fail(_ error: ClientError) -> ExitCode {
   let hint = error.reason == "connect_failed" ? "; is scoped running, and is --address right?" : ""
-  return fail("\(error)\(hint)", error.isFromDaemon && error.reason != "deadline_exceeded" ? Exit.denied : Exit.unavailable)
+  return fail(
+    "\(error)\(hint)", error.isFromDaemon && error.reason != "deadline_exceeded" ? Exit.denied : Exit.unavailable)
 }
 
 func printError(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
@@ -137,7 +138,7 @@ extension JSONEncoder {
 /// A column layout that fits its contents.
 func printTable(_ rows: [[String]]) {
   guard let columns = rows.map(\.count).max() else { return }
-  let widths = (0 ..< columns).map { column in rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0 }
+  let widths = (0..<columns).map { column in rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0 }
   for row in rows {
     let cells = row.enumerated().map { index, cell in
       index == row.count - 1 ? cell : cell + String(repeating: " ", count: widths[index] - cell.count)

@@ -48,7 +48,7 @@ struct Scoped: AsyncParsableCommand {
     guard mode_t(socketMode, radix: 8).map({ $0 <= 0o777 }) == true else {
       throw ValidationError("--socket-mode '\(socketMode)' is not an octal mode such as 660.")
     }
-    if let threads, !(1 ... 256).contains(threads) { throw ValidationError("--threads is from 1 to 256.") }
+    if let threads, !(1...256).contains(threads) { throw ValidationError("--threads is from 1 to 256.") }
   }
 
   func run() async throws {

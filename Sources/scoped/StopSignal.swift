@@ -1,4 +1,5 @@
 import Dispatch
+import Synchronization
 
 #if canImport(Glibc)
   import Glibc
@@ -31,8 +32,6 @@ struct StopSignal {
     for await _ in arrivals { return }
   }
 }
-
-import Synchronization
 
 private final class Counter: Sendable {
   private let value = Atomic<Int>(0)

@@ -1,0 +1,98 @@
+import Foundation
+import ScopeClient
+
+/// A daemon as a process of its own, to be killed.
+public final class ProcessDaemon {
+  public let folder: TemporaryFolder
+  private let process = Process()
+  private let output = Pipe()
+  private let errors: FileHandle
+
+  /// Starts the daemon built beside the tests, and waits until it says that it is ready.
+  public init(in folder: TemporaryFolder, arguments: [String] = [], environment: [String: String] = [:]) throws {
+    self.folder = folder
+    _ = FileManager.default.createFile(atPath: folder.file("log"), contents: nil)
+    errors = FileHandle(forWritingAtPath: folder.file("log"))!
+    process.executableURL = builtProduct("scoped")
+    process.arguments = ["--data", folder.file("data"), "--socket", folder.file("socket")] + arguments
+    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+    process.standardOutput = output
+    process.standardError = errors
+    try process.run()
+    guard String(decoding: output.fileHandleForReading.availableData, as: UTF8.self).contains("ready") else {
+      process.waitUntilExit()
+      throw TestFailure("the daemon did not start: \(log)")
+    }
+  }
+
+  public var address: String { "unix:\(folder.file("socket"))" }
+  public var processIdentifier: pid_t { process.processIdentifier }
+  public var log: String { (try? String(contentsOfFile: folder.file("log"), encoding: .utf8)) ?? "" }
+
+  public func client(_ company: String = "") throws -> Client {
+    try Client(address, company: company, timeoutMilliseconds: 20_000)
+  }
+
+  /// Sends a signal.
+  public func signal(_ number: Int32) { kill(process.processIdentifier, number) }
+
+  /// Ends the daemon as a power cut would end the process, and waits for that.
+  public func killNow() {
+    signal(SIGKILL)
+    process.waitUntilExit()
+  }
+
+  /// Asks the daemon to stop; returns its exit code.
+  public func stop() -> Int32 {
+    signal(SIGTERM)
+    return wait()
+  }
+
+  public func wait() -> Int32 {
+    process.waitUntilExit()
+    return process.terminationStatus
+  }
+}
+
+/// A program built beside the tests.
+public func builtProduct(_ name: String) -> URL {
+  let own = try! FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+  return URL(fileURLWithPath: own).deletingLastPathComponent().appendingPathComponent(name)
+}
+
+/// The top folder of the package.
+public let packageFolder = URL(fileURLWithPath: #filePath)
+  .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+
+/// What a program printed and how it ended.
+public struct Run: Sendable {
+  public let status: Int32
+  public let output: String
+  public let errors: String
+}
+
+/// Runs a program to its end.
+public func run(
+  _ program: URL, _ arguments: [String], input: Data? = nil, environment: [String: String] = [:]
+) throws -> Run {
+  let process = Process()
+  let folder = TemporaryFolder()
+  let (output, errors) = (folder.file("output"), folder.file("errors"))
+  for path in [output, errors] { _ = FileManager.default.createFile(atPath: path, contents: nil) }
+  process.executableURL = program
+  process.arguments = arguments
+  process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+  process.standardOutput = FileHandle(forWritingAtPath: output)
+  process.standardError = FileHandle(forWritingAtPath: errors)
+  if let input {
+    _ = FileManager.default.createFile(atPath: folder.file("input"), contents: input)
+    process.standardInput = FileHandle(forReadingAtPath: folder.file("input"))
+  } else {
+    process.standardInput = FileHandle.nullDevice
+  }
+  try process.run()
+  process.waitUntilExit()
+  return Run(
+    status: process.terminationStatus, output: try String(contentsOfFile: output, encoding: .utf8),
+    errors: try String(contentsOfFile: errors, encoding: .utf8))
+}

@@ -1,0 +1,108 @@
+import Foundation
+import Logging
+import ScopeClient
+import ScopeModel
+import ScopeProtocol
+import ScopeServer
+import ScopeStore
+
+/// How a test reaches a daemon.
+public enum Transport: String, Sendable, CaseIterable {
+  case unix, tcp
+}
+
+/// A folder that goes with the value.
+public final class TemporaryFolder: Sendable {
+  public let path: String
+
+  public init() {
+    var template = Array((NSTemporaryDirectory() + "scoped-XXXXXX").utf8CString)
+    guard mkdtemp(&template) != nil else { fatalError("no temporary folder: errno \(errno)") }
+    path = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
+  }
+
+  deinit { try? FileManager.default.removeItem(atPath: path) }
+
+  public func file(_ name: String) -> String { "\(path)/\(name)" }
+}
+
+/// A daemon in this process, on a Unix socket and on TCP.
+public final class TestDaemon: Sendable {
+  public let folder: TemporaryFolder
+  private let server: Server
+
+  /// - Parameters:
+  ///   - folder: one that another daemon has left, to go on from; nil: a new one.
+  ///   - adjust: alters the configuration before the start.
+  public init(
+    in folder: TemporaryFolder? = nil, adjust: (inout ServerConfiguration) -> Void = { _ in }
+  ) async throws {
+    let folder = folder ?? TemporaryFolder()
+    var configuration = ServerConfiguration(
+      store: StoreConfiguration(directory: folder.file("data")),
+      addresses: [.unix(path: folder.file("socket")), try .tcp("127.0.0.1:0")])
+    configuration.allowsChangesOverTCP = true
+    adjust(&configuration)
+    var logger = Logger(label: "test") { StreamLogHandler.standardError(label: $0) }
+    logger.logLevel = .critical
+    self.folder = folder
+    server = try await Server.start(configuration, logger: logger)
+  }
+
+  public func address(_ transport: Transport) -> String {
+    let wanted = transport == .unix ? "unix:" : "tcp:"
+    return server.addresses.map(\.description).first { $0.hasPrefix(wanted) }!
+  }
+
+  public func client(
+    _ company: String = "", over transport: Transport = .unix, timeoutMilliseconds: UInt32 = 20_000
+  ) throws -> Client {
+    try Client(address(transport), company: company, timeoutMilliseconds: timeoutMilliseconds)
+  }
+
+  public func stop() async throws { try await server.stop() }
+}
+
+/// Runs a test against a daemon that is stopped afterwards, whatever happens.
+@discardableResult
+public func withDaemon<T>(
+  adjust: (inout ServerConfiguration) -> Void = { _ in }, _ body: (TestDaemon) async throws -> T
+) async throws -> T {
+  let daemon = try await TestDaemon(adjust: adjust)
+  do {
+    let value = try await body(daemon)
+    try await daemon.stop()
+    return value
+  } catch {
+    try? await daemon.stop()
+    throw error
+  }
+}
+
+extension Client {
+  /// Applies changes in batches that fit.
+  public func applyAll(_ changes: some Sequence<Change>, to company: Name) throws {
+    var batch: [Change] = []
+    func send() throws {
+      if batch.isEmpty { return }
+      do throws(RefusedApply) {
+        _ = try apply(batch, to: company, timeoutMilliseconds: 60_000)
+      } catch {
+        throw TestFailure("batch refused: \(error.error) at \(error.position)")
+      }
+      batch = []
+    }
+    for change in changes {
+      batch.append(change)
+      if batch.count == 5_000 { try send() }
+    }
+    try send()
+  }
+}
+
+/// A test's own error.
+public struct TestFailure: Error, CustomStringConvertible {
+  public let description: String
+
+  public init(_ description: String) { self.description = description }
+}

@@ -1,0 +1,326 @@
+import Foundation
+import NIOConcurrencyHelpers
+import ScopeClient
+import ScopeModel
+import ScopeTesting
+import Testing
+
+private let queue = ObjectRef(ObjectType(name: "queue")!, "q")
+
+@Suite struct Batches {
+  @Test func areAllOrNothingAndNameTheChangeAtFault() async throws {
+    try await withDaemon { daemon in
+      let client = try daemon.client("c")
+      try client.applyAll(smallCompany(), to: "c")
+      let before = try client.export("c", timeoutMilliseconds: 5_000) { _ in }
+      do throws(RefusedApply) {
+        _ = try client.apply(
+          [.addMember(project: "p", .user("u0")), .removeUser("u1"), .removeUser("nobody")], to: "c",
+          timeoutMilliseconds: 5_000)
+        Issue.record("applied")
+      } catch {
+        #expect(error.position == 3)
+        #expect(error.error.reason == "unknown_user")
+        #expect(error.error.message.contains("'nobody'"))
+      }
+      #expect(client.check("user:u0", "queue:q").verdict == .deny)
+      #expect(try client.export("c", timeoutMilliseconds: 5_000) { _ in } == before)
+    }
+  }
+
+  @Test func underOneKeyAreAppliedOnce() async throws {
+    try await withDaemon { daemon in
+      let client = try daemon.client("c")
+      try client.applyAll(smallCompany(), to: "c")
+      let add: [Change] = [.addMember(project: "p", .user("u0"))]
+      let first = try client.apply(add, to: "c", idempotencyKey: "k", timeoutMilliseconds: 5_000)
+      try client.applyAll([.removeMember(project: "p", .user("u0"))], to: "c")
+      let again = try client.apply(add, to: "c", idempotencyKey: "k", timeoutMilliseconds: 5_000)
+      #expect(again.isRepeated && again.revision == first.revision && again.edits == 1)
+      #expect(client.check("user:u0", "queue:q").verdict == .deny, "it was not applied again")
+      do throws(RefusedApply) {
+        _ = try client.apply([.removeUser("u0")], to: "c", idempotencyKey: "k", timeoutMilliseconds: 5_000)
+        Issue.record("applied")
+      } catch {
+        #expect(error.error.reason == "idempotency_key_reused")
+      }
+    }
+  }
+
+  @Test func afterAnotherChangeAreRefusedWhereARevisionIsExpected() async throws {
+    try await withDaemon { daemon in
+      let client = try daemon.client("c")
+      try client.applyAll(smallCompany(), to: "c")
+      let seen = client.check("user:u0", "queue:q").revision
+      // Another company's change is none of this one's.
+      try client.applyAll(smallCompany(), to: "d")
+      _ = try client.apply([.removeUser("u1")], to: "c", expectedRevision: seen, timeoutMilliseconds: 5_000)
+      do throws(RefusedApply) {
+        _ = try client.apply([.removeUser("u2")], to: "c", expectedRevision: seen, timeoutMilliseconds: 5_000)
+        Issue.record("applied")
+      } catch {
+        #expect(error.error.reason == "revision_mismatch")
+      }
+    }
+  }
+
+  @Test func ofAnActorNeedItsRightsAndReach() async throws {
+    try await withDaemon { daemon in
+      let client = try daemon.client("c")
+      try client.applyAll(
+        smallCompany() + [
+          .putRole("lead", rights: ["projects.manage_access"]),
+          .putUser(User(id: "lead", name: "Lead"), roles: ["lead"]),
+          .putUser(User(id: "gone", name: "Gone", isBlocked: true), roles: ["admin"]),
+        ], to: "c")
+      func reason(_ actor: String) -> String {
+        do throws(RefusedApply) {
+          _ = try client.apply(
+            [.addMember(project: "p", .user("u0"))], to: "c", actor: actor, timeoutMilliseconds: 5_000)
+          return "applied"
+        } catch {
+          return error.error.reason
+        }
+      }
+      #expect(reason("u1") == "right_missing")
+      #expect(reason("nobody") == "unknown_actor")
+      #expect(reason("gone") == "actor_blocked")
+      #expect(reason("lead") == "project_out_of_reach")
+      try client.applyAll([.addMember(project: "p", .user("lead"))], to: "c")
+      #expect(reason("lead") == "applied")
+    }
+  }
+
+  @Test func sayWhatIsWorthALook() async throws {
+    try await withDaemon { daemon in
+      let client = try daemon.client("c")
+      let field = ObjectRef(.contactField, "note")
+      try client.applyAll(
+        smallCompany() + [
+          .putProject(Project(id: "r", name: "Other")), .putObject(Object(field, name: "Note")),
+          .place(field, project: "p"),
+        ], to: "c")
+      let result = try client.apply([.place(field, project: "r")], to: "c", timeoutMilliseconds: 5_000)
+      #expect(result.warnings.map(\.reason) == ["field_shared"])
+      #expect(result.warnings.first?.projects == ["p", "r"])
+    }
+  }
+
+  @Test func areNotTakenOverTCPUnlessAllowed() async throws {
+    try await withDaemon(adjust: { $0.allowsChangesOverTCP = false }) { daemon in
+      try daemon.client().applyAll(smallCompany(), to: "c")
+      #expect(try daemon.client("c", over: .tcp).check("user:u0", "queue:q").verdict == .deny)
+      #expect(throws: TestFailure.self) { try daemon.client(over: .tcp).applyAll([.removeUser("u0")], to: "c") }
+    }
+  }
+
+  @Test func ofTenThousandChangesAreOneCommit() async throws {
+    try await withDaemon { daemon in
+      let client = try daemon.client("c")
+      try client.applyAll([.putCompany(.enhanced)], to: "c")
+      let users = (0..<10_000).map { number -> Change in
+        let id = Name(stringLiteral: "user-\(number)")
+        return .putUser(User(id: id, name: id), roles: [])
+      }
+      let result = try client.apply(users, to: "c", timeoutMilliseconds: 60_000)
+      #expect(result.edits == 10_000)
+      #expect(result.revision == 2)
+      do throws(RefusedApply) {
+        _ = try client.apply(users + users.prefix(1), to: "c", timeoutMilliseconds: 60_000)
+        Issue.record("applied")
+      } catch {
+        #expect(error.error.reason == "too_many")
+      }
+    }
+  }
+}
+
+@Suite struct Visibility {
+  /// Many writers, each with a project and a user of its own, and many checkers that watch them all over
+  /// other connections: once a change is acknowledged, no check that begins later misses it.
+  @Test func ofAnAcknowledgedChangeIsImmediateOnEveryConnection() async throws {
+    try await withDaemon { daemon in
+      let writers = 8
+      let rounds = 60
+      try daemon.client().applyAll(smallCompany(users: writers), to: "c")
+      let board = Board(writers)
+      let mistakes = try await withThrowingTaskGroup(of: [String].self) { group in
+        for writer in 0..<writers {
+          group.addTask { try await onThread { try write(daemon, writer, rounds, board) } }
+        }
+        for seed in 1...8 as ClosedRange<UInt64> {
+          group.addTask { try await onThread { try watch(daemon, writers, seed, board) } }
+        }
+        return try await group.reduce(into: []) { $0 += $1 }
+      }
+      #expect(mistakes == [])
+      #expect(board.checks > 1_000)
+    }
+  }
+
+  /// The comparison must be able to fail: against a board that runs ahead of the daemon it does.
+  @Test func wouldBeNoticedIfItWereLate() async throws {
+    try await withDaemon { daemon in
+      try daemon.client().applyAll(smallCompany(users: 1), to: "c")
+      let board = Board(1)
+      board.begin(0)
+      board.acknowledge(0, isMember: true, revision: 1_000)
+      board.finish()
+      #expect(try check(try daemon.client("c"), 0, board) != nil)
+    }
+  }
+}
+
+/// What has been acknowledged, by whom. A writer's state is nil while a change is under way.
+private final class Board: Sendable {
+  private struct State {
+    var members: [Bool?]
+    /// Counts each writer's changes, so that one that began and ended in between is noticed.
+    var turns: [Int]
+    var revision: UInt64 = 0
+    var running: Int
+    var checks = 0
+  }
+
+  private let state: NIOLockedValueBox<State>
+
+  init(_ writers: Int) {
+    state = NIOLockedValueBox(
+      State(
+        members: .init(repeating: false, count: writers), turns: .init(repeating: 0, count: writers), running: writers))
+  }
+
+  func begin(_ writer: Int) {
+    state.withLockedValue {
+      $0.members[writer] = nil
+      $0.turns[writer] += 1
+    }
+  }
+
+  func acknowledge(_ writer: Int, isMember: Bool, revision: UInt64) {
+    state.withLockedValue {
+      $0.members[writer] = isMember
+      $0.revision = max($0.revision, revision)
+    }
+  }
+
+  func finish() { state.withLockedValue { $0.running -= 1 } }
+
+  var isRunning: Bool { state.withLockedValue { $0.running > 0 } }
+  var checks: Int { state.withLockedValue { $0.checks } }
+
+  func look(_ writer: Int) -> (isMember: Bool?, turn: Int, revision: UInt64) {
+    state.withLockedValue {
+      $0.checks += 1
+      return ($0.members[writer], $0.turns[writer], $0.revision)
+    }
+  }
+}
+
+private func write(_ daemon: TestDaemon, _ writer: Int, _ rounds: Int, _ board: Board) throws -> [String] {
+  defer { board.finish() }
+  let client = try daemon.client("c")
+  let member = Member.user(Name(stringLiteral: "u\(writer)"))
+  for round in 0..<rounds {
+    let isMember = round % 2 == 0
+    board.begin(writer)
+    let change = isMember ? Change.addMember(project: "p", member) : .removeMember(project: "p", member)
+    do throws(RefusedApply) {
+      let result = try client.apply([change], to: "c", timeoutMilliseconds: 20_000)
+      board.acknowledge(writer, isMember: isMember, revision: result.revision)
+    } catch {
+      return ["writer \(writer): \(error.error)"]
+    }
+  }
+  return []
+}
+
+private func watch(_ daemon: TestDaemon, _ writers: Int, _ seed: UInt64, _ board: Board) throws -> [String] {
+  var random = SeededRandom(seed: seed)
+  let client = try daemon.client("c")
+  var mistakes: [String] = []
+  while board.isRunning {
+    if let mistake = try check(client, Int.random(in: 0..<writers, using: &random), board) { mistakes.append(mistake) }
+  }
+  return mistakes
+}
+
+/// One check of one writer's user against what was acknowledged before it began.
+private func check(_ client: Client, _ writer: Int, _ board: Board) throws -> String? {
+  let before = board.look(writer)
+  let answer = client.check("user:u\(writer)", "queue:q")
+  let after = board.look(writer)
+  if answer.verdict == .unavailable { return "unavailable: \(answer.error!)" }
+  if answer.revision < before.revision {
+    return "revision \(answer.revision) after \(before.revision) was acknowledged"
+  }
+  guard let isMember = before.isMember, after.turn == before.turn else { return nil }
+  return (answer.verdict == .allow) == isMember
+    ? nil : "user u\(writer): \(answer.verdict) though member is \(isMember)"
+}
+
+@Suite(.serialized) struct Durability {
+  /// Kills the daemon at random moments under writes; what was acknowledged is there after each restart.
+  @Test func ofAcknowledgedChangesOutlivesKill9() async throws {
+    let folder = TemporaryFolder()
+    let seed = UInt64.random(in: 1...1_000_000)
+    var random = SeededRandom(seed: seed)
+    var acknowledged: [Name] = []
+    for round in 0..<12 {
+      let daemon = try ProcessDaemon(in: folder)
+      try expectAll(acknowledged, in: daemon, "seed \(seed), round \(round)")
+      if round == 0 { try daemon.client().applyAll([.putCompany(.enhanced)], to: "c") }
+      let wanted = Int.random(in: 0...60, using: &random)
+      let (killed, written) = (NIOLockedValueBox(false), NIOLockedValueBox([Name]()))
+      let address = daemon.address
+      async let writer: Void = onThread { writeUsers(address, round, killed, written) }
+      while written.withLockedValue({ $0.count }) < wanted { await Task.yield() }
+      daemon.killNow()
+      killed.withLockedValue { $0 = true }
+      try await writer
+      acknowledged += written.withLockedValue { $0 }
+    }
+    let last = try ProcessDaemon(in: folder)
+    try expectAll(acknowledged, in: last, "seed \(seed), at the end")
+    #expect(last.stop() == 0)
+    #expect(acknowledged.count > 100)
+  }
+
+  private func expectAll(_ users: [Name], in daemon: ProcessDaemon, _ place: String) throws {
+    let client = try daemon.client("c")
+    for user in users where client.check("user:\(user)", "contact_field:name").verdict != .allow {
+      Issue.record("\(place): \(user) was acknowledged and is lost")
+    }
+  }
+
+  @Test func ofASecondDaemonOnTheSameFolderIsRefused() throws {
+    let folder = TemporaryFolder()
+    let daemon = try ProcessDaemon(in: folder)
+    let second = try run(
+      builtProduct("scoped"), ["--data", folder.file("data"), "--socket", folder.file("other")])
+    #expect(second.status == 69)
+    #expect(second.errors.contains("\(daemon.processIdentifier)"), "names the process: \(second.errors)")
+    let third = try run(builtProduct("scoped"), ["--data", folder.file("data2"), "--socket", folder.file("socket")])
+    #expect(third.status == 73)
+    #expect(third.errors.contains("serves"), "\(third.errors)")
+    #expect(try daemon.client().health().isReady, "the first goes on")
+    #expect(daemon.stop() == 0)
+    #expect(!FileManager.default.fileExists(atPath: folder.file("socket")))
+  }
+}
+
+private func writeUsers(
+  _ address: String, _ round: Int, _ killed: NIOLockedValueBox<Bool>, _ written: NIOLockedValueBox<[Name]>
+) {
+  guard let client = try? Client(address, timeoutMilliseconds: 20_000) else { return }
+  var number = 0
+  while !killed.withLockedValue({ $0 }) {
+    let user = Name(stringLiteral: "r\(round)-\(number)")
+    guard
+      (try? client.apply([.putUser(User(id: user, name: user), roles: [])], to: "c", timeoutMilliseconds: 20_000))
+        != nil
+    else { return }
+    written.withLockedValue { $0.append(user) }
+    number += 1
+  }
+}

@@ -1,0 +1,209 @@
+import Foundation
+import ScopeTesting
+import Testing
+
+/// The command line as a user meets it.
+@Suite struct Commands {
+  private func scopectl(
+    _ arguments: [String], at address: String, company: String = "nordlicht", input: String? = nil
+  ) async throws -> Run {
+    try await onThread {
+      try run(
+        builtProduct("scopectl"), arguments, input: input.map { Data($0.utf8) },
+        environment: ["SCOPED_ADDRESS": address, "SCOPED_COMPANY": company])
+    }
+  }
+
+  private func withSample(_ body: (String) async throws -> Void) async throws {
+    try await withDaemon { daemon in
+      try Sample.load(into: try daemon.client())
+      try await body(daemon.address(.unix))
+    }
+  }
+
+  @Test func checkTellsAllowDenyUnavailableAndWrongUsageApart() async throws {
+    try await withSample { address in
+      let allow = try await scopectl(["check", "user:1001", "queue:clinic-appointments"], at: address)
+      #expect(allow.status == 0)
+      #expect(allow.output.hasPrefix("allow: shared_project clinic (through group clinic-team), revision "))
+      let deny = try await scopectl(["check", "user:1001", "queue:shop-orders", "--json"], at: address)
+      #expect(deny.status == 1)
+      let json = try #require(try JSONSerialization.jsonObject(with: Data(deny.output.utf8)) as? [String: Any])
+      #expect(json["verdict"] as? String == "deny" && json["reason"] as? String == "no_shared_project")
+      let down = try await scopectl(["check", "user:1001", "queue:shop-orders"], at: "unix:/nonexistent/socket")
+      #expect(down.status == 2)
+      #expect(down.output == "unavailable\n" && down.errors.contains("is scoped running"), "\(down)")
+      for wrong in [
+        ["check", "user:1001"], ["check", "user:1001", "quue:x"], ["check", "1001", "queue:x"], ["chek"],
+        ["check", "user:1001", "queue:x", "--timeout", "0"], ["check", "user:1001", "queue:x", "--address", "here"],
+      ] {
+        let usage = try await scopectl(wrong, at: address)
+        #expect(usage.status == 64, "\(wrong): \(usage)")
+        #expect(usage.output.isEmpty && usage.errors.contains("Usage: scopectl"))
+      }
+      let right = try await scopectl(
+        ["check", "user:1073", "sip_provider:trunk-main", "--right", "report.agents"], at: address)
+      #expect(right.status == 0, "\(right)")
+      let wrongRight = try await scopectl(
+        ["check", "user:1001", "queue:clinic-appointments", "--right", "report.agents"], at: address)
+      #expect(wrongRight.status == 1 && wrongRight.output.contains("right_missing"))
+    }
+  }
+
+  @Test func checkManyAnswersInOrder() async throws {
+    try await withSample { address in
+      let pairs = "user:1001 queue:clinic-appointments\n\nuser:1001\tqueue:shop-orders\n"
+      let both = try await scopectl(["check-many", "-"], at: address, input: pairs)
+      #expect(both.status == 1)
+      let verdicts = both.output.split(separator: "\n").map { $0.split(separator: "\t")[2].prefix { $0 != ":" } }
+      #expect(verdicts == ["allow", "deny"])
+      let allowed = try await scopectl(["check-many", "-"], at: address, input: "user:1080 queue:shop-orders\n")
+      #expect(allowed.status == 0)
+      let bad = try await scopectl(["check-many", "-"], at: address, input: "user:1080 queue:shop-orders\nuser:1\n")
+      #expect(bad.status == 65 && bad.errors.contains("standard input:2"), "\(bad)")
+      let many = (0..<3_500).map { "user:1001 queue:none-\($0)\n" }.joined()
+      let run = try await scopectl(["check-many", "-", "--json"], at: address, input: many)
+      #expect(run.output.split(separator: "\n").count == 3_500)
+      #expect(run.output.hasSuffix("\"reason\":\"unknown_object\",\"revision\":2}\n"))
+    }
+  }
+
+  @Test func listsAreTablesOrJSON() async throws {
+    try await withSample { address in
+      let projects = try await scopectl(["projects", "1071"], at: address)
+      #expect(projects.status == 0)
+      #expect(projects.output.split(separator: "\n").count == 6)
+      #expect(projects.output.contains("collections  contents") && projects.output.contains("clinic       tile"))
+      let objects = try await scopectl(
+        ["objects", "user:1001", "--type", "queue", "--project", "clinic", "--json"], at: address)
+      #expect(objects.output.contains(#"{"type":"queue","id":"clinic-appointments","name":"#))
+      let filter = try await scopectl(
+        ["filter", "user:1001", "queue", "shop-orders", "clinic-appointments", "clinic-appointments"], at: address)
+      #expect(filter.output == "clinic-appointments\nclinic-appointments\n")
+      let input = try await scopectl(
+        ["filter", "user:1001", "queue", "-"], at: address, input: "clinic-appointments\nx\n")
+      #expect(input.output == "clinic-appointments\n")
+    }
+  }
+
+  @Test func importNamesTheLineAndGoesOnWhereItStopped() async throws {
+    try await withDaemon { daemon in
+      let address = daemon.address(.unix)
+      let users = (1...250).map { #"{"company":"c","put_user":{"id":"\#($0)"}}"# }
+      let lines = [#"{"company":"c","put_company":{"mode":"enhanced"}}"#] + users
+      let file = daemon.folder.file("import.jsonl")
+      var broken = lines
+      broken[220] = #"{"company":"c","put_user":{"id":"220","roles":["none"]}}"#
+      try broken.joined(separator: "\n").write(toFile: file, atomically: true, encoding: .utf8)
+      let stopped = try await scopectl(["import", file, "--batch", "100"], at: address)
+      #expect(stopped.status == 1)
+      #expect(stopped.errors.contains("import.jsonl:221: there is no role 'none'"), "\(stopped.errors)")
+      #expect(stopped.errors.contains("lines up to 200 are applied"), "\(stopped.errors)")
+      try lines.joined(separator: "\n").write(toFile: file, atomically: true, encoding: .utf8)
+      let rest = try await scopectl(["import", file, "--from-line", "201"], at: address)
+      #expect(rest.status == 0 && rest.output.contains("51 changes imported, 51 rows changed"), "\(rest)")
+      let again = try await scopectl(["import", file, "--json"], at: address)
+      #expect(again.output.contains(#""changes":251,"edits":0"#), "\(again.output)")
+      for (bad, words) in [("{", "not JSON"), (#"{"company":"c","put_user":{"id":"1","rols":[]}}"#, "unknown field")] {
+        let run = try await scopectl(["import", "-"], at: address, input: lines[0] + "\n" + bad + "\n")
+        #expect(run.status == 65 && run.errors.contains("standard input:2: ") && run.errors.contains(words), "\(run)")
+        #expect(run.errors.contains("nothing was applied"))
+      }
+      let missing = try await scopectl(["import", "/nonexistent/file"], at: address)
+      #expect(missing.status == 66 && missing.errors.contains("can't read /nonexistent/file"))
+    }
+  }
+
+  @Test func exportImportsToTheSameDigest() async throws {
+    try await withSample { address in
+      try await withDaemon { other in
+        let file = other.folder.file("export.jsonl")
+        let first = try await scopectl(["export", "--output", file], at: address)
+        #expect(first.status == 0 && first.errors.contains("sha256"))
+        #expect(try await scopectl(["import", file], at: other.address(.unix)).status == 0)
+        let second = try await scopectl(["export"], at: other.address(.unix))
+        #expect(second.errors == first.errors)
+        #expect(try String(contentsOfFile: file, encoding: .utf8) == second.output)
+        #expect(!FileManager.default.fileExists(atPath: file + ".partial"))
+        let unknown = try await scopectl(["export", "--output", file], at: address, company: "nobody")
+        #expect(unknown.status == 1 && unknown.errors.contains("no company 'nobody'"))
+        #expect(try String(contentsOfFile: file, encoding: .utf8) == second.output, "the old file is left")
+      }
+    }
+  }
+
+  @Test func applyIsOneBatch() async throws {
+    try await withSample { address in
+      let add = #"{"company":"nordlicht","add_member":{"project":"shop","member_type":"user","member_id":"1001"}}"#
+      let bad = #"{"company":"nordlicht","remove_user":{"id":"nobody"}}"#
+      let refused = try await scopectl(["apply", "-"], at: address, input: add + "\n" + bad + "\n")
+      #expect(
+        refused.status == 1 && refused.errors.contains("standard input:2: there is no user 'nobody'"), "\(refused)")
+      #expect(try await scopectl(["check", "user:1001", "queue:shop-orders"], at: address).status == 1)
+      let applied = try await scopectl(["apply", "-", "--actor", "1080"], at: address, input: add + "\n")
+      #expect(applied.status == 0 && applied.output.contains("applied, 1 rows changed"), "\(applied)")
+      #expect(try await scopectl(["check", "user:1001", "queue:shop-orders"], at: address).status == 0)
+      let unable = try await scopectl(["apply", "-", "--actor", "1001"], at: address, input: add + "\n")
+      #expect(unable.status == 1 && unable.errors.contains("right_missing"))
+    }
+  }
+
+  @Test func pingAndHelpAndCompletion() async throws {
+    try await withSample { address in
+      let ping = try await scopectl(["ping"], at: address)
+      #expect(ping.status == 0 && ping.output.contains("is ready: revision 2, 2 companies"))
+      #expect(try await scopectl(["ping"], at: "tcp:127.0.0.1:1").status == 2)
+      for command in ["check", "check-many", "projects", "filter", "objects", "apply", "import", "export", "ping"] {
+        let help = try await scopectl([command, "--help"], at: address)
+        #expect(help.status == 0 && help.output.contains("USAGE: scopectl \(command)"))
+      }
+      #expect(try await scopectl(["--generate-completion-script", "bash"], at: address).output.contains("check-many"))
+    }
+  }
+}
+
+@Suite struct DaemonCommand {
+  @Test(arguments: [
+    (["--tcp", "0.0.0.0:0"], 73, "not a loopback address"),
+    (["--tcp", "192.168.1.1:7400"], 73, "not a loopback address"),
+    (["--tcp", "[::]:0"], 73, "not a loopback address"), (["--tcp", "7400"], 73, "not HOST:PORT"),
+    (["--tcp", "127.0.0.1:99999"], 73, "not HOST:PORT"), (["--socket-mode", "999"], 64, "octal"),
+    (["--threads", "0"], 64, "--threads"), (["--colour"], 64, "Unknown option"),
+  ]) func refusesWhatItCantServe(arguments: [String], status: Int32, words: String) throws {
+    let folder = TemporaryFolder()
+    let base = ["--data", folder.file("data"), "--socket", folder.file("socket")]
+    let refused = try run(builtProduct("scoped"), base + arguments)
+    #expect(refused.status == status && refused.errors.contains(words), "\(refused)")
+    #expect(refused.output.isEmpty)
+  }
+
+  @Test func leavesAFileThatIsNoSocketAlone() throws {
+    let folder = TemporaryFolder()
+    try "mine".write(toFile: folder.file("socket"), atomically: true, encoding: .utf8)
+    let refused = try run(builtProduct("scoped"), ["--data", folder.file("data"), "--socket", folder.file("socket")])
+    #expect(refused.status == 73 && refused.errors.contains("not a socket"), "\(refused)")
+    #expect(try String(contentsOfFile: folder.file("socket"), encoding: .utf8) == "mine")
+    let long = folder.file(String(repeating: "x", count: 120))
+    let tooLong = try run(builtProduct("scoped"), ["--data", folder.file("data"), "--socket", long])
+    #expect(tooLong.status == 73 && tooLong.errors.contains("longer than 103 bytes"), "\(tooLong)")
+  }
+
+  @Test func servesLoopbackByAnyOfItsNames() throws {
+    for name in ["127.0.0.1:0", "localhost:0", "127.1.2.3:0", "[::1]:0"] {
+      let folder = TemporaryFolder()
+      let daemon = try ProcessDaemon(in: folder, arguments: ["--tcp", name])
+      #expect(daemon.stop() == 0)
+    }
+  }
+
+  @Test func takesOverTheSocketOfOneThatWasKilled() throws {
+    let folder = TemporaryFolder()
+    try ProcessDaemon(in: folder).killNow()
+    #expect(FileManager.default.fileExists(atPath: folder.file("socket")))
+    let next = try ProcessDaemon(in: folder)
+    let mode = try FileManager.default.attributesOfItem(atPath: folder.file("socket"))[.posixPermissions] as? Int
+    #expect(mode == 0o660)
+    #expect(try next.client().health().isReady)
+    #expect(next.stop() == 0)
+  }
+}

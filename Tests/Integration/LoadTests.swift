@@ -1,0 +1,196 @@
+import Foundation
+import ScopeClient
+import ScopeModel
+import ScopeTesting
+import Testing
+
+private let user: (UInt64, [UInt8]) = (1, Array("u0".utf8))
+private let queue: (UInt64, [UInt8]) = (16, Array("q".utf8))
+
+@Suite struct BackPressure {
+  /// Answers come in the order of the checks, however they arrive.
+  @Test(arguments: Transport.allCases) func pipelinedChecksAreAnsweredInOrder(over transport: Transport) async throws {
+    try await withDaemon { daemon in
+      try daemon.client().applyAll(smallCompany(), to: "c")
+      let connection = try RawConnection(daemon.address(transport))
+      let count = 100_000 as UInt64
+      let sending = Task {
+        try await onThread {
+          for first in stride(from: 1, through: count, by: 1_000) {
+            connection.send((first..<first + 1_000).flatMap { RawConnection.frame(numbered($0)) })
+          }
+        }
+      }
+      try await onThread {
+        for id in 1...count {
+          let response = try connection.response()
+          if response.id != id || response.decision != 2 { throw TestFailure("\(response) in place of \(id)") }
+        }
+      }
+      try await sending.value
+    }
+  }
+
+  /// A client that never reads is stopped from sending, and in the end cut off; memory stays bounded and
+  /// others are served meanwhile.
+  @Test func aClientThatNeverReadsIsStoppedAndClosed() async throws {
+    try await withDaemon(adjust: { $0.limits.stallMilliseconds = 300 }) { daemon in
+      try daemon.client().applyAll(smallCompany(), to: "c")
+      let stalled = try RawConnection(daemon.address(.unix))
+      let before = residentBytes()
+      let sent = try await onThread {
+        var sent = 0
+        let burst = (1...1_000).flatMap { RawConnection.frame(numbered($0)) }
+        while stalled.send(burst) { sent += burst.count }  // ends when the daemon closes
+        return sent
+      }
+      #expect(sent < 64 << 20, "\(sent) bytes were taken from a client that reads nothing")
+      #expect(residentBytes() - before < 100 << 20)
+      #expect(try daemon.client("c").check("user:u0", "queue:q").verdict == .deny)
+    }
+  }
+
+  @Test func aFrameThatNeverCompletesEndsTheConnection() async throws {
+    try await withDaemon(adjust: { $0.limits.frameMilliseconds = 300 }) { daemon in
+      let slow = try RawConnection(daemon.address(.unix))
+      let idle = try RawConnection(daemon.address(.unix))
+      slow.send([0, 0, 0, 50, 1, 2])
+      #expect(slow.receive(within: 30) == .closed)
+      #expect(try idle.ask(RawRequest(call: 17)).code == 0, "an idle connection is left alone")
+    }
+  }
+
+  /// Changes in flight are bounded: beyond it the daemon does not read on until some are answered.
+  @Test func changesBeyondTheBoundWaitTheirTurn() async throws {
+    try await withDaemon(adjust: { $0.limits.requestsInFlight = 4 }) { daemon in
+      try daemon.client().applyAll(smallCompany(), to: "c")
+      let connection = try RawConnection(daemon.address(.unix))
+      for number in 1...64 as ClosedRange<UInt64> {
+        let put = Proto.message(4, Proto.bytes(1, Array("new\(number)".utf8)))
+        var request = RawRequest(company: "c", call: 16, Proto.message(1, put))
+        request.id = number
+        connection.sendFrame(request.packed)
+      }
+      var answered: Set<UInt64> = []
+      for _ in 1...64 {
+        let response = try connection.response()
+        #expect(response.code == 0, "\(response)")
+        answered.insert(response.id)
+      }
+      #expect(answered.count == 64)
+    }
+  }
+
+  @Test func connectionsBeyondTheBoundAreClosedAtOnce() async throws {
+    try await withDaemon(adjust: { $0.limits.connections = 3 }) { daemon in
+      var open = try (1...3).map { _ in try RawConnection(daemon.address(.unix)) }
+      for connection in open { #expect(try connection.ask(RawRequest(call: 17)).code == 0) }
+      let fourth = try RawConnection(daemon.address(.unix))
+      #expect(fourth.receive() == .closed)
+      for connection in open { #expect(try connection.ask(RawRequest(call: 17)).code == 0, "those open go on") }
+      open.removeLast()
+      // The place is free once the daemon has noticed.
+      while true {
+        let next = try RawConnection(daemon.address(.unix))
+        next.sendFrame(RawRequest(call: 17).packed)
+        if case .message = next.receive() { break }
+      }
+    }
+  }
+
+  @Test func aListingDoesNotHoldUpChecksOnTheSameConnection() async throws {
+    try await withDaemon { daemon in
+      let centre = ContactCentre(.medium, seed: 5)
+      try daemon.client().applyAll(centre, to: "big")
+      let connection = try RawConnection(daemon.address(.unix))
+      let admin = Array("user:\(centre.userID(0))".utf8.dropFirst(5))
+      var list = RawRequest(company: "big", call: 15, Proto.number(1, 1) + Proto.bytes(2, admin))
+      list.id = 1
+      var check = RawRequest.canSee("big", (1, admin), queue)
+      check.id = 2
+      connection.send(RawConnection.frame(list.packed) + RawConnection.frame(check.packed))
+      var order: [UInt64] = []
+      var rows = 0
+      while order.filter({ $0 == 1 }).isEmpty || !order.contains(2) {
+        let response = try connection.response()
+        rows += response.rows
+        if response.id == 2 || !response.more { order.append(response.id) }
+      }
+      #expect(order == [2, 1], "the check overtakes the listing's later parts")
+      #expect(rows == (try centre.company()).objects.count)
+    }
+  }
+
+  @Test func whatWasAskedBeforeAHalfCloseIsAnswered() async throws {
+    try await withDaemon { daemon in
+      try daemon.client().applyAll(smallCompany(), to: "c")
+      let connection = try RawConnection(daemon.address(.unix))
+      let put = Proto.message(4, Proto.bytes(1, Array("late".utf8)))
+      connection.sendFrame(RawRequest(company: "c", call: 16, Proto.message(1, put)).packed)
+      connection.finishSending()
+      #expect(try connection.response().code == 0)
+      #expect(connection.receive() == .closed)
+    }
+  }
+}
+
+private func numbered(_ id: UInt64) -> [UInt8] {
+  var request = RawRequest.canSee("c", user, queue)
+  request.id = id
+  return request.packed
+}
+
+private func residentBytes() -> Int {
+  let pages = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8))?.split(separator: " ")[1]
+  return (pages.flatMap { Int($0) } ?? 0) * 4_096
+}
+
+@Suite(.serialized) struct Stopping {
+  /// SIGTERM under load: what was asked is answered, the exit is clean, and what was acknowledged is there.
+  @Test(arguments: [SIGTERM, SIGINT]) func answersWhatWasAsked(signal: Int32) async throws {
+    let folder = TemporaryFolder()
+    let daemon = try ProcessDaemon(in: folder)
+    try daemon.client().applyAll(smallCompany(), to: "c")
+    let connection = try RawConnection(daemon.address)
+    let count = 20_000 as UInt64
+    let burst = (1...count).flatMap { RawConnection.frame(numbered($0)) }
+    let sending = Task { try await onThread { connection.send(burst) } }
+    #expect(try connection.response().id == 1)
+    daemon.signal(signal)
+    let answered = try await onThread { () -> UInt64 in
+      var last: UInt64 = 1
+      while case .message(let message) = connection.receive() { last = try RawResponse(message).id }
+      return last
+    }
+    _ = try await sending.value
+    #expect(daemon.wait() == 0)
+    #expect(answered >= 1)
+    let again = try ProcessDaemon(in: folder)
+    #expect(try again.client("c").check("user:u0", "queue:q").verdict == .deny)
+    #expect(again.stop() == 0)
+  }
+
+  /// All that reached the daemon before it was told to stop is answered, to the last frame.
+  @Test func answersTheLastFrameThatArrived() async throws {
+    let daemon = try await TestDaemon()
+    try daemon.client().applyAll(smallCompany(), to: "c")
+    let connection = try RawConnection(daemon.address(.unix))
+    let count = 500 as UInt64
+    connection.send((1...count).flatMap { RawConnection.frame(numbered($0)) })
+    try await daemon.stop()
+    for id in 1...count { #expect(try connection.response().id == id) }
+    #expect(connection.receive() == .closed)
+    #expect(throws: TestFailure.self) { try RawConnection(daemon.address(.unix)) }
+  }
+
+  @Test func doesNotWaitForClientsThatTakeNothing() async throws {
+    let daemon = try await TestDaemon()
+    try daemon.client().applyAll(smallCompany(), to: "c")
+    let connection = try RawConnection(daemon.address(.unix))
+    let burst = (1...1_000 as ClosedRange<UInt64>).flatMap { RawConnection.frame(numbered($0)) }
+    while connection.sendWithoutWaiting(burst) > 0 {}
+    let started = ContinuousClock.now
+    try await daemon.stop()
+    #expect(ContinuousClock.now - started < .seconds(60), "bounded, whatever the machine's load")
+  }
+}
