@@ -8,6 +8,7 @@ let log = Target.Dependency.product(name: "Logging", package: "swift-log")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let sqlite = Target.Dependency.product(name: "GRDBSQLite", package: "GRDB.swift")
 
 let package = Package(
   name: "scoped",
@@ -28,7 +29,7 @@ let package = Package(
     .target(name: "CScope", dependencies: ["CScopeWire"]),
     .target(name: "ScopeModel"),
     .target(name: "ScopeIndex", dependencies: ["ScopeModel"]),
-    .target(name: "ScopeStore", dependencies: ["ScopeModel", grdb, crypto]),
+    .target(name: "ScopeStore", dependencies: ["ScopeModel", grdb, sqlite, crypto]),
     .target(name: "ScopeProtocol", dependencies: ["ScopeModel", "CScopeWire"]),
     .target(
       name: "ScopeServer",
@@ -39,10 +40,13 @@ let package = Package(
     .target(
       name: "ScopeTesting",
       dependencies: ["ScopeModel", "ScopeProtocol", "ScopeStore", "ScopeServer", "ScopeClient", "CScopeWire", log]),
+    .executableTarget(
+      name: "scope-bench",
+      dependencies: ["ScopeTesting", "ScopeClient", "ScopeIndex", "ScopeModel", nio, posix, arguments]),
     .testTarget(name: "CScopeTests", dependencies: ["CScope", "CScopeWire"], exclude: ["Programs"]),
     .testTarget(name: "ScopeModelTests", dependencies: ["ScopeModel", "ScopeTesting"]),
     .testTarget(name: "ScopeIndexTests", dependencies: ["ScopeIndex", "ScopeModel", "ScopeTesting"]),
-    .testTarget(name: "ScopeStoreTests", dependencies: ["ScopeStore", "ScopeModel", "ScopeTesting", grdb]),
+    .testTarget(name: "ScopeStoreTests", dependencies: ["ScopeStore", "ScopeModel", "ScopeTesting", grdb, sqlite]),
     .testTarget(
       name: "ScopeProtocolTests", dependencies: ["ScopeProtocol", "ScopeModel", "CScopeWire", "ScopeTesting"]),
     .testTarget(name: "ScopeClientTests", dependencies: ["ScopeClient", "ScopeModel", "ScopeTesting"]),
@@ -50,7 +54,7 @@ let package = Package(
       name: "IntegrationTests",
       dependencies: [
         "ScopeClient", "ScopeModel", "ScopeProtocol", "ScopeServer", "ScopeTesting", locks,
-        "scoped", "scopectl",
+        "scoped", "scopectl", "scope-bench",
       ],
       path: "Tests/Integration"),
   ]

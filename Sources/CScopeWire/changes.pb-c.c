@@ -2658,12 +2658,12 @@ const ProtobufCMessageDescriptor scope__v1__apply_response__descriptor =
 static const ProtobufCFieldDescriptor scope__v1__warning__field_descriptors[4] =
 {
   {
-    "index",
+    "change",
     1,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_UINT32,
     0,   /* quantifier_offset */
-    offsetof(Scope__V1__Warning, index),
+    offsetof(Scope__V1__Warning, change),
     NULL,
     NULL,
     0,             /* flags */
@@ -2707,7 +2707,7 @@ static const ProtobufCFieldDescriptor scope__v1__warning__field_descriptors[4] =
   },
 };
 static const unsigned scope__v1__warning__field_indices_by_name[] = {
-  0,   /* field[0] = index */
+  0,   /* field[0] = change */
   2,   /* field[2] = message */
   3,   /* field[3] = projects */
   1,   /* field[1] = reason */

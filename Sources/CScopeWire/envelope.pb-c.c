@@ -751,29 +751,9 @@ const ProtobufCMessageDescriptor scope__v1__response__descriptor =
   (ProtobufCMessageInit) scope__v1__response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor scope__v1__hello_request__field_descriptors[1] =
-{
-  {
-    "client",
-    1,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_BYTES,
-    0,   /* quantifier_offset */
-    offsetof(Scope__V1__HelloRequest, client),
-    NULL,
-    &protobuf_c_empty_string,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-};
-static const unsigned scope__v1__hello_request__field_indices_by_name[] = {
-  0,   /* field[0] = client */
-};
-static const ProtobufCIntRange scope__v1__hello_request__number_ranges[1 + 1] =
-{
-  { 1, 0 },
-  { 0, 1 }
-};
+#define scope__v1__hello_request__field_descriptors NULL
+#define scope__v1__hello_request__field_indices_by_name NULL
+#define scope__v1__hello_request__number_ranges NULL
 const ProtobufCMessageDescriptor scope__v1__hello_request__descriptor =
 {
   PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
@@ -782,10 +762,10 @@ const ProtobufCMessageDescriptor scope__v1__hello_request__descriptor =
   "Scope__V1__HelloRequest",
   "scope.v1",
   sizeof(Scope__V1__HelloRequest),
-  1,
+  0,
   scope__v1__hello_request__field_descriptors,
   scope__v1__hello_request__field_indices_by_name,
-  1,  scope__v1__hello_request__number_ranges,
+  0,  scope__v1__hello_request__number_ranges,
   (ProtobufCMessageInit) scope__v1__hello_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

@@ -37,6 +37,7 @@ void scope_arena_reset(struct scope_arena *arena) {
   }
   arena->more_bytes = 0;
   arena->used_bytes = 0;
+  arena->is_full = 0;
 }
 
 void scope_arena_destroy(struct scope_arena *arena) {
@@ -46,8 +47,13 @@ void scope_arena_destroy(struct scope_arena *arena) {
   free(arena);
 }
 
+static void *refuse(struct scope_arena *arena) {
+  arena->is_full = 1;
+  return NULL;
+}
+
 void *scope_arena_allocate(struct scope_arena *arena, size_t bytes) {
-  if (bytes > arena->limit_bytes + arena->first_bytes) return NULL;  // and no overflow below
+  if (bytes > arena->limit_bytes + arena->first_bytes) return refuse(arena);  // and no overflow below
   size_t rounded = (bytes + 15) & ~(size_t)15;
   if (rounded <= arena->first_bytes - arena->used_bytes) {
     void *at = arena->first + arena->used_bytes;
@@ -55,9 +61,9 @@ void *scope_arena_allocate(struct scope_arena *arena, size_t bytes) {
     return at;
   }
   size_t chunk_bytes = sizeof(struct scope_arena_chunk) + rounded;
-  if (chunk_bytes > arena->limit_bytes - arena->more_bytes) return NULL;
+  if (chunk_bytes > arena->limit_bytes - arena->more_bytes) return refuse(arena);
   struct scope_arena_chunk *chunk = malloc(chunk_bytes);
-  if (!chunk) return NULL;
+  if (!chunk) return refuse(arena);
   chunk->next = arena->more;
   arena->more = chunk;
   arena->more_bytes += chunk_bytes;

@@ -235,8 +235,8 @@ private func withCallback<Row>(_ call: (Row) -> Void, _ body: (UnsafeMutableRawP
 /// What came of a batch.
 public struct ApplyResult: Sendable {
   public struct Warning: Sendable {
-    /// Position of the change in the batch, from 0.
-    public let index: Int
+    /// Position of the change in the batch, from 1.
+    public let position: Int
     public let reason: String
     public let message: String
     public let projects: [String]
@@ -354,9 +354,7 @@ extension Client {
   public func health() throws(ClientError) -> HealthReport {
     var version = ""
     try call(company: "", timeoutMilliseconds: 0, mayRepeat: true) { (request, arena) throws(Failure) in
-      let hello = try arena.make(scope__v1__hello_request__init)
-      hello.pointee.client = try arena.copy("scopectl")
-      request.pointee.hello = hello
+      request.pointee.hello = try arena.make(scope__v1__hello_request__init)
       request.pointee.call_case = SCOPE__V1__REQUEST__CALL_HELLO
     } each: { response throws(Failure) in
       guard response.pointee.result_case == SCOPE__V1__RESPONSE__RESULT_HELLO else { return }
@@ -518,7 +516,7 @@ extension ApplyResult {
 extension ApplyResult.Warning {
   fileprivate init(_ wire: Scope__V1__Warning) {
     self.init(
-      index: Int(wire.index), reason: String(decoding: wire.reason.key, as: UTF8.self),
+      position: Int(wire.change), reason: String(decoding: wire.reason.key, as: UTF8.self),
       message: String(decoding: wire.message.key, as: UTF8.self),
       projects: (0..<wire.n_projects).map { String(decoding: wire.projects[$0].key, as: UTF8.self) })
   }

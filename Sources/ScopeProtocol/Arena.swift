@@ -21,6 +21,9 @@ public final class Arena {
   @inline(__always)
   public func reset() { scope_arena_reset(arena) }
 
+  /// An allocation failed since the last reset: what could not be unpacked was too large.
+  public var isFull: Bool { arena.pointee.is_full != 0 }
+
   /// The request in a frame; nil: malformed, or larger in memory than the limit.
   @inline(__always)
   public func unpackRequest(_ frame: UnsafeRawBufferPointer) -> UnsafeMutablePointer<WireRequest>? {

@@ -9,12 +9,13 @@ public struct Limits: Sendable {
   /// The description of a project, in bytes.
   public static let descriptionBytes = Remark.maximumBytes
 
-  /// Length of one frame in bytes, the four of its length not counted. Default 4 MiB.
+  /// Length of one frame in bytes, the four of its length not counted. Default 4 MiB. The other limits keep
+  /// answers below it as well.
   public var frameBytes = 4 << 20
   /// Ids in one FilterObjects. Default 65,536.
   public var idsPerRequest = 65_536
-  /// Checks in one CheckMany. Default 16,384.
-  public var checksPerRequest = 16_384
+  /// Checks in one CheckMany. Default 8,192.
+  public var checksPerRequest = 8_192
   /// Changes in one Apply. Default 10,000.
   public var changesPerBatch = 10_000
   /// Requests of one connection that are not answered at once (changes, long listings). Beyond it the
@@ -28,6 +29,8 @@ public struct Limits: Sendable {
   public var connections = 16_384
   /// Changes waiting for the authority, in requests of all connections. Default 4,096.
   public var changesWaiting = 4_096
+  /// Exports waiting for the authority. Default 64.
+  public var exportsWaiting = 64
   /// Memory for unpacking one frame, in bytes. A frame of empty messages takes 44 times its length.
   /// Default 32 MiB.
   public var unpackBytes = 32 << 20

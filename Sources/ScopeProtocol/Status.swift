@@ -7,7 +7,6 @@ public typealias WireResponse = Scope__V1__Response
 /// Why a request has no result: a status of gRPC, a stable code for machines, words for people.
 public struct Failure: Error, Hashable, Sendable, CustomStringConvertible {
   public enum Code: UInt32, Sendable {
-    case cancelled = 1
     case invalidArgument = 3
     case deadlineExceeded = 4
     case notFound = 5
@@ -17,8 +16,8 @@ public struct Failure: Error, Hashable, Sendable, CustomStringConvertible {
     case failedPrecondition = 9
     case aborted = 10
     case unimplemented = 12
-    case internalFault = 13
     case unavailable = 14
+    case dataLoss = 15
   }
 
   public let code: Code

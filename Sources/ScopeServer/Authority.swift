@@ -49,6 +49,7 @@ public final class Authority: Sendable {
   private let waiting = Mutex<[Waiting]>([])
   private let limits: Limits
   private let writable = Atomic<Bool>(true)
+  private let snapshotsWaiting = Atomic<Int>(0)
 
   /// Opens the store, loads every company and builds the indexes.
   ///
@@ -94,8 +95,13 @@ public final class Authority: Sendable {
 
   /// Hands out a company's state as it is between two changes; nil: it does not exist.
   func snapshot(of company: Name, reply: @escaping Reply<(Company, revision: UInt64)?>) {
+    if snapshotsWaiting.add(1, ordering: .relaxed).newValue > limits.exportsWaiting {
+      snapshotsWaiting.subtract(1, ordering: .relaxed)
+      return reply(.failure(Failure(.resourceExhausted, "too_many_exports_waiting", "too many exports are waiting")))
+    }
     loop.execute {
       reply(Result { () throws(Failure) in try self.state.value.snapshot(of: company) })
+      self.snapshotsWaiting.subtract(1, ordering: .relaxed)
     }
   }
 

@@ -42,6 +42,7 @@ final class AuthorityState {
 
   func snapshot(of id: Name) throws(Failure) -> (Company, revision: UInt64)? {
     let company = try model(of: id).company
+    models.evict()
     return company.mode == nil ? nil : (company, store.revision)
   }
 
@@ -63,7 +64,7 @@ final class AuthorityState {
       takeBack(group)
       isWritable = false
       logger.error("changes are refused", metadata: ["error": "\(error)"])
-      let failure = Failure(.unavailable, error.code, "nothing was changed: \(error)")
+      let failure = failure(error)
       results = results.map { result in result.flatMap { _ in .failure(failure) } }
     }
     return results
@@ -71,7 +72,8 @@ final class AuthorityState {
 
   private func apply(_ job: ApplyJob, _ group: inout CommitGroup) throws(Failure) -> Applied {
     if job.deadline < .now() {
-      throw Failure(.deadlineExceeded, "deadline_exceeded", "the request's time was over before it was begun")
+      throw Failure(
+        .deadlineExceeded, "not_begun", "the time was over before the changes were begun: nothing was changed")
     }
     if let earlier = try earlierAnswer(to: job, group) { return earlier }
     try model(of: job.company)
@@ -114,7 +116,11 @@ final class AuthorityState {
 
   private func unreadable(_ error: StoreError) -> Failure {
     logger.error("the store can't be read", metadata: ["error": "\(error)"])
-    return Failure(.unavailable, error.code, "\(error)")
+    return failure(error)
+  }
+
+  private func failure(_ error: StoreError) -> Failure {
+    Failure(error.code == "damaged" ? .dataLoss : .unavailable, error.code, "nothing was changed: \(error)")
   }
 
   /// The model of a company, loaded if need be.
@@ -193,8 +199,10 @@ private struct ModelCache {
   private static let maximumWeight = 2_000_000
 
   private var models: [Name: Model] = [:]
-  /// The most recently used last.
-  private var order: [Name] = []
+  private var lastUse: [Name: UInt64] = [:]
+  private var uses: UInt64 = 0
+  /// Something was loaded since the last eviction.
+  private var hasGrown = false
 
   subscript(id: Name) -> Model {
     get { models[id]! }
@@ -202,28 +210,32 @@ private struct ModelCache {
   }
 
   mutating func load(_ id: Name, from store: Store) throws(StoreError) -> Model {
-    if order.last != id {
-      order.removeAll { $0 == id }
-      order.append(id)
-    }
+    uses += 1
+    lastUse[id] = uses
     if let model = models[id] { return model }
     let model = Model(company: try store.load(id), lastRevision: try store.lastRevision(of: id))
     models[id] = model
+    hasGrown = true
     return model
   }
 
   mutating func drop(_ id: Name) {
     models[id] = nil
-    order.removeAll { $0 == id }
+    lastUse[id] = nil
   }
 
   /// Drops what does not exist, and the least recently used beyond the bound; the last one used stays.
   mutating func evict() {
+    if !hasGrown { return }
+    hasGrown = false
     for (id, model) in models where model.company.mode == nil { drop(id) }
-    var weight = models.values.reduce(0) { $0 + $1.company.objects.count + $1.company.users.count }
-    while weight > ModelCache.maximumWeight, order.count > 1, let oldest = models[order[0]]?.company {
-      weight -= oldest.objects.count + oldest.users.count
-      drop(oldest.id)
+    var weight = models.values.reduce(0) { $0 + ModelCache.weight($1) }
+    if weight <= ModelCache.maximumWeight { return }
+    for (id, _) in lastUse.sorted(by: { $0.value < $1.value }).dropLast() where weight > ModelCache.maximumWeight {
+      weight -= models[id].map(ModelCache.weight) ?? 0
+      drop(id)
     }
   }
+
+  private static func weight(_ model: Model) -> Int { model.company.objects.count + model.company.users.count + 1 }
 }

@@ -288,19 +288,17 @@ extension Connection {
     let ticket = enter(id, timeout, "the time is over")
     let connection = NIOLoopBound(self, eventLoop: worker.loop)
     worker.pool.export(company, id: id, from: worker.authority) { [loop = worker.loop] result in
-      loop.execute { connection.value.startExport(ticket, id, result, timeout) }
+      loop.execute { connection.value.startExport(ticket, id, result) }
     }
   }
 
-  private func startExport(
-    _ ticket: UInt64, _ id: UInt64, _ result: Result<PartStream, Failure>, _ timeout: TimeAmount
-  ) {
+  private func startExport(_ ticket: UInt64, _ id: UInt64, _ result: Result<PartStream, Failure>) {
     switch result {
     case .failure(let failure): finish(ticket, id, failure)
     case .success(let stream):
-      guard leave(ticket), let context else { return }
-      start(stream, timeout)
-      resume(context)
+      guard timers[ticket] != nil else { return }
+      streams.append((ticket, stream))
+      scheduleStreamTurn()
     }
   }
 }

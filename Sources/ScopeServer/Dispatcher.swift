@@ -50,7 +50,7 @@ final class Dispatcher {
   func answer(_ frame: UnsafeRawBufferPointer, from caller: Caller, into out: inout ByteBuffer) -> Disposition {
     arena.reset()
     guard let request = arena.unpackRequest(frame) else {
-      fail(0, Failure(.invalidArgument, "malformed_message", "the frame is not a scope.v1.Request"), &out)
+      fail(0, arena.isFull ? Arena.full : Dispatcher.malformed, &out)
       return .answered
     }
     do throws(Failure) {
@@ -60,6 +60,9 @@ final class Dispatcher {
       return .answered
     }
   }
+
+  private static let malformed = Failure(
+    .invalidArgument, "malformed_message", "the frame is not a scope.v1.Request")
 
   func fail(_ id: UInt64, _ failure: Failure, _ out: inout ByteBuffer) {
     reply.fail(id, failure, revision: cursor.root.revision, into: &out)
@@ -236,6 +239,7 @@ extension Dispatcher {
     let id = try companyName(request)
     let call = request.pointee.apply!
     let count = call.pointee.n_changes
+    if count == 0 { throw Failure(.invalidArgument, "changes_missing", "the batch has no changes") }
     if count > limits.changesPerBatch { throw .tooMany("changes", count, limit: limits.changesPerBatch) }
     let timeout = timeout(request)
     let job = ApplyJob(
@@ -271,7 +275,11 @@ extension Dispatcher {
   }
 
   private func exportCompany(_ request: UnsafeMutablePointer<WireRequest>) throws(Failure) -> Disposition {
-    .export(try companyName(request), id: request.pointee.id, timeout: timeout(request))
+    let company = try companyName(request)
+    if cursor.root.index(of: company) == nil {
+      throw Failure(.notFound, "unknown_company", "there is no company '\(company)'")
+    }
+    return .export(company, id: request.pointee.id, timeout: timeout(request))
   }
 
   private func hello() { reply.setHello(version: DaemonState.version, limits) }

@@ -17,6 +17,8 @@ struct PartStream: Sendable {
   /// Bounds of one part: rows sent, and entities looked at.
   static let rowsPerPart = 512
   static let looksPerPart = 8_192
+  /// Changes of an export, as packed: a role may have a thousand rights.
+  static let bytesPerPart = 256 << 10
 
   let id: UInt64
   private var kind: Kind
@@ -166,14 +168,14 @@ struct ExportStream: Sendable {
       let list = dispatcher.arena.allocate(
         UnsafeMutablePointer<Scope__V1__Change>?.self, count: PartStream.rowsPerPart)
     else { throw Arena.full }
-    let end = min(position + PartStream.rowsPerPart, changes.count)
-    let count = end - position
-    for index in 0..<count {
-      let change = try changes[position + index].wire(in: dispatcher.arena)
-      try addToDigest(change, dispatcher.arena)
-      list[index] = change
+    var (count, bytes) = (0, 0)
+    while position < changes.count, count < PartStream.rowsPerPart, bytes < PartStream.bytesPerPart {
+      let change = try changes[position].wire(in: dispatcher.arena)
+      bytes += try addToDigest(change, dispatcher.arena)
+      list[count] = change
+      count += 1
+      position += 1
     }
-    position = end
     let isMore = position < changes.count
     let digest = isMore ? [] : Array(hash.finalize())
     dispatcher.reply.begin(id, revision: revision, more: isMore)
@@ -184,14 +186,16 @@ struct ExportStream: Sendable {
     return isMore
   }
 
+  /// Returns how many bytes the change takes.
   private mutating func addToDigest(
     _ change: UnsafeMutablePointer<Scope__V1__Change>, _ arena: Arena
-  ) throws(Failure) {
+  ) throws(Failure) -> Int {
     let count = scope__v1__change__get_packed_size(change)
     guard let packed = arena.allocate(UInt8.self, count: count) else { throw Arena.full }
     scope__v1__change__pack(change, packed)
     withUnsafeBytes(of: UInt32(count).bigEndian) { hash.update(bufferPointer: $0) }
     hash.update(bufferPointer: UnsafeRawBufferPointer(start: packed, count: count))
+    return count
   }
 }
 

@@ -99,7 +99,7 @@ public final class Server: Sendable {
   /// Stops: no new connections, what was asked is answered, then everything is closed.
   ///
   /// - Parameter limit: clients that take longer are cut off.
-  public func stop(within limit: TimeAmount = .seconds(5)) async throws {
+  public func stop(within limit: TimeAmount = .milliseconds(4_500)) async throws {
     let deadline = NIODeadline.now() + limit - .milliseconds(500)  // the rest is for closing the store
     for listener in listeners { try? await listener.close() }
     for sweep in sweeps { sweep.cancel() }

@@ -12,7 +12,7 @@ extension Dispatcher {
     guard let list = arena.allocate(Row?.self, count: warnings.count) else { throw Arena.full }
     for (index, warning) in warnings.enumerated() {
       let row = try arena.make(scope__v1__warning__init)
-      row.pointee.index = UInt32(warning.index)
+      row.pointee.change = UInt32(warning.index + 1)
       row.pointee.reason = try arena.copy(warning.code)
       row.pointee.message = try arena.copy(warning.message)
       row.pointee.projects = try arena.copy(warning.projects)

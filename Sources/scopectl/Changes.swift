@@ -72,7 +72,7 @@ extension ApplyResult {
   fileprivate var json: String {
     let warnings = warnings.map { warning in
       jsonObject([
-        ("index", .number(UInt64(warning.index))), ("reason", .text(warning.reason)),
+        ("change", .number(UInt64(warning.position))), ("reason", .text(warning.reason)),
         ("message", .text(warning.message)), ("projects", .list(warning.projects)),
       ])
     }

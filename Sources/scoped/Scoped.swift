@@ -1,4 +1,5 @@
 import ArgumentParser
+import Dispatch
 import Logging
 import ScopeServer
 import ScopeStore
@@ -62,6 +63,7 @@ struct Scoped: AsyncParsableCommand {
       fflush(nil)
       await stop.arrives()
       logger.info("stopping")
+      endAnyway(after: 5, logger)
       try await server.stop()
       logger.info("stopped")
     } catch {
@@ -78,6 +80,14 @@ struct Scoped: AsyncParsableCommand {
     configuration.allowsChangesOverTCP = tcpAllowsChanges
     if let threads { configuration.eventLoops = threads }
     return configuration
+  }
+}
+
+/// A commit that is under way may take longer than anybody waits; to end amid one loses nothing.
+private func endAnyway(after seconds: Int, _ logger: Logger) {
+  DispatchQueue.global().asyncAfter(deadline: .now() + .seconds(seconds)) {
+    logger.warning("not everything could be finished in time; what was acknowledged is safe")
+    _exit(EX_TEMPFAIL)
   }
 }
 

@@ -155,7 +155,7 @@ private func withBystander(
       let empty = [UInt8](repeating: 0, count: 0)
       let checks = (0..<1_900_000).flatMap { _ in Proto.message(1, empty) }
       let response = try connection.ask(RawRequest(company: "c", call: 12, checks))
-      #expect(response.code == 3 && response.reason == "malformed_message")
+      #expect(response.code == 8 && response.reason == "message_too_large")
       let fewer = (0..<20_000).flatMap { _ in Proto.message(1, empty) }
       #expect(try connection.ask(RawRequest(company: "c", call: 12, fewer)).reason == "too_many")
     }
@@ -202,6 +202,33 @@ private func withBystander(
       #expect(response.code == 8 && response.reason == "too_many" && response.message.contains("65536"))
       let fits = try connection.ask(RawRequest(company: "c", call: 14, Array(filter.dropLast(3))))
       #expect(fits.visible == 65_536)
+    }
+  }
+
+  /// The longest answer to the most checks fits a frame that clients accept.
+  @Test func ofChecksKeepAnswersWithinAFrame() async throws {
+    try await withBystander { daemon, connection async throws in
+      let long = Name(stringLiteral: String(repeating: "x", count: 128))
+      try daemon.client().applyAll(
+        [
+          .putProject(Project(id: long, name: long)), .putGroup(Group(id: long, name: long)),
+          .addToGroup(group: long, user: "u1"), .addMember(project: long, .group(long)),
+          .place(ObjectRef(ObjectType(name: "list")!, "l"), project: long),
+        ], to: "c")
+      let check = Proto.message(1, RawRequest.check((1, Array("u1".utf8)), (21, Array("l".utf8))))
+      connection.sendFrame(RawRequest(company: "c", call: 12, (0..<8_192).flatMap { _ in check }).packed)
+      guard case .message(let answer) = connection.receive() else { throw TestFailure("no answer") }
+      #expect(try RawResponse(answer).rows == 8_192)
+      #expect(answer.count > 2 << 20 && answer.count <= 4 << 20)
+      let more = RawRequest(company: "c", call: 12, (0..<8_193).flatMap { _ in check })
+      #expect(try connection.ask(more).reason == "too_many")
+    }
+  }
+
+  @Test func anEmptyBatchIsRefused() async throws {
+    try await withBystander { _, connection async throws in
+      let response = try connection.ask(RawRequest(company: "c", call: 16, Proto.bytes(4, [0x6B])))
+      #expect(response.code == 3 && response.reason == "changes_missing")
     }
   }
 

@@ -160,6 +160,37 @@ import Testing
     }
   }
 
+  /// Parts are bounded by bytes, too: a role may have a thousand long rights.
+  @Test func ofLargeRolesComesInPartsThatFit() async throws {
+    try await withDaemon { daemon in
+      let rights = (0..<1_000).map { Name(stringLiteral: String(repeating: "r", count: 120) + "\($0)") }
+      for first in stride(from: 0, to: 120, by: 20) {
+        let roles = (first..<first + 20).map { Change.putRole(Name(stringLiteral: "role-\($0)"), rights: rights) }
+        try daemon.client().applyAll([.putCompany(.simple)] + roles, to: "c")
+      }
+      var roles = 0
+      _ = try daemon.client().export("c", timeoutMilliseconds: 20_000) { changes in
+        roles += changes.count { if case .putRole = $0 { true } else { false } }
+      }
+      #expect(roles == 120)
+    }
+  }
+
+  /// Asking for companies that are not there costs the one writer nothing.
+  @Test func ofManyUnknownCompaniesHoldsNobodyUp() async throws {
+    try await withDaemon { daemon in
+      try daemon.client().applyAll(smallCompany(), to: "c")
+      let connection = try RawConnection(daemon.address(.unix))
+      for number in 1...20_000 {
+        connection.sendFrame(RawRequest(company: "unknown-\(number)", call: 18).packed)
+        if number % 100 == 0 {
+          for _ in 1...100 { #expect(try connection.response().reason == "unknown_company") }
+        }
+      }
+      try daemon.client().applyAll([.removeUser("u0")], to: "c")
+    }
+  }
+
   @Test func ofAnUnknownCompanyIsRefused() async throws {
     try await withDaemon { daemon in
       #expect(throws: ClientError.self) { try daemon.client().export("nobody", timeoutMilliseconds: 5_000) { _ in } }

@@ -147,7 +147,8 @@ import Testing
 
   @Test func editsAreJSON() throws {
     let edits = [
-      Edit(before: nil, after: .project(Project(id: "\"\\", name: "e\u{301}\u{2028}👩‍👧", description: try Remark("\\n")))),
+      Edit(
+        before: nil, after: .project(Project(id: "\"\\", name: "e\u{301}\u{2028}👩‍👧", description: try Remark("\\n")))),
       Edit(before: .role("\\\\\""), after: nil),
     ]
     let text = EditsText.encode(edits)
@@ -159,7 +160,8 @@ import Testing
 
   @Test(arguments: [
     "", "{}", "[[null]]", "[", "[]]", "[],", "[ ]", "[[null,nul]]", #"[[null,["role","a]]"#, #"[[null,["role","a\"#,
-    #"[[null,["role","a\n"]]]"#, #"[[null,["role","a"],]]"#, "[[null,null]", "[,]", "[[null,null,null]]", #"[[null,["company"]]]"#, #"[[null,["company","open"]]]"#,
+    #"[[null,["role","a\n"]]]"#, #"[[null,["role","a"],]]"#, "[[null,null]", "[,]", "[[null,null,null]]",
+    #"[[null,["company"]]]"#, #"[[null,["company","open"]]]"#,
     #"[[null,["queue","a"]]]"#, #"[[null,["role",""]]]"#, #"[[null,["role","a\u0000b"]]]"#, #"[[null,[]]]"#,
     #"[[null,["placement","car","a","b"]]]"#, #"[[null,["user","a","b","asleep"]]]"#,
   ])

@@ -18,6 +18,7 @@ struct scope_arena {
   struct scope_arena_chunk *more;  // what `first` could not hold
   size_t more_bytes;
   size_t limit_bytes;              // of `more`: beyond it, allocation fails and so does the unpack
+  int is_full;                     // an allocation failed since the last reset
 };
 
 // Makes an arena that keeps `first_bytes` and may take `limit_bytes` beyond them for one frame.

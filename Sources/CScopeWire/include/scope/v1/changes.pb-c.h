@@ -532,7 +532,7 @@ struct  Scope__V1__ApplyRequest
 {
   ProtobufCMessage base;
   /*
-   * at most `Limits.changes_per_batch`, in order
+   * 1 to `Limits.changes_per_batch`, in order
    */
   size_t n_changes;
   Scope__V1__Change **changes;
@@ -589,9 +589,9 @@ struct  Scope__V1__Warning
 {
   ProtobufCMessage base;
   /*
-   * position of the change in the batch, from 0
+   * position of the change in the batch, from 1
    */
-  uint32_t index;
+  uint32_t change;
   /*
    * stable code: `field_shared` or `still_in_default`
    */

@@ -158,14 +158,10 @@ struct  Scope__V1__Response
 struct  Scope__V1__HelloRequest
 {
   ProtobufCMessage base;
-  /*
-   * name and version of the client, for the daemon's log; may be empty
-   */
-  ProtobufCBinaryData client;
 };
 #define SCOPE__V1__HELLO_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&scope__v1__hello_request__descriptor) \
-    , {0,NULL} }
+     }
 
 
 /*
@@ -200,7 +196,7 @@ struct  Scope__V1__Limits
 {
   ProtobufCMessage base;
   /*
-   * length of one frame, the four bytes not counted
+   * length of one frame, the four bytes not counted; in both directions
    */
   uint32_t frame_bytes;
   /*

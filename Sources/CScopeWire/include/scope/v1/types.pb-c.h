@@ -178,7 +178,7 @@ typedef enum _Scope__V1__Code {
    */
   SCOPE__V1__CODE__CODE_OK = 0,
   /*
-   * the daemon stopped before the answer was complete
+   * not sent by this daemon
    */
   SCOPE__V1__CODE__CODE_CANCELLED = 1,
   /*
@@ -226,7 +226,7 @@ typedef enum _Scope__V1__Code {
    */
   SCOPE__V1__CODE__CODE_UNIMPLEMENTED = 12,
   /*
-   * a fault of the daemon; its log says more
+   * not sent by this daemon
    */
   SCOPE__V1__CODE__CODE_INTERNAL = 13,
   /*
