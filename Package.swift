@@ -56,6 +56,6 @@ let package = Package(
         "ScopeClient", "ScopeModel", "ScopeProtocol", "ScopeServer", "ScopeTesting", locks,
         "scoped", "scopectl", "scope-bench",
       ],
-      path: "Tests/Integration"),
+      path: "Tests/Integration", exclude: ["Programs"]),
   ]
 )
