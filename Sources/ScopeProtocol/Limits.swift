@@ -35,8 +35,8 @@ public struct Limits: Sendable {
   /// Default 32 MiB.
   public var unpackBytes = 32 << 20
   /// Frames above this many bytes are handled beside the event loops, so that nobody waits behind one.
-  /// Default 16 KiB.
-  public var inlineFrameBytes = 16 << 10
+  /// Default 64 KiB.
+  public var inlineFrameBytes = 64 << 10
   /// How long a request may take, in milliseconds, where it does not say. Default 5 s.
   public var timeoutMilliseconds: UInt32 = 5_000
   /// The longest a request may ask for, in milliseconds. Default 60 s.

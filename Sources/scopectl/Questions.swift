@@ -57,13 +57,30 @@ struct CheckCommand: ParsableCommand {
     nanoseconds.sort()
     let (p50, p99) = (nanoseconds[count / 2] / 1_000, nanoseconds[min(count - 1, count * 99 / 100)] / 1_000)
     let rate = UInt64(count) * 1_000_000_000 / max(total, 1)
+    let inFrames = try rateInFrames(client)
     print(
       connection.json
         ? jsonObject([
           ("checks", .number(UInt64(count))), ("p50_us", .number(p50)), ("p99_us", .number(p99)),
-          ("per_second", .number(rate)),
+          ("per_second", .number(rate)), ("per_second_in_frames", .number(inFrames)),
         ])
-        : "\(count) checks, one at a time: p50 \(p50) µs, p99 \(p99) µs, \(rate) a second")
+        : "\(count) checks one at a time: p50 \(p50) µs, p99 \(p99) µs, \(rate) a second; "
+          + "in frames of \(CheckManyCommand.checksPerFrame): \(inFrames) a second")
+  }
+
+  /// Checks a second when many go in one frame.
+  private func rateInFrames(_ client: Client) throws -> UInt64 {
+    let check = Check(
+      subject: try Subject(ref: subject), object: try ObjectRef(ref: object), right: try right.map { try Name($0) })
+    let checks = [Check](repeating: check, count: CheckManyCommand.checksPerFrame)
+    let frames = 100
+    let start = DispatchTime.now().uptimeNanoseconds
+    do throws(ClientError) {
+      for _ in 0..<frames { _ = try client.check(checks, timeoutMilliseconds: connection.askMilliseconds) }
+    } catch {
+      throw fail(error)
+    }
+    return UInt64(frames * checks.count) * 1_000_000_000 / max(1, DispatchTime.now().uptimeNanoseconds - start)
   }
 }
 
@@ -116,7 +133,7 @@ struct CheckManyCommand: ParsableCommand {
   @OptionGroup var company: CompanyOptions
   @OptionGroup var connection: ConnectionOptions
 
-  private static let checksPerFrame = 1_000
+  fileprivate static let checksPerFrame = 1_000
 
   func run() throws {
     let client = try connection.client(company: try company.name().text)
@@ -335,8 +352,8 @@ struct PingCommand: ParsableCommand {
 extension HealthReport {
   fileprivate func words(_ microseconds: UInt64) -> String {
     let state = isReady ? (isWritable ? "ready" : "ready, but takes no changes") : "starting"
-    return "scoped \(version) is \(state): revision \(revision), \(companies) companies, \(indexBytes / 1_024) KiB of "
-      + "index, \(connections) connections, up \(uptimeMilliseconds / 1_000) s; two questions took \(microseconds) µs"
+    return "scoped \(version) is \(state): revision \(revision), companies: \(companies), index: \(indexBytes / 1_024) KiB, "
+      + "connections: \(connections), up \(uptimeMilliseconds / 1_000) s; two questions took \(microseconds) µs"
   }
 
   fileprivate func json(_ microseconds: UInt64) -> String {

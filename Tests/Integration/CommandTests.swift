@@ -151,7 +151,7 @@ import Testing
   @Test func pingAndHelpAndCompletion() async throws {
     try await withSample { address in
       let ping = try await scopectl(["ping"], at: address)
-      #expect(ping.status == 0 && ping.output.contains("is ready: revision 2, 2 companies"))
+      #expect(ping.status == 0 && ping.output.contains("is ready: revision 2, companies: 2, "))
       #expect(try await scopectl(["ping"], at: "tcp:127.0.0.1:1").status == 2)
       for command in ["check", "check-many", "projects", "filter", "objects", "apply", "import", "export", "ping"] {
         let help = try await scopectl([command, "--help"], at: address)
