@@ -352,8 +352,8 @@ struct PingCommand: ParsableCommand {
 extension HealthReport {
   fileprivate func words(_ microseconds: UInt64) -> String {
     let state = isReady ? (isWritable ? "ready" : "ready, but takes no changes") : "starting"
-    return "scoped \(version) is \(state): revision \(revision), companies: \(companies), index: \(indexBytes / 1_024) KiB, "
-      + "connections: \(connections), up \(uptimeMilliseconds / 1_000) s; two questions took \(microseconds) µs"
+    return "scoped \(version) is \(state): revision \(revision), companies: \(companies), "
+      + "index: \(indexBytes / 1_024) KiB, connections: \(connections), up \(uptimeMilliseconds / 1_000) s; two questions took \(microseconds) µs"
   }
 
   fileprivate func json(_ microseconds: UInt64) -> String {
