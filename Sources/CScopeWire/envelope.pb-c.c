@@ -322,7 +322,7 @@ void   scope__v1__health_response__free_unpacked
   assert(message->base.descriptor == &scope__v1__health_response__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor scope__v1__request__field_descriptors[13] =
+static const ProtobufCFieldDescriptor scope__v1__request__field_descriptors[16] =
 {
   {
     "id",
@@ -480,12 +480,49 @@ static const ProtobufCFieldDescriptor scope__v1__request__field_descriptors[13] 
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "explain",
+    19,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Request, call_case),
+    offsetof(Scope__V1__Request, explain),
+    &scope__v1__explain_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "who_can_see",
+    20,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Request, call_case),
+    offsetof(Scope__V1__Request, who_can_see),
+    &scope__v1__who_can_see_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "what_sees",
+    21,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Request, call_case),
+    offsetof(Scope__V1__Request, what_sees),
+    &scope__v1__what_sees_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned scope__v1__request__field_indices_by_name[] = {
   10,   /* field[10] = apply */
   5,   /* field[5] = can_see */
   6,   /* field[6] = check_many */
   2,   /* field[2] = company */
+  13,   /* field[13] = explain */
   12,   /* field[12] = export_company */
   8,   /* field[8] = filter_objects */
   11,   /* field[11] = health */
@@ -495,12 +532,14 @@ static const unsigned scope__v1__request__field_indices_by_name[] = {
   7,   /* field[7] = list_projects */
   3,   /* field[3] = min_revision */
   1,   /* field[1] = timeout_ms */
+  15,   /* field[15] = what_sees */
+  14,   /* field[14] = who_can_see */
 };
 static const ProtobufCIntRange scope__v1__request__number_ranges[2 + 1] =
 {
   { 1, 0 },
   { 10, 4 },
-  { 0, 13 }
+  { 0, 16 }
 };
 const ProtobufCMessageDescriptor scope__v1__request__descriptor =
 {
@@ -510,14 +549,14 @@ const ProtobufCMessageDescriptor scope__v1__request__descriptor =
   "Scope__V1__Request",
   "scope.v1",
   sizeof(Scope__V1__Request),
-  13,
+  16,
   scope__v1__request__field_descriptors,
   scope__v1__request__field_indices_by_name,
   2,  scope__v1__request__number_ranges,
   (ProtobufCMessageInit) scope__v1__request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor scope__v1__response__field_descriptors[16] =
+static const ProtobufCFieldDescriptor scope__v1__response__field_descriptors[19] =
 {
   {
     "id",
@@ -711,6 +750,42 @@ static const ProtobufCFieldDescriptor scope__v1__response__field_descriptors[16]
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "explain",
+    19,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Response, result_case),
+    offsetof(Scope__V1__Response, explain),
+    &scope__v1__explain_response__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "who_can_see",
+    20,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Response, result_case),
+    offsetof(Scope__V1__Response, who_can_see),
+    &scope__v1__who_can_see_response__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "what_sees",
+    21,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Response, result_case),
+    offsetof(Scope__V1__Response, what_sees),
+    &scope__v1__what_sees_response__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned scope__v1__response__field_indices_by_name[] = {
   13,   /* field[13] = apply */
@@ -718,6 +793,7 @@ static const unsigned scope__v1__response__field_indices_by_name[] = {
   6,   /* field[6] = change */
   9,   /* field[9] = check_many */
   1,   /* field[1] = code */
+  16,   /* field[16] = explain */
   15,   /* field[15] = export_company */
   11,   /* field[11] = filter_objects */
   14,   /* field[14] = health */
@@ -729,12 +805,14 @@ static const unsigned scope__v1__response__field_indices_by_name[] = {
   5,   /* field[5] = more */
   2,   /* field[2] = reason */
   4,   /* field[4] = revision */
+  18,   /* field[18] = what_sees */
+  17,   /* field[17] = who_can_see */
 };
 static const ProtobufCIntRange scope__v1__response__number_ranges[2 + 1] =
 {
   { 1, 0 },
   { 10, 7 },
-  { 0, 16 }
+  { 0, 19 }
 };
 const ProtobufCMessageDescriptor scope__v1__response__descriptor =
 {
@@ -744,7 +822,7 @@ const ProtobufCMessageDescriptor scope__v1__response__descriptor =
   "Scope__V1__Response",
   "scope.v1",
   sizeof(Scope__V1__Response),
-  16,
+  19,
   scope__v1__response__field_descriptors,
   scope__v1__response__field_indices_by_name,
   2,  scope__v1__response__number_ranges,

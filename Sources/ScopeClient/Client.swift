@@ -12,6 +12,7 @@ import ScopeProtocol
 public final class Client {
   private let handle: OpaquePointer
   private let company: String
+  private let timeoutMilliseconds: UInt32
 
   /// Opens a client; connects at the first call.
   ///
@@ -29,6 +30,7 @@ public final class Client {
     guard let handle = scope_open(address, &options, &error) else { throw ClientError(error) }
     self.handle = handle
     self.company = company
+    self.timeoutMilliseconds = timeoutMilliseconds
   }
 
   deinit { scope_close(handle) }
@@ -383,6 +385,15 @@ public struct RefusedApply: Error, Sendable {
 // MARK: - Requests and responses
 
 extension Client {
+  /// Sends a question about the client's company, with the client's deadline.
+  func ask(
+    request: (UnsafeMutablePointer<WireRequest>, Arena) throws(Failure) -> Void,
+    each: (UnsafeMutablePointer<WireResponse>) throws(Failure) -> Void
+  ) throws(ClientError) {
+    try call(
+      company: company, timeoutMilliseconds: timeoutMilliseconds, mayRepeat: true, request: request, each: each)
+  }
+
   /// Fills a request, sends it, and hands over each response.
   private func call(
     company: String, timeoutMilliseconds: UInt32, mayRepeat: Bool,
@@ -464,23 +475,29 @@ extension Arena {
     typealias Row = UnsafeMutablePointer<Scope__V1__CanSeeRequest>
     guard let list = allocate(Row?.self, count: checks.count) else { throw Arena.full }
     for (index, check) in checks.enumerated() {
-      let row = try make(scope__v1__can_see_request__init)
-      let (kind, id) = check.subject.onTheWire
-      row.pointee.subject_type = Scope__V1__EntityType(UInt32(kind))
-      row.pointee.subject_id = try copy(id.text)
-      row.pointee.object_type = Scope__V1__EntityType(UInt32(check.object.type.number))
-      row.pointee.object_id = try copy(check.object.id.text)
-      if let right = check.right { row.pointee.right = try copy(right.text) }
-      list[index] = row
+      list[index] = try check.wire(in: self)
     }
     call.pointee.checks = list
     call.pointee.n_checks = checks.count
   }
 }
 
+extension Check {
+  func wire(in arena: Arena) throws(Failure) -> UnsafeMutablePointer<Scope__V1__CanSeeRequest> {
+    let wire = try arena.make(scope__v1__can_see_request__init)
+    let (kind, id) = subject.onTheWire
+    wire.pointee.subject_type = Scope__V1__EntityType(UInt32(kind))
+    wire.pointee.subject_id = try arena.copy(id.text)
+    wire.pointee.object_type = Scope__V1__EntityType(UInt32(object.type.number))
+    wire.pointee.object_id = try arena.copy(object.id.text)
+    if let right { wire.pointee.right = try arena.copy(right.text) }
+    return wire
+  }
+}
+
 extension Subject {
   /// Kind and id as they travel.
-  fileprivate var onTheWire: (kind: UInt8, id: Name) {
+  var onTheWire: (kind: UInt8, id: Name) {
     switch self {
     case .user(let id): (SubjectKind.user, id)
     case .group(let id): (SubjectKind.group, id)
@@ -491,7 +508,7 @@ extension Subject {
 }
 
 extension Answer {
-  fileprivate init(_ wire: Scope__V1__CanSeeResponse, revision: UInt64) {
+  init(_ wire: Scope__V1__CanSeeResponse, revision: UInt64) {
     let verdict: Verdict =
       switch wire.decision {
       case SCOPE__V1__DECISION__DECISION_ALLOW: .allow

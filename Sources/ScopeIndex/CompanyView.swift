@@ -193,8 +193,18 @@ extension CompanyView {
 
   /// The object with this number, if the subject sees it within the narrowing.
   public func visibleObject(_ number: Int, to subject: ResolvedSubject, within narrowing: Narrowing) -> ObjectRow? {
-    guard isVisible(subject, object: number, within: narrowing) else { return nil }
-    return ObjectRow(
+    isVisible(subject, object: number, within: narrowing) ? row(number) : nil
+  }
+
+  /// The same, with the answer to the check.
+  public func seenObject(
+    _ number: Int, by subject: ResolvedSubject, within narrowing: Narrowing
+  ) -> (row: ObjectRow, answer: CheckAnswer)? {
+    isVisible(subject, object: number, within: narrowing) ? (row(number), check(subject, object: number)) : nil
+  }
+
+  private func row(_ number: Int) -> ObjectRow {
+    ObjectRow(
       type: objects.kind(of: number), id: objects.key(of: number), name: objects.name(of: number),
       isSystem: objects.flags(of: number) & Directory.flagSystem != 0)
   }
@@ -216,5 +226,85 @@ extension ResolvedSubject {
   @inline(__always)
   var isRefused: Bool {
     if case .refused = finding { true } else { false }
+  }
+}
+
+// MARK: - Looking things over
+
+/// A project, and the group by which a user is in it; empty: directly, or no user.
+public struct Way {
+  public let project: Key
+  public let group: Key
+}
+
+/// A user who sees an object; the names are valid as long as the index is.
+public struct ViewerRow {
+  public let id: Key
+  public let name: Key
+  public let answer: CheckAnswer
+}
+
+/// What is known of the two sides of a check, beside the answer.
+public struct CheckFacts {
+  public let subjectName: Key
+  public let objectName: Key
+  public let isSimple: Bool
+  public let isSystemField: Bool
+  public let holdsSeeAll: Bool
+}
+
+extension CompanyView {
+  /// The projects a subject is in, in byte order of ids.
+  public func ways(of subject: ResolvedSubject) -> [Way] {
+    switch subject.finding {
+    case .refused: []
+    case .project(let number): [way(number, LinkList.none)]
+    case .sees(let list, _, _): (0..<list.count).map { way(list[$0], list.second($0)) }
+    }
+  }
+
+  /// The projects an object is in, in byte order of ids.
+  public func ways(ofObject id: Key, type: UInt8) -> [Way] {
+    guard let object = objects.find(id, kind: type) else { return [] }
+    let list = objectProjects[object]
+    return (0..<list.count).map { way(list[$0], LinkList.none) }
+  }
+
+  private func way(_ project: UInt32, _ group: UInt32) -> Way {
+    Way(
+      project: projects.key(of: Int(project)),
+      group: group == LinkList.none ? Key(start: nil, count: 0) : groups.key(of: Int(group)))
+  }
+
+  public var userCount: Int { users.count }
+
+  /// The user with this number, if it sees the object.
+  public func viewer(_ number: Int, of id: Key, type: UInt8) -> ViewerRow? {
+    let key = users.key(of: number)
+    let answer = check(subject(kind: SubjectKind.user, id: key), type: type, id: id, right: Key(start: nil, count: 0))
+    return answer.reason.allows ? ViewerRow(id: key, name: users.name(of: number), answer: answer) : nil
+  }
+
+  /// What an explanation tells about both sides; names are empty where there is no such thing.
+  public func facts(subjectKind: UInt8, subject: Key, objectType: UInt8, object: Key) -> CheckFacts {
+    let none = Key(start: nil, count: 0)
+    let object = objects.find(object, kind: objectType)
+    let directory = directory(of: subjectKind)
+    let kind = subjectKind > SubjectKind.project ? subjectKind : 0
+    let number = directory.find(subject, kind: kind)
+    let flags = subjectKind == SubjectKind.user ? number.map(userProjects.flags) ?? 0 : 0
+    return CheckFacts(
+      subjectName: number.map(directory.name) ?? none, objectName: object.map(objects.name) ?? none,
+      isSimple: isSimple, isSystemField: object.map { objects.flags(of: $0) & Directory.flagSystem != 0 } ?? false,
+      holdsSeeAll: flags & CompanyView.flagSeeAll != 0)
+  }
+
+  private func directory(of subjectKind: UInt8) -> Directory {
+    switch subjectKind {
+    case SubjectKind.user: users
+    case SubjectKind.group: groups
+    case SubjectKind.project: projects
+    default: objects
+    }
   }
 }

@@ -267,10 +267,16 @@ extension Arena {
     name == id ? ProtobufCBinaryData(len: 0, data: nil) : try copy(name.text)
   }
 
+  /// Names one behind another; nil: there are none.
   public func copy(_ names: [Name]) throws(Failure) -> UnsafeMutablePointer<ProtobufCBinaryData>? {
-    if names.isEmpty { return nil }
-    guard let list = allocate(ProtobufCBinaryData.self, count: names.count) else { throw Arena.full }
-    for (index, name) in names.enumerated() { (list + index).initialize(to: try copy(name.text)) }
+    try copy(names.map(\.text))
+  }
+
+  /// Texts one behind another; nil: there are none.
+  public func copy(_ texts: [String]) throws(Failure) -> UnsafeMutablePointer<ProtobufCBinaryData>? {
+    if texts.isEmpty { return nil }
+    guard let list = allocate(ProtobufCBinaryData.self, count: texts.count) else { throw Arena.full }
+    for (index, text) in texts.enumerated() { (list + index).initialize(to: try copy(text)) }
     return list
   }
 

@@ -82,6 +82,9 @@ final class Dispatcher {
     case SCOPE__V1__REQUEST__CALL_LIST_OBJECTS: return try listObjects(request, into: &out)
     case SCOPE__V1__REQUEST__CALL_APPLY: return try apply(request, from: caller)
     case SCOPE__V1__REQUEST__CALL_EXPORT_COMPANY: return try exportCompany(request)
+    case SCOPE__V1__REQUEST__CALL_EXPLAIN: try explain(request)
+    case SCOPE__V1__REQUEST__CALL_WHO_CAN_SEE: return try whoCanSee(request, into: &out)
+    case SCOPE__V1__REQUEST__CALL_WHAT_SEES: return try whatSees(request, into: &out)
     case SCOPE__V1__REQUEST__CALL_HELLO: hello()
     case SCOPE__V1__REQUEST__CALL_HEALTH: health()
     default: throw unknownCall(request)
@@ -203,19 +206,61 @@ extension Dispatcher {
   private func listObjects(
     _ request: UnsafeMutablePointer<WireRequest>, into out: inout ByteBuffer
   ) throws(Failure) -> Disposition {
-    _ = try company(request)
     let call = request.pointee.list_objects!
-    let kind = try Self.subjectKind(call.pointee.subject_type)
-    try Self.name("subject_id", call.pointee.subject_id.key)
-    if call.pointee.project.len > 0 { try Self.name("project", call.pointee.project.key) }
-    var types: Set<UInt8> = []
-    for type in UnsafeBufferPointer(start: call.pointee.object_types, count: call.pointee.n_object_types) {
-      types.insert(try Self.objectType("object_types", type))
-    }
-    let stream = ObjectStream(
-      root: cursor.root, company: request.pointee.company.key, subjectKind: kind,
-      subject: call.pointee.subject_id.key, types: types, project: call.pointee.project.key)
+    let stream = try objects(
+      request, call.pointee.subject_type, call.pointee.subject_id.key,
+      types: UnsafeBufferPointer(start: call.pointee.object_types, count: call.pointee.n_object_types),
+      project: call.pointee.project.key, tellsReasons: false)
     return try start(.objects(stream), request, &out)
+  }
+
+  private func whatSees(
+    _ request: UnsafeMutablePointer<WireRequest>, into out: inout ByteBuffer
+  ) throws(Failure) -> Disposition {
+    let call = request.pointee.what_sees!
+    let stream = try objects(
+      request, call.pointee.subject_type, call.pointee.subject_id.key,
+      types: UnsafeBufferPointer(start: call.pointee.object_types, count: call.pointee.n_object_types),
+      project: call.pointee.project.key, tellsReasons: true)
+    return try start(.objects(stream), request, &out)
+  }
+
+  /// The objects that a subject sees, as ListObjects and WhatSees ask for them.
+  private func objects(
+    _ request: UnsafeMutablePointer<WireRequest>, _ subjectType: Scope__V1__EntityType, _ subject: Key,
+    types wanted: UnsafeBufferPointer<Scope__V1__EntityType>, project: Key, tellsReasons: Bool
+  ) throws(Failure) -> ObjectStream {
+    _ = try company(request)
+    let kind = try Self.subjectKind(subjectType)
+    try Self.name("subject_id", subject)
+    if !project.isEmpty { try Self.name("project", project) }
+    var types: Set<UInt8> = []
+    for type in wanted { types.insert(try Self.objectType("object_types", type)) }
+    return ObjectStream(
+      root: cursor.root, company: request.pointee.company.key, subjectKind: kind, subject: subject, types: types,
+      project: project, tellsReasons: tellsReasons)
+  }
+
+  private func whoCanSee(
+    _ request: UnsafeMutablePointer<WireRequest>, into out: inout ByteBuffer
+  ) throws(Failure) -> Disposition {
+    _ = try company(request)
+    let call = request.pointee.who_can_see!
+    let type = try Self.objectType("object_type", call.pointee.object_type)
+    try Self.name("object_id", call.pointee.object_id.key)
+    let stream = ViewerStream(
+      root: cursor.root, company: request.pointee.company.key, type: type, object: call.pointee.object_id.key)
+    return try start(.viewers(stream), request, &out)
+  }
+
+  private func explain(_ request: UnsafeMutablePointer<WireRequest>) throws(Failure) {
+    let company = try company(request)
+    guard let check = request.pointee.explain.pointee.check else {
+      throw Failure(.invalidArgument, "check_missing", "the request has no check to explain")
+    }
+    let answer = try self.check(check, in: company)
+    let explanation = Explanation(check.pointee, answer, company)
+    reply.setExplanation(try explanation.wire(in: arena))
   }
 
   private func start(

@@ -11,6 +11,7 @@ struct PartStream: Sendable {
   enum Kind: Sendable {
     case projects(ProjectStream)
     case objects(ObjectStream)
+    case viewers(ViewerStream)
     case export(ExportStream)
   }
 
@@ -38,6 +39,10 @@ struct PartStream: Sendable {
     case .objects(var stream):
       let isMore = try stream.next(id, dispatcher, &out)
       kind = .objects(stream)
+      return isMore
+    case .viewers(var stream):
+      let isMore = try stream.next(id, dispatcher, &out)
+      kind = .viewers(stream)
       return isMore
     case .export(var stream):
       let isMore = try stream.next(id, dispatcher, &out)
@@ -111,16 +116,22 @@ struct ObjectStream: Sendable {
   private let subjectKind: UInt8
   private let subject: [UInt8]
   private let project: [UInt8]
+  /// WhatSees rather than ListObjects.
+  private let tellsReasons: Bool
   /// Ranges of object numbers still to be gone through.
   private var ranges: [Range<Int>]
 
   /// - Parameter types: the object types wanted; empty: all.
-  init(root: IndexRoot, company: Key, subjectKind: UInt8, subject: Key, types: Set<UInt8>, project: Key) {
+  init(
+    root: IndexRoot, company: Key, subjectKind: UInt8, subject: Key, types: Set<UInt8>, project: Key,
+    tellsReasons: Bool
+  ) {
     self.root = root
     self.company = Array(company)
     self.subjectKind = subjectKind
     self.subject = Array(subject)
     self.project = Array(project)
+    self.tellsReasons = tellsReasons
     let view = root.company(company)
     let wanted = types.isEmpty ? Array(ObjectType.numbers) : types.sorted()
     ranges = wanted.compactMap { view?.pointee.objectNumbers(ofType: $0) }.filter { !$0.isEmpty }
@@ -128,17 +139,27 @@ struct ObjectStream: Sendable {
 
   mutating func next(_ id: UInt64, _ dispatcher: Dispatcher, _ out: inout ByteBuffer) throws(Failure) -> Bool {
     var rows = try Rows<Scope__V1__ObjectRow>(dispatcher.arena)
+    var seen = try Rows<Scope__V1__SeenObject>(dispatcher.arena)
     if let view = company.withUnsafeBytes({ root.company($0) }) {
       let subject = subject.withUnsafeBytes { view.pointee.subject(kind: subjectKind, id: $0) }
       let narrowing = project.withUnsafeBytes { view.pointee.narrowing(to: $0) }
       var looks = PartStream.looksPerPart
       while looks > 0, !rows.isFull, let number = nextNumber() {
-        if let row = view.pointee.visibleObject(number, to: subject, within: narrowing) { rows.append().write(row) }
         looks -= 1
+        guard let (row, answer) = view.pointee.seenObject(number, by: subject, within: narrowing) else { continue }
+        let wire = rows.append()
+        wire.write(row)
+        if tellsReasons { seen.append().write(wire, answer) }
       }
     }
     dispatcher.reply.begin(id, revision: root.revision, more: !ranges.isEmpty)
-    dispatcher.reply.setObjects(rows.list, count: rows.count)
+    if tellsReasons {
+      let response = try dispatcher.arena.make(scope__v1__what_sees_response__init)
+      (response.pointee.objects, response.pointee.n_objects) = (seen.list, seen.count)
+      dispatcher.reply.setSeenObjects(response)
+    } else {
+      dispatcher.reply.setObjects(rows.list, count: rows.count)
+    }
     dispatcher.reply.end(into: &out)
     return !ranges.isEmpty
   }
@@ -148,6 +169,43 @@ struct ObjectStream: Sendable {
     let rest = range.dropFirst()
     if rest.isEmpty { ranges.removeFirst() } else { ranges[0] = rest }
     return range.lowerBound
+  }
+}
+
+/// The users who see an object.
+struct ViewerStream: Sendable {
+  private let root: IndexRoot
+  private let company: [UInt8]
+  private let type: UInt8
+  private let object: [UInt8]
+  private var number = 0
+
+  init(root: IndexRoot, company: Key, type: UInt8, object: Key) {
+    self.root = root
+    self.company = Array(company)
+    self.type = type
+    self.object = Array(object)
+  }
+
+  mutating func next(_ id: UInt64, _ dispatcher: Dispatcher, _ out: inout ByteBuffer) throws(Failure) -> Bool {
+    var rows = try Rows<Scope__V1__Viewer>(dispatcher.arena)
+    var isMore = false
+    if let view = company.withUnsafeBytes({ root.company($0) }) {
+      let end = min(number + PartStream.looksPerPart, view.pointee.userCount)
+      object.withUnsafeBytes { object in
+        while number < end, !rows.isFull {
+          if let row = view.pointee.viewer(number, of: object, type: type) { rows.append().write(row) }
+          number += 1
+        }
+      }
+      isMore = number < view.pointee.userCount
+    }
+    let response = try dispatcher.arena.make(scope__v1__who_can_see_response__init)
+    (response.pointee.viewers, response.pointee.n_viewers) = (rows.list, rows.count)
+    dispatcher.reply.begin(id, revision: root.revision, more: isMore)
+    dispatcher.reply.setViewers(response)
+    dispatcher.reply.end(into: &out)
+    return isMore
   }
 }
 
@@ -216,5 +274,26 @@ extension UnsafeMutablePointer<Scope__V1__ObjectRow> {
     pointee.id = ProtobufCBinaryData(row.id)
     pointee.name = ProtobufCBinaryData(row.name)
     pointee.system = row.isSystem ? 1 : 0
+  }
+}
+
+extension UnsafeMutablePointer<Scope__V1__SeenObject> {
+  fileprivate func write(_ object: UnsafeMutablePointer<Scope__V1__ObjectRow>, _ answer: CheckAnswer) {
+    scope__v1__seen_object__init(self)
+    pointee.object = object
+    pointee.reason = Scope__V1__Reason(UInt32(answer.reason.rawValue))
+    pointee.project = ProtobufCBinaryData(answer.project)
+    pointee.group = ProtobufCBinaryData(answer.group)
+  }
+}
+
+extension UnsafeMutablePointer<Scope__V1__Viewer> {
+  fileprivate func write(_ row: ViewerRow) {
+    scope__v1__viewer__init(self)
+    pointee.id = ProtobufCBinaryData(row.id)
+    pointee.name = ProtobufCBinaryData(row.name)
+    pointee.reason = Scope__V1__Reason(UInt32(row.answer.reason.rawValue))
+    pointee.project = ProtobufCBinaryData(row.answer.project)
+    pointee.group = ProtobufCBinaryData(row.answer.group)
   }
 }

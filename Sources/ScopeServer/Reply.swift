@@ -136,6 +136,25 @@ extension Reply {
   }
 }
 
+// MARK: - Looking things over
+
+extension Reply {
+  func setExplanation(_ explanation: UnsafeMutablePointer<Scope__V1__ExplainResponse>) {
+    response.pointee.explain = explanation
+    response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_EXPLAIN
+  }
+
+  func setViewers(_ viewers: UnsafeMutablePointer<Scope__V1__WhoCanSeeResponse>) {
+    response.pointee.who_can_see = viewers
+    response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_WHO_CAN_SEE
+  }
+
+  func setSeenObjects(_ objects: UnsafeMutablePointer<Scope__V1__WhatSeesResponse>) {
+    response.pointee.what_sees = objects
+    response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_WHAT_SEES
+  }
+}
+
 // MARK: - Other results
 
 extension Reply {

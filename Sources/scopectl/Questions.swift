@@ -279,7 +279,7 @@ struct FilterCommand: ParsableCommand {
   }
 }
 
-private func checkType(_ type: String) throws {
+func checkType(_ type: String) throws {
   if ObjectType(name: type) != nil { return }
   throw ValidationError("'\(type)' is no type of object: \(ObjectType.all.map(\.name).joined(separator: ", ")).")
 }

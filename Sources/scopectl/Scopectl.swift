@@ -24,6 +24,7 @@ struct Scopectl: ParsableCommand {
     version: "0.1.0",
     subcommands: [
       CheckCommand.self, CheckManyCommand.self, ProjectsCommand.self, FilterCommand.self, ObjectsCommand.self,
+      ExplainCommand.self, WhoCanSeeCommand.self, WhatSeesCommand.self,
       ApplyCommand.self, ImportCommand.self, ExportCommand.self, PingCommand.self,
     ])
 }

@@ -17,6 +17,7 @@ PROTOBUF_C__BEGIN_DECLS
 #include "scope/v1/types.pb-c.h"
 #include "scope/v1/checks.pb-c.h"
 #include "scope/v1/changes.pb-c.h"
+#include "scope/v1/overview.pb-c.h"
 
 typedef struct Scope__V1__Request Scope__V1__Request;
 typedef struct Scope__V1__Response Scope__V1__Response;
@@ -42,7 +43,10 @@ typedef enum {
   SCOPE__V1__REQUEST__CALL_LIST_OBJECTS = 15,
   SCOPE__V1__REQUEST__CALL_APPLY = 16,
   SCOPE__V1__REQUEST__CALL_HEALTH = 17,
-  SCOPE__V1__REQUEST__CALL_EXPORT_COMPANY = 18
+  SCOPE__V1__REQUEST__CALL_EXPORT_COMPANY = 18,
+  SCOPE__V1__REQUEST__CALL_EXPLAIN = 19,
+  SCOPE__V1__REQUEST__CALL_WHO_CAN_SEE = 20,
+  SCOPE__V1__REQUEST__CALL_WHAT_SEES = 21
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SCOPE__V1__REQUEST__CALL__CASE)
 } Scope__V1__Request__CallCase;
 
@@ -79,6 +83,9 @@ struct  Scope__V1__Request
     Scope__V1__ApplyRequest *apply;
     Scope__V1__HealthRequest *health;
     Scope__V1__ExportCompanyRequest *export_company;
+    Scope__V1__ExplainRequest *explain;
+    Scope__V1__WhoCanSeeRequest *who_can_see;
+    Scope__V1__WhatSeesRequest *what_sees;
   };
 };
 #define SCOPE__V1__REQUEST__INIT \
@@ -96,7 +103,10 @@ typedef enum {
   SCOPE__V1__RESPONSE__RESULT_LIST_OBJECTS = 15,
   SCOPE__V1__RESPONSE__RESULT_APPLY = 16,
   SCOPE__V1__RESPONSE__RESULT_HEALTH = 17,
-  SCOPE__V1__RESPONSE__RESULT_EXPORT_COMPANY = 18
+  SCOPE__V1__RESPONSE__RESULT_EXPORT_COMPANY = 18,
+  SCOPE__V1__RESPONSE__RESULT_EXPLAIN = 19,
+  SCOPE__V1__RESPONSE__RESULT_WHO_CAN_SEE = 20,
+  SCOPE__V1__RESPONSE__RESULT_WHAT_SEES = 21
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SCOPE__V1__RESPONSE__RESULT__CASE)
 } Scope__V1__Response__ResultCase;
 
@@ -145,6 +155,9 @@ struct  Scope__V1__Response
     Scope__V1__ApplyResponse *apply;
     Scope__V1__HealthResponse *health;
     Scope__V1__ExportCompanyResponse *export_company;
+    Scope__V1__ExplainResponse *explain;
+    Scope__V1__WhoCanSeeResponse *who_can_see;
+    Scope__V1__WhatSeesResponse *what_sees;
   };
 };
 #define SCOPE__V1__RESPONSE__INIT \
