@@ -322,7 +322,7 @@ void   scope__v1__health_response__free_unpacked
   assert(message->base.descriptor == &scope__v1__health_response__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor scope__v1__request__field_descriptors[16] =
+static const ProtobufCFieldDescriptor scope__v1__request__field_descriptors[18] =
 {
   {
     "id",
@@ -516,6 +516,30 @@ static const ProtobufCFieldDescriptor scope__v1__request__field_descriptors[16] 
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "list_changes",
+    22,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Request, call_case),
+    offsetof(Scope__V1__Request, list_changes),
+    &scope__v1__list_changes_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "verify",
+    23,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Request, call_case),
+    offsetof(Scope__V1__Request, verify),
+    &scope__v1__verify_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned scope__v1__request__field_indices_by_name[] = {
   10,   /* field[10] = apply */
@@ -528,10 +552,12 @@ static const unsigned scope__v1__request__field_indices_by_name[] = {
   11,   /* field[11] = health */
   4,   /* field[4] = hello */
   0,   /* field[0] = id */
+  16,   /* field[16] = list_changes */
   9,   /* field[9] = list_objects */
   7,   /* field[7] = list_projects */
   3,   /* field[3] = min_revision */
   1,   /* field[1] = timeout_ms */
+  17,   /* field[17] = verify */
   15,   /* field[15] = what_sees */
   14,   /* field[14] = who_can_see */
 };
@@ -539,7 +565,7 @@ static const ProtobufCIntRange scope__v1__request__number_ranges[2 + 1] =
 {
   { 1, 0 },
   { 10, 4 },
-  { 0, 16 }
+  { 0, 18 }
 };
 const ProtobufCMessageDescriptor scope__v1__request__descriptor =
 {
@@ -549,14 +575,14 @@ const ProtobufCMessageDescriptor scope__v1__request__descriptor =
   "Scope__V1__Request",
   "scope.v1",
   sizeof(Scope__V1__Request),
-  16,
+  18,
   scope__v1__request__field_descriptors,
   scope__v1__request__field_indices_by_name,
   2,  scope__v1__request__number_ranges,
   (ProtobufCMessageInit) scope__v1__request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor scope__v1__response__field_descriptors[19] =
+static const ProtobufCFieldDescriptor scope__v1__response__field_descriptors[21] =
 {
   {
     "id",
@@ -786,6 +812,30 @@ static const ProtobufCFieldDescriptor scope__v1__response__field_descriptors[19]
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "list_changes",
+    22,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Response, result_case),
+    offsetof(Scope__V1__Response, list_changes),
+    &scope__v1__list_changes_response__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "verify",
+    23,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Response, result_case),
+    offsetof(Scope__V1__Response, verify),
+    &scope__v1__verify_response__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned scope__v1__response__field_indices_by_name[] = {
   13,   /* field[13] = apply */
@@ -799,12 +849,14 @@ static const unsigned scope__v1__response__field_indices_by_name[] = {
   14,   /* field[14] = health */
   7,   /* field[7] = hello */
   0,   /* field[0] = id */
+  19,   /* field[19] = list_changes */
   12,   /* field[12] = list_objects */
   10,   /* field[10] = list_projects */
   3,   /* field[3] = message */
   5,   /* field[5] = more */
   2,   /* field[2] = reason */
   4,   /* field[4] = revision */
+  20,   /* field[20] = verify */
   18,   /* field[18] = what_sees */
   17,   /* field[17] = who_can_see */
 };
@@ -812,7 +864,7 @@ static const ProtobufCIntRange scope__v1__response__number_ranges[2 + 1] =
 {
   { 1, 0 },
   { 10, 7 },
-  { 0, 19 }
+  { 0, 21 }
 };
 const ProtobufCMessageDescriptor scope__v1__response__descriptor =
 {
@@ -822,7 +874,7 @@ const ProtobufCMessageDescriptor scope__v1__response__descriptor =
   "Scope__V1__Response",
   "scope.v1",
   sizeof(Scope__V1__Response),
-  19,
+  21,
   scope__v1__response__field_descriptors,
   scope__v1__response__field_indices_by_name,
   2,  scope__v1__response__number_ranges,

@@ -54,12 +54,20 @@ public struct ClientError: Error, Sendable, CustomStringConvertible {
   public let isFromDaemon: Bool
   /// The request left this process: a change may have been applied.
   public let isSent: Bool
+  /// The daemon has looked at the request and will not do it; asking again will not help.
+  public let isRefusal: Bool
 
   init(_ error: scope_error) {
     reason = text(of: error.reason)
     message = text(of: error.message)
     isFromDaemon = error.from_daemon
     isSent = error.request_sent
+    let later = [
+      SCOPE_STATUS_UNAVAILABLE, SCOPE_STATUS_DEADLINE_EXCEEDED, SCOPE_STATUS_RESOURCE_EXHAUSTED, SCOPE_STATUS_CANCELLED,
+      SCOPE_STATUS_DATA_LOSS, SCOPE_STATUS_INTERNAL,
+    ]
+    let isLimit = reason == "too_many" || reason == "message_too_large"
+    isRefusal = error.from_daemon && (isLimit || !later.contains(error.status))
   }
 
   init(reason: String, message: String) {
@@ -67,6 +75,7 @@ public struct ClientError: Error, Sendable, CustomStringConvertible {
     self.message = message
     isFromDaemon = false
     isSent = false
+    isRefusal = false
   }
 
   public var description: String { "\(message) (\(reason))" }

@@ -63,14 +63,29 @@ struct LinkList {
     return at < count && self[at] == number
   }
 
-  /// Position in `self` of the lowest number that `other` has too. Objects are mostly in one project:
-  /// for each number of the shorter `other` a binary search here.
+  /// Position in `self` of the lowest number that `other` has too. Objects are mostly in one project: then a
+  /// search is best, and a walk through both where both are long.
   @inline(__always)
   func firstShared(with other: LinkList) -> Int? {
+    other.count <= 8 ? search(for: other) : walk(with: other)
+  }
+
+  @inline(__always)
+  private func search(for other: LinkList) -> Int? {
     for index in 0..<other.count {
       let at = lowerBound(other[index])
       if at == count { return nil }
       if self[at] == other[index] { return at }
+    }
+    return nil
+  }
+
+  private func walk(with other: LinkList) -> Int? {
+    var (own, others) = (0, 0)
+    while own < count, others < other.count {
+      let (mine, theirs) = (self[own], other[others])
+      if mine == theirs { return own }
+      if mine < theirs { own += 1 } else { others += 1 }
     }
     return nil
   }

@@ -10,6 +10,8 @@ public enum CompanyLimits {
   public static let groupsPerUser = 1_000
   public static let projectsPerObject = 10_000
   public static let projectsPerMember = 10_000
+  /// From users to projects, each member of a group counted: eight bytes of index each.
+  public static let ways = 20_000_000
 }
 
 extension Company {
@@ -69,17 +71,22 @@ extension Company {
 
   /// What is worth a look once the whole batch is applied.
   private func warnings(after outcome: Outcome) -> [Warning] {
-    var warnings: [Warning] = []
-    for (ref, index) in outcome.placedFields {
-      guard let projects = objects[ref]?.projects, projects.count > 1 else { continue }
-      warnings.append(Warning(index: index, kind: .fieldShared(ref), projects: projects.sorted()))
+    var found: [(index: Int, kind: Warning.Kind, about: Name)] = []
+    for (ref, index) in outcome.placedFields where (objects[ref]?.projects.count ?? 0) > 1 {
+      found.append((index, .fieldShared(ref), ref.id))
     }
-    if let fallback = projectID(named: Company.defaultProjectName) {
-      for (user, index) in outcome.givenUsers where users[user]?.projects.contains(fallback) == true {
-        warnings.append(Warning(index: index, kind: .stillInDefault(user: user), projects: [fallback]))
+    let fallback = projectID(named: Company.defaultProjectName)
+    for (user, index) in outcome.givenUsers {
+      guard let fallback, users[user]?.projects.contains(fallback) == true else { continue }
+      found.append((index, .stillInDefault(user: user), user))
+    }
+    found.sort { $0.index == $1.index ? $0.about < $1.about : $0.index < $1.index }
+    return found.prefix(Warning.maximumTold).map { index, kind, _ in
+      switch kind {
+      case .fieldShared(let ref): Warning(index: index, kind: kind, projects: objects[ref]!.projects.sorted())
+      case .stillInDefault: Warning(index: index, kind: kind, projects: [fallback!])
       }
     }
-    return warnings.sorted { $0.index == $1.index ? $0.about < $1.about : $0.index < $1.index }
   }
 
   /// Notes users who now have a project of their own, to be asked about in the end.
@@ -204,20 +211,20 @@ extension Company {
   private mutating func addToGroup(
     _ group: Name, _ user: Name, index: Int, _ outcome: inout Outcome
   ) throws(ChangeError) {
-    guard let state = groups[group] else { throw .unknownGroup(group) }
-    guard let groupsOfUser = users[user]?.groups else { throw .unknownUser(user) }
-    if state.users.contains(user) { return }
-    if groupsOfUser.count >= CompanyLimits.groupsPerUser {
-      throw .tooMany("groups per user", limit: CompanyLimits.groupsPerUser)
-    }
+    // Only what is asked for is taken out: holding the group's sets would have `write` copy them.
+    guard let isMember = groups[group]?.users.contains(user) else { throw .unknownGroup(group) }
+    guard let held = users[user]?.groups.count else { throw .unknownUser(user) }
+    if isMember { return }
+    if held >= CompanyLimits.groupsPerUser { throw .tooMany("groups per user", limit: CompanyLimits.groupsPerUser) }
+    try makeRoom(forWays: groups[group]!.projects.count)
     insert(.groupMember(group: group, user: user), &outcome)
-    for project in state.projects { note([user], project: project, index: index, &outcome) }
+    for project in groups[group]!.projects { note([user], project: project, index: index, &outcome) }
   }
 
   private mutating func removeFromGroup(_ group: Name, _ user: Name, _ outcome: inout Outcome) throws(ChangeError) {
-    guard let state = groups[group] else { throw .unknownGroup(group) }
+    guard let isMember = groups[group]?.users.contains(user) else { throw .unknownGroup(group) }
     guard users[user] != nil else { throw .unknownUser(user) }
-    if state.users.contains(user) { remove(.groupMember(group: group, user: user), &outcome) }
+    if isMember { remove(.groupMember(group: group, user: user), &outcome) }
   }
 
   private mutating func putRole(_ role: Name, rights: [Name], _ outcome: inout Outcome) throws(ChangeError) {
@@ -280,27 +287,34 @@ extension Company {
     remove(.project(state.project), &outcome)
   }
 
-  /// The projects a member is in directly.
-  private func projects(of member: Member) throws(ChangeError) -> Set<Name> {
+  /// How many projects a member is in directly, and how many users it stands for.
+  private func reach(of member: Member) throws(ChangeError) -> (projects: Int, users: Int) {
     switch member {
     case .user(let id):
-      guard let state = users[id] else { throw .unknownUser(id) }
-      return state.projects
+      guard let count = users[id]?.projects.count else { throw .unknownUser(id) }
+      return (count, 1)
     case .group(let id):
-      guard let state = groups[id] else { throw .unknownGroup(id) }
-      return state.projects
+      guard let group = groups[id] else { throw .unknownGroup(id) }
+      return (group.projects.count, group.users.count)
     }
+  }
+
+  /// The index resolves groups: each user is linked with each project of each of its groups.
+  private func makeRoom(forWays more: Int) throws(ChangeError) {
+    if wayCount + more <= CompanyLimits.ways { return }
+    throw .tooMany("ways from users to projects, each member of a group counted", limit: CompanyLimits.ways)
   }
 
   private mutating func addMember(
     _ project: Name, _ member: Member, index: Int, _ outcome: inout Outcome
   ) throws(ChangeError) {
-    guard projects[project] != nil else { throw .unknownProject(project) }
-    let already = try projects(of: member)
-    if already.contains(project) { return }
-    if already.count >= CompanyLimits.projectsPerMember {
+    guard let isMember = projects[project]?.members.contains(member) else { throw .unknownProject(project) }
+    let reach = try reach(of: member)
+    if isMember { return }
+    if reach.projects >= CompanyLimits.projectsPerMember {
       throw .tooMany("projects per user or group", limit: CompanyLimits.projectsPerMember)
     }
+    try makeRoom(forWays: reach.users)
     insert(.member(project: project, member), &outcome)
     switch member {
     case .user(let id): note([id], project: project, index: index, &outcome)
@@ -311,9 +325,9 @@ extension Company {
   private mutating func removeMember(
     _ project: Name, _ member: Member, _ outcome: inout Outcome
   ) throws(ChangeError) {
-    guard let state = projects[project] else { throw .unknownProject(project) }
-    _ = try projects(of: member)
-    if state.members.contains(member) { remove(.member(project: project, member), &outcome) }
+    guard let isMember = projects[project]?.members.contains(member) else { throw .unknownProject(project) }
+    _ = try reach(of: member)
+    if isMember { remove(.member(project: project, member), &outcome) }
   }
 }
 

@@ -29,7 +29,7 @@ public enum Change: Hashable, Sendable {
 public struct Outcome: Sendable {
   /// Every fact made, altered or removed, in order, cascades included.
   public internal(set) var edits: [Edit] = []
-  /// What the operator should know.
+  /// What the operator should know: the first of it, by the order of the changes.
   public internal(set) var warnings: [Warning] = []
   /// Fields placed and users given a project, with the change that did so last: looked at in the end.
   var placedFields: [ObjectRef: Int] = [:]
@@ -50,8 +50,21 @@ public struct Warning: Hashable, Sendable {
   /// Position of the change in the batch, from 0.
   public let index: Int
   public let kind: Kind
-  /// The projects concerned, in byte order.
+  /// The first of the projects concerned, in byte order.
   public let projects: [Name]
+  /// How many projects are concerned.
+  public let projectCount: Int
+
+  /// Bounds of what is told: the answer to a change must stay small, whatever it is worth a look for.
+  public static let maximumTold = 200
+  public static let maximumProjects = 50
+
+  init(index: Int, kind: Kind, projects: [Name]) {
+    self.index = index
+    self.kind = kind
+    self.projects = Array(projects.prefix(Warning.maximumProjects))
+    projectCount = projects.count
+  }
 
   /// The id of the field or user.
   var about: Name {
@@ -71,7 +84,8 @@ public struct Warning: Hashable, Sendable {
 
   /// For people.
   public var message: String {
-    let names = projects.map { "'\($0)'" }.joined(separator: ", ")
+    let more = projectCount > 5 ? " and \(projectCount - 5) more" : ""
+    let names = projects.prefix(5).map { "'\($0)'" }.joined(separator: ", ") + more
     return switch kind {
     case .fieldShared(let ref): "\(ref) is shared by the projects \(names): what one writes, the others read"
     case .stillInDefault(let user): "user:\(user) is still in project \(names) beside a project of their own"

@@ -49,6 +49,8 @@ public struct Company: Sendable {
   public private(set) var groups: [Name: GroupState] = [:]
   public private(set) var projects: [Name: ProjectState] = [:]
   public private(set) var objects: [ObjectRef: ObjectState] = [:]
+  /// From users to projects, directly and through each group: what the index will hold at most.
+  public private(set) var wayCount = 0
   private var projectIDs: [Name: Name] = [:]
 
   /// A company without facts.
@@ -77,6 +79,7 @@ public struct Company: Sendable {
     case .userRole(let user, let role): users[user]!.roles.insert(role)
     case .group(let group): groups[group.id] = GroupState(group: group)
     case .groupMember(let group, let user):
+      wayCount += groups[group]!.projects.count
       groups[group]!.users.insert(user)
       users[user]!.groups.insert(group)
     case .project(let project):
@@ -85,8 +88,12 @@ public struct Company: Sendable {
     case .member(let project, let member):
       projects[project]!.members.insert(member)
       switch member {
-      case .user(let id): users[id]!.projects.insert(project)
-      case .group(let id): groups[id]!.projects.insert(project)
+      case .user(let id):
+        wayCount += 1
+        users[id]!.projects.insert(project)
+      case .group(let id):
+        wayCount += groups[id]!.users.count
+        groups[id]!.projects.insert(project)
       }
     case .object(let object): objects[object.ref] = ObjectState(object: object)
     case .placement(let ref, let project):
@@ -104,6 +111,7 @@ public struct Company: Sendable {
     case .userRole(let user, let role): users[user]!.roles.remove(role)
     case .group(let group): groups[group.id] = nil
     case .groupMember(let group, let user):
+      wayCount -= groups[group]!.projects.count
       groups[group]!.users.remove(user)
       users[user]!.groups.remove(group)
     case .project(let project):
@@ -112,8 +120,12 @@ public struct Company: Sendable {
     case .member(let project, let member):
       projects[project]!.members.remove(member)
       switch member {
-      case .user(let id): users[id]!.projects.remove(project)
-      case .group(let id): groups[id]!.projects.remove(project)
+      case .user(let id):
+        wayCount -= 1
+        users[id]!.projects.remove(project)
+      case .group(let id):
+        wayCount -= groups[id]!.users.count
+        groups[id]!.projects.remove(project)
       }
     case .object(let object): objects[object.ref] = nil
     case .placement(let ref, let project):

@@ -40,6 +40,22 @@ private func isPrintableASCII(_ bytes: UnsafeRawBufferPointer) -> Bool {
   return !isOther
 }
 
+private func byteOrder(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Int {
+  let shared = min(a.count, b.count)
+  var at = 0
+  while at + 8 <= shared {
+    let x = UInt64(bigEndian: a.loadUnaligned(fromByteOffset: at, as: UInt64.self))
+    let y = UInt64(bigEndian: b.loadUnaligned(fromByteOffset: at, as: UInt64.self))
+    if x != y { return x < y ? -1 : 1 }
+    at += 8
+  }
+  while at < shared {
+    if a[at] != b[at] { return a[at] < b[at] ? -1 : 1 }
+    at += 1
+  }
+  return a.count - b.count
+}
+
 /// What is wrong with bytes that should be text without control characters: C0, DEL and C1.
 private func textError(in bytes: UnsafeRawBufferPointer) -> NameError? {
   let span = bytes.bindMemory(to: UInt8.self).span
@@ -54,10 +70,22 @@ private func textError(in bytes: UnsafeRawBufferPointer) -> NameError? {
 
 extension Name: Hashable, Comparable, CustomStringConvertible {
   public static func == (a: Name, b: Name) -> Bool {
-    a.text.utf8.count == b.text.utf8.count && a.text.utf8.elementsEqual(b.text.utf8)
+    a.text.utf8.count == b.text.utf8.count && order(a, b) == 0
   }
 
-  public static func < (a: Name, b: Name) -> Bool { a.text.utf8.lexicographicallyPrecedes(b.text.utf8) }
+  public static func < (a: Name, b: Name) -> Bool { order(a, b) < 0 }
+
+  /// Below, at or above zero as `a` comes before, with or behind `b`. Eight bytes at a time: large companies are
+  /// sorted by this.
+  private static func order(_ a: Name, _ b: Name) -> Int {
+    let order = a.text.utf8.withContiguousStorageIfAvailable { a in
+      b.text.utf8.withContiguousStorageIfAvailable { b in
+        byteOrder(UnsafeRawBufferPointer(a), UnsafeRawBufferPointer(b))
+      }
+    }
+    if let order, let order { return order }
+    return a.text.utf8.elementsEqual(b.text.utf8) ? 0 : a.text.utf8.lexicographicallyPrecedes(b.text.utf8) ? -1 : 1
+  }
 
   public func hash(into hasher: inout Hasher) {
     let done: Void? = text.utf8.withContiguousStorageIfAvailable {

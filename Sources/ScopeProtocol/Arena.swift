@@ -56,6 +56,14 @@ public final class Arena {
     return ProtobufCBinaryData(len: count, data: bytes)
   }
 
+  /// Bytes.
+  public func copy(_ bytes: [UInt8]) throws(Failure) -> ProtobufCBinaryData {
+    if bytes.isEmpty { return ProtobufCBinaryData(len: 0, data: nil) }
+    guard let copy = allocate(UInt8.self, count: bytes.count) else { throw Arena.full }
+    copy.initialize(from: bytes, count: bytes.count)
+    return ProtobufCBinaryData(len: bytes.count, data: copy)
+  }
+
   /// What is thrown when the limit is reached.
   public static let full = Failure(.resourceExhausted, "message_too_large", "the message takes too much memory")
 

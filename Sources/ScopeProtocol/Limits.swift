@@ -29,8 +29,8 @@ public struct Limits: Sendable {
   public var connections = 16_384
   /// Changes waiting for the authority, in requests of all connections. Default 4,096.
   public var changesWaiting = 4_096
-  /// Exports waiting for the authority. Default 64.
-  public var exportsWaiting = 64
+  /// Exports and questions about the log waiting for the authority. Default 64.
+  public var readsWaiting = 64
   /// Memory for unpacking one frame, in bytes. A frame of empty messages takes 44 times its length.
   /// Default 32 MiB.
   public var unpackBytes = 32 << 20

@@ -7,6 +7,7 @@ public typealias WireResponse = Scope__V1__Response
 /// Why a request has no result: a status of gRPC, a stable code for machines, words for people.
 public struct Failure: Error, Hashable, Sendable, CustomStringConvertible {
   public enum Code: UInt32, Sendable {
+    case cancelled = 1
     case invalidArgument = 3
     case deadlineExceeded = 4
     case notFound = 5

@@ -85,22 +85,25 @@ func clearSocketFile(_ path: String) throws(AddressError) {
   unlink(path)
 }
 
+/// Only a refusal says that nobody is there: a full backlog or a lack of rights does not.
 private func isServed(_ path: String) -> Bool {
-  let handle = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
-  guard handle >= 0, let address = try? SocketAddress(unixDomainSocketPath: path) else { return false }
+  let type = CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue) | CInt(SOCK_NONBLOCK.rawValue)
+  let handle = socket(AF_UNIX, type, 0)
+  guard handle >= 0, let address = try? SocketAddress(unixDomainSocketPath: path) else { return true }
   defer { close(handle) }
-  return address.withSockAddr { connect(handle, $0, socklen_t($1)) == 0 }
+  return address.withSockAddr { connect(handle, $0, socklen_t($1)) == 0 || errno != ECONNREFUSED }
 }
 
 /// How many connections the process can hold beside its own files. Raises the soft limit to the hard one.
-func connectionsPossible(atMost wanted: Int) -> Int {
+func connectionsPossible(atMost wanted: Int, eventLoops: Int) -> Int {
   var limit = rlimit()
   guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return wanted }
   if limit.rlim_cur < limit.rlim_max {
     var raised = rlimit(rlim_cur: limit.rlim_max, rlim_max: limit.rlim_max)
     if setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &raised) == 0 { limit = raised }
   }
-  let own = 48  // the store, event loops, listeners, standard streams, and some to spare
+  // The store, listeners, standard streams and some to spare; and three for each loop, the authority's with them.
+  let own = 40 + 3 * (eventLoops + 1)
   let possible = Int(clamping: limit.rlim_cur) - own
   return max(1, min(wanted, possible))
 }

@@ -1,4 +1,5 @@
 import Logging
+import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
 import ScopeIndex
@@ -46,10 +47,10 @@ public final class Authority: Sendable {
   private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
   private let loop: any EventLoop
   private let state: NIOLoopBound<AuthorityState>
-  private let waiting = Mutex<[Waiting]>([])
+  private let waiting = NIOLockedValueBox<[Waiting]>([])
   private let limits: Limits
   private let writable = Atomic<Bool>(true)
-  private let snapshotsWaiting = Atomic<Int>(0)
+  private let readsWaiting = Atomic<Int>(0)
 
   /// Opens the store, loads every company and builds the indexes.
   ///
@@ -81,7 +82,7 @@ public final class Authority: Sendable {
   /// Queues a batch. `reply` is called on the authority's thread, after every check that begins later
   /// sees the change.
   func submit(_ job: ApplyJob, reply: @escaping Reply<Applied>) {
-    let isFirst = waiting.withLock { waiting -> Bool? in
+    let isFirst = waiting.withLockedValue { waiting -> Bool? in
       if waiting.count >= limits.changesWaiting { return nil }
       waiting.append(Waiting(job: job, reply: reply))
       return waiting.count == 1
@@ -95,13 +96,30 @@ public final class Authority: Sendable {
 
   /// Hands out a company's state as it is between two changes; nil: it does not exist.
   func snapshot(of company: Name, reply: @escaping Reply<(Company, revision: UInt64)?>) {
-    if snapshotsWaiting.add(1, ordering: .relaxed).newValue > limits.exportsWaiting {
-      snapshotsWaiting.subtract(1, ordering: .relaxed)
-      return reply(.failure(Failure(.resourceExhausted, "too_many_exports_waiting", "too many exports are waiting")))
+    read(reply) { state throws(Failure) in try state.snapshot(of: company) }
+  }
+
+  /// Reads a page of the log. Changes wait meanwhile, so a page is bounded.
+  func changes(of company: Name, _ query: LogQuery, reply: @escaping Reply<(LogPage, revision: UInt64)>) {
+    read(reply) { state throws(Failure) in try state.changes(of: company, query) }
+  }
+
+  /// Looks everything through. Changes wait meanwhile.
+  func verify(reply: @escaping Reply<(Verification, revision: UInt64)>) {
+    read(reply) { state throws(Failure) in try state.verify() }
+  }
+
+  private func read<T>(
+    _ reply: @escaping Reply<T>, _ body: @escaping @Sendable (AuthorityState) throws(Failure) -> T
+  ) {
+    if readsWaiting.add(1, ordering: .relaxed).newValue > limits.readsWaiting {
+      readsWaiting.subtract(1, ordering: .relaxed)
+      return reply(
+        .failure(Failure(.resourceExhausted, "too_many_reads_waiting", "too many such questions are waiting")))
     }
     loop.execute {
-      reply(Result { () throws(Failure) in try self.state.value.snapshot(of: company) })
-      self.snapshotsWaiting.subtract(1, ordering: .relaxed)
+      reply(Result { () throws(Failure) in try body(self.state.value) })
+      self.readsWaiting.subtract(1, ordering: .relaxed)
     }
   }
 
@@ -113,18 +131,15 @@ public final class Authority: Sendable {
 
   /// Everything that waits shares one commit, up to a bound: those at the front should not wait long.
   private func drain() {
-    while true {
-      let next = waiting.withLock { Array($0.prefix(Authority.jobsPerCommit)) }
-      if next.isEmpty { return }
-      let results = state.value.apply(next.map(\.job))
-      writable.store(state.value.isWritable, ordering: .relaxed)
-      for (waiting, result) in zip(next, results) { waiting.reply(result) }
-      let isDone = waiting.withLock { waiting in
-        waiting.removeFirst(next.count)
-        return waiting.isEmpty
-      }
-      if isDone { return }
+    let next = waiting.withLockedValue { Array($0.prefix(Authority.jobsPerCommit)) }
+    let results = state.value.apply(next.map(\.job))
+    writable.store(state.value.isWritable, ordering: .relaxed)
+    for (waiting, result) in zip(next, results) { waiting.reply(result) }
+    let isDone = waiting.withLockedValue { waiting in
+      waiting.removeFirst(next.count)
+      return waiting.isEmpty
     }
+    if !isDone { loop.execute { self.drain() } }  // behind whoever wants to read
   }
 
   private static let jobsPerCommit = 256

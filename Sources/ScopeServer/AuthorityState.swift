@@ -46,6 +46,28 @@ final class AuthorityState {
     return company.mode == nil ? nil : (company, store.revision)
   }
 
+  func changes(of company: Name, _ query: LogQuery) throws(Failure) -> (LogPage, revision: UInt64) {
+    do throws(StoreError) { return (try store.changes(of: company, query), store.revision) } catch {
+      throw unreadable(error)
+    }
+  }
+
+  /// The store, and whether the indexes that answer are those its tables give.
+  func verify() throws(Failure) -> (Verification, revision: UInt64) {
+    do throws(StoreError) {
+      var found = try store.verify()
+      for id in try store.companies() {
+        let rebuilt = CompanyIndex(try store.load(id), seed: seed)
+        if publisher.root.index(of: id)?.hasSameContents(as: rebuilt) != true {
+          found.report("the index of company '\(id)' is not the one its tables give")
+        }
+      }
+      return (found, store.revision)
+    } catch {
+      throw unreadable(error)
+    }
+  }
+
   /// Applies batches in order with one commit; the results are in the same order.
   func apply(_ jobs: [ApplyJob]) -> [Result<Applied, Failure>] {
     var group = CommitGroup(revision: store.revision)
@@ -62,6 +84,8 @@ final class AuthorityState {
     } catch {
       if error.isFatal { onFatal(error) }
       takeBack(group)
+      // One batch that can't be written must not fail those that happened to wait with it.
+      if jobs.count > 1 { return jobs.flatMap { apply([$0]) } }
       isWritable = false
       logger.error("changes are refused", metadata: ["error": "\(error)"])
       let failure = failure(error)
@@ -91,6 +115,7 @@ final class AuthorityState {
     }
     // A batch that changes nothing leaves no trace, unless its key must be remembered.
     if !outcome.edits.isEmpty || job.idempotencyKey != nil { group.append(job, outcome) }
+    models.noteGrowth()
     return Applied(revision: group.revision, edits: outcome.edits.count, warnings: outcome.warnings)
   }
 
@@ -201,7 +226,7 @@ private struct ModelCache {
   private var models: [Name: Model] = [:]
   private var lastUse: [Name: UInt64] = [:]
   private var uses: UInt64 = 0
-  /// Something was loaded since the last eviction.
+  /// Something was loaded or changed since the last eviction.
   private var hasGrown = false
 
   subscript(id: Name) -> Model {
@@ -218,6 +243,8 @@ private struct ModelCache {
     hasGrown = true
     return model
   }
+
+  mutating func noteGrowth() { hasGrown = true }
 
   mutating func drop(_ id: Name) {
     models[id] = nil

@@ -3,6 +3,7 @@ import NIOCore
 import NIOPosix
 import ScopeModel
 import ScopeProtocol
+import ScopeStore
 
 /// What decides whether a connection may be read from and its frames answered. Pure: the handler acts.
 struct Flow {
@@ -14,11 +15,40 @@ struct Flow {
   var isInputClosed = false
   /// An error was sent, after which the connection is closed.
   var isFailed = false
+  /// A large frame is answered on another thread. One at a time: nobody may fill those threads.
+  var isAside = false
+  /// Others on this loop have their turn.
+  var isYielding = false
 
-  func mayAnswer(_ limits: Limits) -> Bool { !isCongested && !isFailed && inFlight < limits.requestsInFlight }
+  func mayAnswer(_ limits: Limits) -> Bool {
+    !isCongested && !isFailed && !isAside && !isYielding && inFlight < limits.requestsInFlight
+  }
 
   /// Nothing more will come, and nothing is owed.
-  var isFinished: Bool { isFailed || (isInputClosed && inFlight == 0 && !isCongested) }
+  var isFinished: Bool { isFailed || (isInputClosed && inFlight == 0 && !isCongested && !isAside && !isYielding) }
+}
+
+/// How long one connection may keep its loop. The clock is read now and then only: most turns are short.
+private struct Turn {
+  private static let length = TimeAmount.milliseconds(1)
+
+  private var frames = 0
+  private var end: NIODeadline?
+
+  @inline(__always)
+  mutating func isOver() -> Bool {
+    frames += 1
+    return frames & 15 == 0 && isTimeOver()
+  }
+
+  private mutating func isTimeOver() -> Bool {
+    let now = NIODeadline.now()
+    guard let end else {
+      end = now + Turn.length
+      return false
+    }
+    return now > end
+  }
 }
 
 /// One client. Takes bytes apart into frames, has them answered, and sends the answers of all that
@@ -37,12 +67,14 @@ final class Connection: ChannelDuplexHandler {
   private var streams: [(ticket: UInt64, stream: PartStream)] = []
   private var isStreamTurnScheduled = false
   private var isClosing = false
+  private var patience: Patience?
   private var timers: [UInt64: Scheduled<Void>] = [:]
   private var lastTicket: UInt64 = 0
   private var context: ChannelHandlerContext?
   /// When the frame at the front began to arrive.
   private var partialSince: NIODeadline?
   private var congestedSince: NIODeadline?
+  private var unsentAtSweep = 0
 
   init(worker: LoopWorker, caller: Caller) {
     self.worker = worker
@@ -60,6 +92,7 @@ final class Connection: ChannelDuplexHandler {
     worker.remove(self)
     for timer in timers.values { timer.cancel() }
     timers = [:]
+    patience?.end()
     streams = []
     self.context = nil
   }
@@ -85,7 +118,7 @@ final class Connection: ChannelDuplexHandler {
 
   func channelWritabilityChanged(context: ChannelHandlerContext) {
     flow.isCongested = !context.channel.isWritable
-    congestedSince = flow.isCongested ? .now() : nil
+    if !isClosing { congestedSince = flow.isCongested ? .now() : nil }
     if !flow.isCongested { resume(context) }
   }
 
@@ -113,8 +146,10 @@ extension Connection {
     dispatcher.refresh()
     var out = worker.takeOutput()
     let before = unread.readableBytes
+    var turn = Turn()
     while flow.mayAnswer(limits), answerNext(dispatcher, &out) {
       if out.readableBytes >= Connection.flushBytes { send(context, &out) }
+      if turn.isOver() { yield() }
     }
     if out.readableBytes > 0 { context.write(wrapOutboundOut(out), promise: nil) }
     worker.giveBack(&out)
@@ -122,6 +157,16 @@ extension Connection {
   }
 
   private static let flushBytes = 128 << 10
+
+  /// Lets the other connections of the loop have their turn before the rest of what has arrived.
+  private func yield() {
+    flow.isYielding = true
+    let connection = NIOLoopBound(self, eventLoop: worker.loop)
+    worker.loop.execute {
+      connection.value.flow.isYielding = false
+      connection.value.context.map(connection.value.resume)
+    }
+  }
 
   /// Sends what there is at once, so that congestion is noticed.
   private func send(_ context: ChannelHandlerContext, _ out: inout ByteBuffer) {
@@ -162,16 +207,17 @@ extension Connection {
 
   /// A large frame is answered on another thread: nobody should wait behind it.
   private func answerAside(_ frame: ByteBuffer) {
-    flow.inFlight += 1
-    let connection = NIOLoopBound(self, eventLoop: worker.loop)
-    let (caller, pool) = (caller, worker.pool)
-    pool.answer(frame, from: caller).whenComplete { result in
+    flow.isAside = true
+    let (connection, patience) = (NIOLoopBound(self, eventLoop: worker.loop), Patience())
+    self.patience = patience
+    worker.pool.answer(frame, from: caller, patience: patience).whenComplete { result in
       connection.value.finishAside(result)
     }
   }
 
   private func finishAside(_ result: Result<(ByteBuffer, Disposition), any Error>) {
-    flow.inFlight -= 1
+    flow.isAside = false
+    patience = nil
     guard let context else { return }
     switch result {
     case .success(let (out, disposition)):
@@ -195,6 +241,7 @@ extension Connection {
 
   /// Goes on after whatever stood in the way is gone.
   private func resume(_ context: ChannelHandlerContext) {
+    if partialSince != nil { partialSince = .now() }  // while the daemon did not read, nobody was slow
     if !streams.isEmpty { scheduleStreamTurn() }
     if unread.readableBytes > 0 {
       answer(context)
@@ -226,6 +273,8 @@ extension Connection {
     case .answered: break
     case .apply(let job, let id, let timeout): apply(job, id, timeout)
     case .export(let company, let id, let timeout): export(company, id, timeout)
+    case .changes(let company, let query, let id, let timeout): changes(company, query, id, timeout)
+    case .verify(let id, let timeout): verify(id, timeout)
     case .stream(let stream, let timeout): start(stream, timeout)
     }
   }
@@ -236,11 +285,14 @@ extension Connection {
     let ticket = lastTicket
     flow.inFlight += 1
     let connection = NIOLoopBound(self, eventLoop: worker.loop)
-    timers[ticket] = worker.loop.scheduleTask(in: timeout) {
+    timers[ticket] = worker.loop.scheduleTask(in: timeout + Connection.grace) {
       connection.value.finish(ticket, id, Failure(.deadlineExceeded, "deadline_exceeded", words))
     }
     return ticket
   }
+
+  /// The authority's own word about a request's time comes before the timer's, which knows less.
+  private static let grace = TimeAmount.milliseconds(50)
 
   /// False: the request was answered before.
   private func leave(_ ticket: UInt64) -> Bool {
@@ -267,38 +319,65 @@ extension Connection {
     resume(context)
   }
 
-  private func apply(_ job: ApplyJob, _ id: UInt64, _ timeout: TimeAmount) {
-    let ticket = enter(id, timeout, "the time is over; the changes may have been applied, or may yet be")
+  /// Waits for what another thread answers; `then` is called here, unless the time is over before.
+  private func wait<T: Sendable>(
+    _ id: UInt64, _ timeout: TimeAmount, _ words: String = "the time is over",
+    begin: (@escaping Authority.Reply<T>) -> Void, then: @escaping @Sendable (Connection, UInt64, T) -> Void
+  ) {
+    let ticket = enter(id, timeout, words)
     let connection = NIOLoopBound(self, eventLoop: worker.loop)
-    worker.authority.submit(job) { [loop = worker.loop] result in
-      loop.execute { connection.value.finishApply(ticket, id, result) }
+    begin { [loop = worker.loop] result in
+      loop.execute {
+        switch result {
+        case .failure(let failure): connection.value.finish(ticket, id, failure)
+        case .success(let value): then(connection.value, ticket, value)
+        }
+      }
     }
   }
 
-  private func finishApply(_ ticket: UInt64, _ id: UInt64, _ result: Result<Applied, Failure>) {
-    switch result {
-    case .failure(let failure): finish(ticket, id, failure)
-    case .success(let applied):
-      guard leave(ticket) else { return }
-      reply { dispatcher, out in dispatcher.answer(id, applied, into: &out) }
+  /// Answers a request that was waited for, with one response.
+  private func finish(_ ticket: UInt64, _ write: (Dispatcher, inout ByteBuffer) -> Void) {
+    guard leave(ticket) else { return }
+    reply(write)
+  }
+
+  /// Goes on in parts with a request that was waited for, within its time.
+  private func goOn(_ ticket: UInt64, _ stream: PartStream) {
+    guard timers[ticket] != nil else { return }
+    streams.append((ticket, stream))
+    scheduleStreamTurn()
+  }
+
+  private func apply(_ job: ApplyJob, _ id: UInt64, _ timeout: TimeAmount) {
+    wait(id, timeout, "the time is over; the changes may have been applied, or may yet be") {
+      worker.authority.submit(job, reply: $0)
+    } then: { connection, ticket, applied in
+      connection.finish(ticket) { dispatcher, out in dispatcher.answer(id, applied, into: &out) }
     }
   }
 
   private func export(_ company: Name, _ id: UInt64, _ timeout: TimeAmount) {
-    let ticket = enter(id, timeout, "the time is over")
-    let connection = NIOLoopBound(self, eventLoop: worker.loop)
-    worker.pool.export(company, id: id, from: worker.authority) { [loop = worker.loop] result in
-      loop.execute { connection.value.startExport(ticket, id, result) }
+    wait(id, timeout) {
+      worker.pool.export(company, id: id, from: worker.authority, reply: $0)
+    } then: { connection, ticket, stream in
+      connection.goOn(ticket, stream)
     }
   }
 
-  private func startExport(_ ticket: UInt64, _ id: UInt64, _ result: Result<PartStream, Failure>) {
-    switch result {
-    case .failure(let failure): finish(ticket, id, failure)
-    case .success(let stream):
-      guard timers[ticket] != nil else { return }
-      streams.append((ticket, stream))
-      scheduleStreamTurn()
+  private func changes(_ company: Name, _ query: LogQuery, _ id: UInt64, _ timeout: TimeAmount) {
+    wait(id, timeout) {
+      worker.authority.changes(of: company, query, reply: $0)
+    } then: { connection, ticket, found in
+      connection.goOn(ticket, PartStream(id: id, kind: .changes(LogStream(found.0, revision: found.revision))))
+    }
+  }
+
+  private func verify(_ id: UInt64, _ timeout: TimeAmount) {
+    wait(id, timeout) {
+      worker.authority.verify(reply: $0)
+    } then: { connection, ticket, found in
+      connection.finish(ticket) { dispatcher, out in dispatcher.answer(id, found.0, found.revision, into: &out) }
     }
   }
 }
@@ -344,6 +423,7 @@ extension Connection {
   /// Closes a client that sends a frame too slowly or takes no answers.
   func sweep(_ now: NIODeadline) {
     guard let context else { return }
+    noteTaking(context, now)
     let isStalled = congestedSince.map { now - $0 > .milliseconds(Int64(limits.stallMilliseconds)) } ?? false
     let isSlow =
       flow.mayAnswer(limits)
@@ -352,6 +432,14 @@ extension Connection {
     let words = isStalled ? "answers are not taken" : "a frame takes too long to arrive"
     worker.logger.info("connection closed", metadata: ["caller": "\(caller.name)", "reason": "\(words)"])
     context.close(promise: nil)
+  }
+
+  /// A client that takes its answers slowly still takes them.
+  private func noteTaking(_ context: ChannelHandlerContext, _ now: NIODeadline) {
+    guard congestedSince != nil else { return }
+    let unsent = (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
+    if unsent < unsentAtSweep { congestedSince = now }
+    unsentAtSweep = unsent
   }
 
   /// Answers what has arrived, and closes.

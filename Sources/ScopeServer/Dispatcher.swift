@@ -4,6 +4,7 @@ import NIOCore
 import ScopeIndex
 import ScopeModel
 import ScopeProtocol
+import ScopeStore
 
 /// Who is at the other end of a connection, and what it may do.
 struct Caller: Sendable {
@@ -20,6 +21,10 @@ enum Disposition: Sendable {
   case apply(ApplyJob, id: UInt64, timeout: TimeAmount)
   /// A company to read back.
   case export(Name, id: UInt64, timeout: TimeAmount)
+  /// A page of the log.
+  case changes(Name, LogQuery, id: UInt64, timeout: TimeAmount)
+  /// A look through everything.
+  case verify(id: UInt64, timeout: TimeAmount)
   /// The first part is in the output; the others follow.
   case stream(PartStream, timeout: TimeAmount)
 }
@@ -32,6 +37,7 @@ final class Dispatcher {
   private(set) var cursor: IndexPublisher.Cursor
   private let daemon: DaemonState
   let reply: Reply
+  private var patience: Patience?
 
   init(limits: Limits, publisher: IndexPublisher, daemon: DaemonState) {
     self.limits = limits
@@ -47,8 +53,13 @@ final class Dispatcher {
   func refresh() { cursor.refresh() }
 
   /// Answers one frame into `out`, or says what else is to be done.
-  func answer(_ frame: UnsafeRawBufferPointer, from caller: Caller, into out: inout ByteBuffer) -> Disposition {
+  ///
+  /// - Parameter patience: for frames that may take long; nil: the frame is small.
+  func answer(
+    _ frame: UnsafeRawBufferPointer, from caller: Caller, patience: Patience? = nil, into out: inout ByteBuffer
+  ) -> Disposition {
     arena.reset()
+    self.patience = patience
     guard let request = arena.unpackRequest(frame) else {
       fail(0, arena.isFull ? Arena.full : Dispatcher.malformed, &out)
       return .answered
@@ -82,6 +93,10 @@ final class Dispatcher {
     case SCOPE__V1__REQUEST__CALL_LIST_OBJECTS: return try listObjects(request, into: &out)
     case SCOPE__V1__REQUEST__CALL_APPLY: return try apply(request, from: caller)
     case SCOPE__V1__REQUEST__CALL_EXPORT_COMPANY: return try exportCompany(request)
+    case SCOPE__V1__REQUEST__CALL_LIST_CHANGES: return try listChanges(request, from: caller)
+    case SCOPE__V1__REQUEST__CALL_VERIFY:
+      try allowLog(to: caller)
+      return .verify(id: request.pointee.id, timeout: timeout(request))
     case SCOPE__V1__REQUEST__CALL_EXPLAIN: try explain(request)
     case SCOPE__V1__REQUEST__CALL_WHO_CAN_SEE: return try whoCanSee(request, into: &out)
     case SCOPE__V1__REQUEST__CALL_WHAT_SEES: return try whatSees(request, into: &out)
@@ -130,6 +145,7 @@ extension Dispatcher {
     let rows = try allocate(Scope__V1__CanSeeResponse.self, count)
     let list = try allocate(UnsafeMutablePointer<Scope__V1__CanSeeResponse>?.self, count)
     for index in 0..<count {
+      if index & 1_023 == 0 { try patience?.check(timeout(request)) }
       let answer = try check(call.pointee.checks[index]!, in: company)
       Reply.write(answer, to: rows + index)
       list[index] = rows + index
@@ -164,18 +180,23 @@ extension Dispatcher {
     if call.pointee.project.len > 0 { try Self.name("project", call.pointee.project.key) }
     for id in ids { try Self.name("object_ids", id.key) }
     let visible = Visibility(company, kind: kind, type: type, call)
+    let time = timeout(request)
     if call.pointee.as_bitmap != 0 {
-      try replyBitmap(ids, visible)
+      try replyBitmap(ids, visible, time)
     } else {
-      try replyIDs(ids, visible)
+      try replyIDs(ids, visible, time)
     }
   }
 
-  private func replyBitmap(_ ids: UnsafeBufferPointer<ProtobufCBinaryData>, _ visible: Visibility) throws(Failure) {
+  private func replyBitmap(
+    _ ids: UnsafeBufferPointer<ProtobufCBinaryData>, _ visible: Visibility, _ time: TimeAmount
+  ) throws(Failure) {
     let bytes = try allocate(UInt8.self, (ids.count + 7) / 8)
     bytes.initialize(repeating: 0, count: (ids.count + 7) / 8)
     var count = 0
-    for (index, id) in ids.enumerated() where visible.contains(id.key) {
+    for (index, id) in ids.enumerated() {
+      if index & 1_023 == 0 { try patience?.check(time) }
+      if !visible.contains(id.key) { continue }
       bytes[index >> 3] |= 1 << UInt8(index & 7)
       count += 1
     }
@@ -183,10 +204,14 @@ extension Dispatcher {
   }
 
   /// The visible ids are sent from where they were unpacked.
-  private func replyIDs(_ ids: UnsafeBufferPointer<ProtobufCBinaryData>, _ visible: Visibility) throws(Failure) {
+  private func replyIDs(
+    _ ids: UnsafeBufferPointer<ProtobufCBinaryData>, _ visible: Visibility, _ time: TimeAmount
+  ) throws(Failure) {
     let list = try allocate(ProtobufCBinaryData.self, ids.count)
     var count = 0
-    for id in ids where visible.contains(id.key) {
+    for (index, id) in ids.enumerated() {
+      if index & 1_023 == 0 { try patience?.check(time) }
+      if !visible.contains(id.key) { continue }
       list[count] = id
       count += 1
     }
@@ -291,7 +316,7 @@ extension Dispatcher {
       company: id, changes: try changes(call), actor: try Self.optionalName("actor", call.pointee.actor.key),
       caller: caller.name, expectedRevision: call.pointee.expected_revision,
       idempotencyKey: try Self.optionalName("idempotency_key", call.pointee.idempotency_key.key),
-      digest: try digest(call), deadline: .now() + timeout)
+      digest: try digest(call), deadline: (patience?.arrived ?? .now()) + timeout)
     return .apply(job, id: request.pointee.id, timeout: timeout)
   }
 
@@ -325,6 +350,49 @@ extension Dispatcher {
       throw Failure(.notFound, "unknown_company", "there is no company '\(company)'")
     }
     return .export(company, id: request.pointee.id, timeout: timeout(request))
+  }
+
+  private func allowLog(to caller: Caller) throws(Failure) {
+    if caller.mayChange { return }
+    throw Failure(.permissionDenied, "log_not_shown", "this listener does not show the log; use the Unix socket")
+  }
+
+  private func listChanges(
+    _ request: UnsafeMutablePointer<WireRequest>, from caller: Caller
+  ) throws(Failure) -> Disposition {
+    try allowLog(to: caller)
+    let call = request.pointee.list_changes.pointee
+    if call.limit > 1_000 { throw Failure(.invalidArgument, "bad_limit", "limit is at most 1000, not \(call.limit)") }
+    var query = LogQuery()
+    query.newestFirst = call.newest_first != 0
+    query.afterRevision = call.after_revision
+    query.limit = call.limit == 0 ? 100 : Int(call.limit)
+    query.since = call.since_us == 0 ? nil : call.since_us
+    query.until = call.until_us == 0 ? nil : call.until_us
+    query.actor = try Self.optionalName("actor", call.actor.key)
+    query.caller = try Self.optionalName("caller", call.caller.key)
+    query.about = try topic(call.about.key)
+    return .changes(try companyName(request), query, id: request.pointee.id, timeout: timeout(request))
+  }
+
+  private func topic(_ bytes: Key) throws(Failure) -> Topic? {
+    if bytes.isEmpty { return nil }
+    guard let colon = bytes.firstIndex(of: UInt8(ascii: ":")) else {
+      throw Failure(.invalidArgument, "bad_topic", "about is TYPE:ID, such as project:clinic")
+    }
+    guard let id = try Self.optionalName("about", Key(rebasing: bytes[(colon + 1)...])) else {
+      throw .badName("about", .empty)
+    }
+    let type = String(decoding: bytes[..<colon], as: UTF8.self)
+    switch type {
+    case "user": return .user(id)
+    case "group": return .group(id)
+    case "project": return .project(id)
+    case "role": return .role(id)
+    default:
+      if let type = ObjectType(name: type) { return .object(ObjectRef(type, id)) }
+      throw Failure(.invalidArgument, "bad_topic", "about begins with a type that is not known here")
+    }
   }
 
   private func hello() { reply.setHello(version: DaemonState.version, limits) }

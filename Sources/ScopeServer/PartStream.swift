@@ -12,6 +12,7 @@ struct PartStream: Sendable {
     case projects(ProjectStream)
     case objects(ObjectStream)
     case viewers(ViewerStream)
+    case changes(LogStream)
     case export(ExportStream)
   }
 
@@ -43,6 +44,10 @@ struct PartStream: Sendable {
     case .viewers(var stream):
       let isMore = try stream.next(id, dispatcher, &out)
       kind = .viewers(stream)
+      return isMore
+    case .changes(var stream):
+      let isMore = try stream.next(id, dispatcher, &out)
+      kind = .changes(stream)
       return isMore
     case .export(var stream):
       let isMore = try stream.next(id, dispatcher, &out)

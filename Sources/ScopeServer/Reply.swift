@@ -155,6 +155,18 @@ extension Reply {
   }
 }
 
+extension Reply {
+  func setChanges(_ changes: UnsafeMutablePointer<Scope__V1__ListChangesResponse>) {
+    response.pointee.list_changes = changes
+    response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_LIST_CHANGES
+  }
+
+  func setVerification(_ verification: UnsafeMutablePointer<Scope__V1__VerifyResponse>) {
+    response.pointee.verify = verification
+    response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_VERIFY
+  }
+}
+
 // MARK: - Other results
 
 extension Reply {

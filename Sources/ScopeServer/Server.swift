@@ -48,10 +48,10 @@ public final class Server: Sendable {
   /// Opens the store, builds the indexes, and listens. Returns when questions are answered.
   public static func start(_ configuration: ServerConfiguration, logger: Logger) async throws -> Server {
     var limits = configuration.limits
-    limits.connections = connectionsPossible(atMost: limits.connections)
+    limits.connections = connectionsPossible(atMost: limits.connections, eventLoops: configuration.eventLoops)
     let authority = try Authority.open(configuration.store, limits: limits, logger: logger) { error in
       logger.critical("the disk failed under a commit; the process ends", metadata: ["error": "\(error)"])
-      exit(70)
+      _exit(70)
     }
     do {
       return try await Server(configuration, limits: limits, authority: authority, logger: logger)
@@ -101,15 +101,16 @@ public final class Server: Sendable {
   /// - Parameter limit: clients that take longer are cut off.
   public func stop(within limit: TimeAmount = .milliseconds(4_500)) async throws {
     let deadline = NIODeadline.now() + limit - .milliseconds(500)  // the rest is for closing the store
+    // While the socket is still ours: a successor may put its own there as soon as this one is free.
+    for case .unix(let path) in addresses { unlink(path) }
     for listener in listeners { try? await listener.close() }
     for sweep in sweeps { sweep.cancel() }
     for worker in workers { worker.eventLoop.execute { worker.value.stop() } }
     await daemon.connections.becomesZero(before: deadline, on: group.next())
-    for worker in workers { worker.eventLoop.execute { worker.value.closeAll() } }
+    for worker in workers { try await worker.eventLoop.submit { worker.value.closeAll() }.get() }
     try await pool.stop()
     try await authority.close()
     try await group.shutdownGracefully()
-    for case .unix(let path) in addresses { unlink(path) }
   }
 }
 

@@ -29,16 +29,16 @@ final class ConnectionCount: Sendable {
     var whenZero: EventLoopPromise<Void>?
   }
 
-  private let state = Mutex(State())
+  private let state = NIOLockedValueBox(State())
   private let limit: Int
 
   init(limit: Int) { self.limit = limit }
 
-  var count: Int { state.withLock(\.open) }
+  var count: Int { state.withLockedValue(\.open) }
 
   /// Counts a connection in; false: there are too many.
   func enter() -> Bool {
-    state.withLock { state in
+    state.withLockedValue { state in
       if state.open >= limit { return false }
       state.open += 1
       return true
@@ -46,7 +46,7 @@ final class ConnectionCount: Sendable {
   }
 
   func leave() {
-    let promise = state.withLock { state -> EventLoopPromise<Void>? in
+    let promise = state.withLockedValue { state -> EventLoopPromise<Void>? in
       state.open -= 1
       guard state.open == 0 else { return nil }
       defer { state.whenZero = nil }
@@ -58,7 +58,7 @@ final class ConnectionCount: Sendable {
   /// Waits until no connection is open, or the time is over.
   func becomesZero(before deadline: NIODeadline, on loop: any EventLoop) async {
     let promise = loop.makePromise(of: Void.self)
-    let isZero = state.withLock { state in
+    let isZero = state.withLockedValue { state in
       if state.open > 0 { state.whenZero = promise }
       return state.open == 0
     }
@@ -69,7 +69,7 @@ final class ConnectionCount: Sendable {
   }
 
   private func giveUpWaiting() {
-    let promise = state.withLock { state -> EventLoopPromise<Void>? in
+    let promise = state.withLockedValue { state -> EventLoopPromise<Void>? in
       defer { state.whenZero = nil }
       return state.whenZero
     }
@@ -126,6 +126,8 @@ final class LoopWorker {
   func remove(_ connection: Connection) { connections[ObjectIdentifier(connection)] = nil }
 
   func sweep() {
+    dispatcher.refresh()  // a loop that nobody asks must not keep an old index
+    pool.refreshIdle()
     let now = NIODeadline.now()
     for connection in connections.values { connection.sweep(now) }
   }
@@ -161,14 +163,27 @@ final class WorkerPool: Sendable {
     make = { Lent(dispatcher: Dispatcher(limits: limits, publisher: authority.publisher, daemon: daemon)) }
   }
 
+  /// Has dispatchers that nobody uses give up old indexes.
+  func refreshIdle() {
+    dispatchers.withLockedValue { idle in
+      for lent in idle { lent.dispatcher.refresh() }
+    }
+  }
+
   /// Answers a frame; the future belongs to the current event loop.
-  func answer(_ frame: ByteBuffer, from caller: Caller) -> EventLoopFuture<(ByteBuffer, Disposition)> {
+  ///
+  /// - Parameter patience: ends early what nobody waits for any more.
+  func answer(
+    _ frame: ByteBuffer, from caller: Caller, patience: Patience
+  ) -> EventLoopFuture<(ByteBuffer, Disposition)> {
     threads.runIfActive(eventLoop: MultiThreadedEventLoopGroup.currentEventLoop!) {
       let lent = self.dispatchers.withLockedValue { $0.popLast() } ?? self.make()
       defer { self.dispatchers.withLockedValue { $0.append(lent) } }
       var out = ByteBuffer()
       lent.dispatcher.refresh()
-      let disposition = frame.withUnsafeReadableBytes { lent.dispatcher.answer($0, from: caller, into: &out) }
+      let disposition = frame.withUnsafeReadableBytes {
+        lent.dispatcher.answer($0, from: caller, patience: patience, into: &out)
+      }
       return (out, disposition)
     }
   }
@@ -199,13 +214,27 @@ final class WorkerPool: Sendable {
 extension Dispatcher {
   /// The answer to a batch that was applied.
   func answer(_ id: UInt64, _ applied: Applied, into out: inout ByteBuffer) {
-    do throws(Failure) {
-      let warnings = try wire(applied.warnings)
-      reply.begin(id, revision: applied.revision)
-      reply.setApplied(applied, warnings: warnings)
-      reply.end(into: &out)
-    } catch {
-      fail(id, error, &out)
+    // It is applied: without memory for the warnings it must not look refused.
+    var applied = applied
+    let warnings = (try? wire(applied.warnings)) ?? nil
+    if warnings == nil { applied.warnings = [] }
+    reply.begin(id, revision: applied.revision)
+    reply.setApplied(applied, warnings: warnings)
+    reply.end(into: &out)
+  }
+}
+
+/// How long a large request may be worked on: until the client has hung up, or its time is over.
+final class Patience: Sendable {
+  private let isGone = Atomic<Bool>(false)
+  let arrived = NIODeadline.now()
+
+  func end() { isGone.store(true, ordering: .relaxed) }
+
+  func check(_ timeout: TimeAmount) throws(Failure) {
+    if isGone.load(ordering: .relaxed) { throw Failure(.cancelled, "cancelled", "the client has hung up") }
+    if NIODeadline.now() - arrived > timeout {
+      throw Failure(.deadlineExceeded, "deadline_exceeded", "the time was over before all was looked at")
     }
   }
 }

@@ -17,7 +17,8 @@ public struct Verification: Sendable {
 
   public var isSound: Bool { problems.isEmpty }
 
-  mutating func report(_ problem: String) {
+  /// Adds a finding.
+  public mutating func report(_ problem: String) {
     if problems.count < Verification.maximumProblems { problems.append(problem) }
   }
 }

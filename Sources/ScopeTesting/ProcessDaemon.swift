@@ -9,12 +9,19 @@ public final class ProcessDaemon {
   private let errors: FileHandle
 
   /// Starts the daemon built beside the tests, and waits until it says that it is ready.
-  public init(in folder: TemporaryFolder, arguments: [String] = [], environment: [String: String] = [:]) throws {
+  ///
+  /// - Parameter descriptors: how many files it may have open; nil: as many as the tests.
+  public init(
+    in folder: TemporaryFolder, arguments: [String] = [], environment: [String: String] = [:], descriptors: Int? = nil
+  ) throws {
     self.folder = folder
     _ = FileManager.default.createFile(atPath: folder.file("log"), contents: nil)
     errors = FileHandle(forWritingAtPath: folder.file("log"))!
-    process.executableURL = builtProduct("scoped")
-    process.arguments = ["--data", folder.file("data"), "--socket", folder.file("socket")] + arguments
+    let command = ["--data", folder.file("data"), "--socket", folder.file("socket")] + arguments
+    let program = builtProduct("scoped")
+    process.executableURL = descriptors == nil ? program : URL(fileURLWithPath: "/bin/sh")
+    process.arguments =
+      descriptors.map { ["-c", "ulimit -n \($0); exec \"$@\"", "sh", program.path] + command } ?? command
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     process.standardOutput = output
     process.standardError = errors

@@ -236,23 +236,29 @@ struct ExportCommand: ParsableCommand {
     let client = try connection.client(company: company.text)
     let partial = output.map { $0 + ".partial" }
     let file = try partial.map(create) ?? .standardOutput
+    signal(SIGXFSZ, SIG_IGN)  // a file that may not grow is an error like any other
     var count = 0
+    var writeError: (any Error)?
     let digest: [UInt8]
     do throws(ClientError) {
       digest = try client.export(company, timeoutMilliseconds: connection.workMilliseconds) { changes in
         count += changes.count
-        file.write(Data(changes.map { ChangeLine(company: company, change: $0).json + "\n" }.joined().utf8))
+        let lines = changes.map { ChangeLine(company: company, change: $0).json + "\n" }.joined()
+        do { if writeError == nil { try file.write(contentsOf: Data(lines.utf8)) } } catch { writeError = error }
       }
     } catch {
       if let partial { unlink(partial) }
       throw fail(error)
     }
+    if writeError != nil {
+      if let partial { unlink(partial) }
+      throw fail("can't write \(output ?? "standard output"): no space, or a limit", ExitCode(73))
+    }
     if let partial, let output { try replace(output, with: partial, file) }
-    let hex = digest.map { String($0, radix: 16).leftPadded(to: 2) }.joined()
     printError(
       connection.json
-        ? jsonObject([("changes", .number(UInt64(count))), ("sha256", .text(hex))])
-        : "\(count) changes exported, sha256 \(hex)")
+        ? jsonObject([("changes", .number(UInt64(count))), ("sha256", .text(hex(digest)))])
+        : "\(count) changes exported, sha256 \(hex(digest))")
   }
 
   private func create(_ path: String) throws -> FileHandle {
@@ -265,11 +271,5 @@ struct ExportCommand: ParsableCommand {
     guard fsync(file.fileDescriptor) == 0, rename(partial, output) == 0 else {
       throw fail("can't write \(output): \(String(cString: strerror(errno)))", ExitCode(73))
     }
-  }
-}
-
-extension String {
-  fileprivate func leftPadded(to count: Int) -> String {
-    String(repeating: "0", count: max(0, count - self.count)) + self
   }
 }

@@ -40,18 +40,26 @@ struct CheckCommand: ParsableCommand {
     if let `repeat` { return try time(client, count: `repeat`) }
     let answer = client.check(subject, object, right: right)
     print(connection.json ? answer.json(subject, object) : answer.words)
-    if let error = answer.error { throw fail(error) == Exit.denied ? Exit.unavailable : Exit.unavailable }
+    if let error = answer.error {
+      _ = fail(error)
+      throw Exit.unavailable
+    }
     if answer.verdict == .deny { throw Exit.denied }
   }
 
   private func time(_ client: Client, count: Int) throws {
     var nanoseconds: [UInt64] = []
     nanoseconds.reserveCapacity(count)
+    var last = Answer.Verdict.unavailable
     for _ in 0..<count {
       let start = DispatchTime.now().uptimeNanoseconds
       let answer = client.check(subject, object, right: right)
       nanoseconds.append(DispatchTime.now().uptimeNanoseconds - start)
-      if let error = answer.error { throw fail(error) }
+      if let error = answer.error {
+        _ = fail(error)
+        throw Exit.unavailable
+      }
+      last = answer.verdict
     }
     let total = nanoseconds.reduce(0, +)
     nanoseconds.sort()
@@ -66,6 +74,7 @@ struct CheckCommand: ParsableCommand {
         ])
         : "\(count) checks one at a time: p50 \(p50) µs, p99 \(p99) µs, \(rate) a second; "
           + "in frames of \(CheckManyCommand.checksPerFrame): \(inFrames) a second")
+    if last == .deny { throw Exit.denied }
   }
 
   /// Checks a second when many go in one frame.

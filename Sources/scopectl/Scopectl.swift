@@ -24,7 +24,7 @@ struct Scopectl: ParsableCommand {
     version: "0.1.0",
     subcommands: [
       CheckCommand.self, CheckManyCommand.self, ProjectsCommand.self, FilterCommand.self, ObjectsCommand.self,
-      ExplainCommand.self, WhoCanSeeCommand.self, WhatSeesCommand.self,
+      ExplainCommand.self, WhoCanSeeCommand.self, WhatSeesCommand.self, LogCommand.self, VerifyCommand.self,
       ApplyCommand.self, ImportCommand.self, ExportCommand.self, PingCommand.self,
     ])
 }
@@ -56,9 +56,16 @@ struct ConnectionOptions: ParsableArguments {
   var workMilliseconds: UInt32 { timeout ?? 10_000 }
 
   func client(company: String = "") throws -> Client {
+    try client(company: company, milliseconds: askMilliseconds)
+  }
+
+  /// A client with the deadline of changes and exports.
+  func workClient() throws -> Client { try client(company: "", milliseconds: workMilliseconds) }
+
+  private func client(company: String, milliseconds: UInt32) throws -> Client {
     let address = address ?? environment("SCOPED_ADDRESS") ?? ConnectionOptions.standardAddress
     do throws(ClientError) {
-      return try Client(address, company: company, timeoutMilliseconds: askMilliseconds)
+      return try Client(address, company: company, timeoutMilliseconds: milliseconds)
     } catch {
       throw ValidationError("--address: \(error.message)")
     }
@@ -99,7 +106,7 @@ func fail(_ message: String, _ code: ExitCode) -> ExitCode {
 func fail(_ error: ClientError) -> ExitCode {
   let hint = error.reason == "connect_failed" ? "; is scoped running, and is --address right?" : ""
   return fail(
-    "\(error)\(hint)", error.isFromDaemon && error.reason != "deadline_exceeded" ? Exit.denied : Exit.unavailable)
+    "\(error)\(hint)", error.isRefusal ? Exit.denied : Exit.unavailable)
 }
 
 func printError(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }

@@ -106,6 +106,22 @@ private let queue = ObjectRef(ObjectType(name: "queue")!, "q")
     }
   }
 
+  /// However much is worth a look, the answer to an applied change says that it is applied, and fits a frame.
+  @Test func withVeryManyWarningsAreAnswered() async throws {
+    try await withDaemon { daemon in
+      let client = try daemon.client("c")
+      let users = (0..<5_000).map { Name(stringLiteral: "user-with-a-rather-long-id-\($0)") }
+      var setup: [Change] = [.putCompany(.simple), .putGroup(Group(id: "all", name: "All"))]
+      for user in users {
+        setup += [.putUser(User(id: user, name: user), roles: []), .addToGroup(group: "all", user: user)]
+      }
+      try client.applyAll(setup + [.setMode(.enhanced), .putProject(Project(id: "p", name: "P"))], to: "c")
+      let result = try client.apply([.addMember(project: "p", .group("all"))], to: "c", timeoutMilliseconds: 20_000)
+      #expect(result.edits == 1)
+      #expect(result.warnings.count == 200 && result.warnings.allSatisfy { $0.reason == "still_in_default" })
+    }
+  }
+
   @Test func areNotTakenOverTCPUnlessAllowed() async throws {
     try await withDaemon(adjust: { $0.allowsChangesOverTCP = false }) { daemon in
       try daemon.client().applyAll(smallCompany(), to: "c")

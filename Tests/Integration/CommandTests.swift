@@ -132,6 +132,20 @@ import Testing
     }
   }
 
+  @Test func whatCantBeWrittenIsSaid() async throws {
+    try await withSample { address in
+      let environment = ["SCOPED_ADDRESS": address, "SCOPED_COMPANY": "nordlicht"]
+      let full = try await onThread {
+        try run(
+          URL(fileURLWithPath: "/bin/sh"), ["-c", "\"$0\" export >/dev/full", builtProduct("scopectl").path],
+          environment: environment)
+      }
+      #expect(full.status == 73 && full.errors.contains("can't write standard output"), "\(full)")
+      let denied = try await scopectl(["check", "user:1001", "queue:shop-orders", "--repeat", "10"], at: address)
+      #expect(denied.status == 1 && denied.output.contains("10 checks one at a time"))
+    }
+  }
+
   @Test func applyIsOneBatch() async throws {
     try await withSample { address in
       let add = #"{"company":"nordlicht","add_member":{"project":"shop","member_type":"user","member_id":"1001"}}"#

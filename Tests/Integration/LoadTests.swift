@@ -1,4 +1,5 @@
 import Foundation
+import NIOConcurrencyHelpers
 import ScopeClient
 import ScopeModel
 import ScopeTesting
@@ -31,20 +32,20 @@ private let queue: (UInt64, [UInt8]) = (16, Array("q".utf8))
   /// A client that never reads is stopped from sending, and in the end cut off; memory stays bounded and
   /// others are served meanwhile.
   @Test func aClientThatNeverReadsIsStoppedAndClosed() async throws {
-    try await withDaemon(adjust: { $0.limits.stallMilliseconds = 300 }) { daemon in
-      try daemon.client().applyAll(smallCompany(), to: "c")
-      let stalled = try RawConnection(daemon.address(.unix))
-      let before = residentBytes()
-      let sent = try await onThread {
-        var sent = 0
-        let burst = (1...1_000).flatMap { RawConnection.frame(numbered($0)) }
-        while stalled.send(burst) { sent += burst.count }  // ends when the daemon closes
-        return sent
-      }
-      #expect(sent < 64 << 20, "\(sent) bytes were taken from a client that reads nothing")
-      #expect(residentBytes() - before < 100 << 20)
-      #expect(try daemon.client("c").check("user:u0", "queue:q").verdict == .deny)
+    let daemon = try ProcessDaemon(in: TemporaryFolder())
+    try daemon.client().applyAll(smallCompany(), to: "c")
+    let stalled = try RawConnection(daemon.address)
+    let before = residentBytes(of: daemon)
+    let sent = try await onThread {
+      var sent = 0
+      let burst = (1...1_000).flatMap { RawConnection.frame(numbered($0)) }
+      while stalled.send(burst) { sent += burst.count }  // ends when the daemon closes
+      return sent
     }
+    #expect(sent < 64 << 20, "\(sent) bytes were taken from a client that reads nothing")
+    #expect(residentBytes(of: daemon) - before < 100 << 20)
+    #expect(try daemon.client("c").check("user:u0", "queue:q").verdict == .deny)
+    #expect(daemon.stop() == 0)
   }
 
   @Test func aFrameThatNeverCompletesEndsTheConnection() async throws {
@@ -95,6 +96,51 @@ private let queue: (UInt64, [UInt8]) = (16, Array("q".utf8))
     }
   }
 
+  /// Short of descriptors, the daemon closes what it can't serve at once instead of leaving it waiting.
+  @Test func aLowLimitOfDescriptorsIsRespected() async throws {
+    let daemon = try ProcessDaemon(in: TemporaryFolder(), arguments: ["--threads", "16"], descriptors: 160)
+    let connections = try (0..<200).map { _ in try RawConnection(daemon.address) }
+    var (served, closed) = (0, 0)
+    for connection in connections {
+      connection.sendFrame(RawRequest(call: 17).packed)
+      switch connection.receive() {
+      case .message: served += 1
+      case .closed: closed += 1
+      case .nothing: break
+      }
+    }
+    #expect(served + closed == 200, "\(served) served, \(closed) closed, the rest left waiting")
+    #expect(served >= 50 && closed >= 40)
+    #expect(daemon.stop() == 0)
+  }
+
+  /// A read of the writer's state gets its turn between commits.
+  @Test func anExportIsNotStarvedByWriters() async throws {
+    try await withDaemon { daemon in
+      try daemon.client().applyAll(smallCompany(), to: "c")
+      let stop = NIOLockedValueBox(false)
+      let writing = Task {
+        try await onThread {
+          let connection = try RawConnection(daemon.address(.unix))
+          var (sent, number) = (0, 0)
+          while !stop.withLockedValue({ $0 }) {
+            let put = Proto.message(
+              4, Proto.bytes(1, Array("w\(number % 50)".utf8)) + Proto.bytes(2, Array("\(number)".utf8)))
+            connection.sendFrame(RawRequest(company: "c", call: 16, Proto.message(1, put)).packed)
+            (sent, number) = (sent + 1, number + 1)
+            if sent == 64 {
+              for _ in 0..<64 { _ = try connection.response() }
+              sent = 0
+            }
+          }
+        }
+      }
+      for _ in 0..<20 { _ = try daemon.client().export("c", timeoutMilliseconds: 20_000) { _ in } }
+      stop.withLockedValue { $0 = true }
+      try await writing.value
+    }
+  }
+
   @Test func aListingDoesNotHoldUpChecksOnTheSameConnection() async throws {
     try await withDaemon { daemon in
       let centre = ContactCentre(.medium, seed: 5)
@@ -137,8 +183,9 @@ private func numbered(_ id: UInt64) -> [UInt8] {
   return request.packed
 }
 
-private func residentBytes() -> Int {
-  let pages = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8))?.split(separator: " ")[1]
+private func residentBytes(of daemon: ProcessDaemon) -> Int {
+  let path = "/proc/\(daemon.processIdentifier)/statm"
+  let pages = (try? String(contentsOfFile: path, encoding: .utf8))?.split(separator: " ")[1]
   return (pages.flatMap { Int($0) } ?? 0) * 4_096
 }
 
@@ -177,6 +224,22 @@ private func residentBytes() -> Int {
     for id in 1...count { #expect(try connection.response().id == id) }
     #expect(connection.receive() == .closed)
     #expect(throws: TestFailure.self) { try RawConnection(daemon.address(.unix)) }
+  }
+
+  /// A successor may serve the same path while the old daemon is still finishing.
+  @Test func leavesTheSocketOfASuccessorAlone() async throws {
+    let first = try await TestDaemon()
+    try first.client().applyAll(smallCompany(), to: "c")
+    let stalled = try RawConnection(first.address(.unix))
+    let burst = (1...1_000 as ClosedRange<UInt64>).flatMap { RawConnection.frame(numbered($0)) }
+    while stalled.sendWithoutWaiting(burst) > 0 {}
+    let path = String(first.address(.unix).dropFirst("unix:".count))
+    async let stopping: Void = first.stop()
+    while FileManager.default.fileExists(atPath: path) { await Task.yield() }
+    let second = try await TestDaemon { $0.addresses = [.unix(path: path)] }
+    try await stopping
+    #expect(try RawConnection("unix:\(path)").ask(RawRequest(call: 17)).code == 0)
+    try await second.stop()
   }
 
   @Test func doesNotWaitForClientsThatTakeNothing() async throws {

@@ -568,7 +568,7 @@ struct  Scope__V1__ApplyResponse
    */
   uint32_t edits;
   /*
-   * what the operator should know
+   * what the operator should know: the first 200, by change
    */
   size_t n_warnings;
   Scope__V1__Warning **warnings;
@@ -601,7 +601,7 @@ struct  Scope__V1__Warning
    */
   ProtobufCBinaryData message;
   /*
-   * ids of the projects concerned
+   * ids of the first 50 projects concerned
    */
   size_t n_projects;
   ProtobufCBinaryData *projects;

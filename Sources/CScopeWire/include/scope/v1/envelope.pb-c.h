@@ -18,6 +18,7 @@ PROTOBUF_C__BEGIN_DECLS
 #include "scope/v1/checks.pb-c.h"
 #include "scope/v1/changes.pb-c.h"
 #include "scope/v1/overview.pb-c.h"
+#include "scope/v1/audit.pb-c.h"
 
 typedef struct Scope__V1__Request Scope__V1__Request;
 typedef struct Scope__V1__Response Scope__V1__Response;
@@ -46,7 +47,9 @@ typedef enum {
   SCOPE__V1__REQUEST__CALL_EXPORT_COMPANY = 18,
   SCOPE__V1__REQUEST__CALL_EXPLAIN = 19,
   SCOPE__V1__REQUEST__CALL_WHO_CAN_SEE = 20,
-  SCOPE__V1__REQUEST__CALL_WHAT_SEES = 21
+  SCOPE__V1__REQUEST__CALL_WHAT_SEES = 21,
+  SCOPE__V1__REQUEST__CALL_LIST_CHANGES = 22,
+  SCOPE__V1__REQUEST__CALL_VERIFY = 23
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SCOPE__V1__REQUEST__CALL__CASE)
 } Scope__V1__Request__CallCase;
 
@@ -65,7 +68,7 @@ struct  Scope__V1__Request
    */
   uint32_t timeout_ms;
   /*
-   * the company asked about; required but for Hello and Health
+   * the company asked about; required but for Hello, Health and Verify
    */
   ProtobufCBinaryData company;
   /*
@@ -86,6 +89,8 @@ struct  Scope__V1__Request
     Scope__V1__ExplainRequest *explain;
     Scope__V1__WhoCanSeeRequest *who_can_see;
     Scope__V1__WhatSeesRequest *what_sees;
+    Scope__V1__ListChangesRequest *list_changes;
+    Scope__V1__VerifyRequest *verify;
   };
 };
 #define SCOPE__V1__REQUEST__INIT \
@@ -106,7 +111,9 @@ typedef enum {
   SCOPE__V1__RESPONSE__RESULT_EXPORT_COMPANY = 18,
   SCOPE__V1__RESPONSE__RESULT_EXPLAIN = 19,
   SCOPE__V1__RESPONSE__RESULT_WHO_CAN_SEE = 20,
-  SCOPE__V1__RESPONSE__RESULT_WHAT_SEES = 21
+  SCOPE__V1__RESPONSE__RESULT_WHAT_SEES = 21,
+  SCOPE__V1__RESPONSE__RESULT_LIST_CHANGES = 22,
+  SCOPE__V1__RESPONSE__RESULT_VERIFY = 23
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SCOPE__V1__RESPONSE__RESULT__CASE)
 } Scope__V1__Response__ResultCase;
 
@@ -158,6 +165,8 @@ struct  Scope__V1__Response
     Scope__V1__ExplainResponse *explain;
     Scope__V1__WhoCanSeeResponse *who_can_see;
     Scope__V1__WhatSeesResponse *what_sees;
+    Scope__V1__ListChangesResponse *list_changes;
+    Scope__V1__VerifyResponse *verify;
   };
 };
 #define SCOPE__V1__RESPONSE__INIT \

@@ -1,0 +1,207 @@
+import ArgumentParser
+import Foundation
+import ScopeClient
+import ScopeModel
+
+struct LogCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "log", abstract: "Tells who changed what, when, and what it was before.",
+    discussion: """
+      The newest changes come first. Times are local, as 2026-03-03 or 2026-03-03T10:00.
+
+      Examples:
+        scopectl log --about queue:support
+        scopectl log --actor 1080 --since 2026-03-01 --until 2026-04-01 --oldest
+      """)
+
+  @Option(name: .long, help: "Only what touches this thing: project:clinic, user:1001, role:operator, queue:…, ….")
+  var about: String?
+
+  @Option(name: .long, help: "Only changes by this user.")
+  var actor: String?
+
+  @Option(name: .long, help: "Only changes through this caller, such as uid:1000.")
+  var caller: String?
+
+  @Option(name: .long, help: "Not before this time.")
+  var since: String?
+
+  @Option(name: .long, help: "Before this time.")
+  var until: String?
+
+  @Option(name: [.short, .long], help: "Most changes shown.")
+  var number = 20
+
+  @Flag(name: .long, help: "The oldest first.")
+  var oldest = false
+
+  @OptionGroup var company: CompanyOptions
+  @OptionGroup var connection: ConnectionOptions
+
+  func validate() throws {
+    if number < 1 { throw ValidationError("--number is at least 1.") }
+    _ = try filter()
+  }
+
+  func run() throws {
+    let client = try connection.client(company: try company.name().text)
+    let filter = try filter()
+    var left = number
+    do throws(ClientError) {
+      try client.changes(filter) { record in
+        print(connection.json ? record.json : record.text)
+        left -= 1
+        return left > 0
+      }
+    } catch {
+      throw fail(error)
+    }
+  }
+
+  private func filter() throws -> LogFilter {
+    var filter = LogFilter()
+    filter.newestFirst = !oldest
+    filter.sinceMicroseconds = try since.map { try microseconds("--since", $0) }
+    filter.untilMicroseconds = try until.map { try microseconds("--until", $0) }
+    filter.actor = actor ?? ""
+    filter.caller = caller ?? ""
+    filter.about = about ?? ""
+    return filter
+  }
+}
+
+private func formatter(_ format: String) -> DateFormatter {
+  let formatter = DateFormatter()
+  formatter.locale = Locale(identifier: "en_US_POSIX")
+  formatter.dateFormat = format
+  return formatter
+}
+
+private func microseconds(_ option: String, _ text: String) throws -> Int64 {
+  for format in ["yyyy-MM-dd'T'HH:mm:ss", "yyyy-MM-dd'T'HH:mm", "yyyy-MM-dd"] {
+    if let date = formatter(format).date(from: text) { return Int64(date.timeIntervalSince1970 * 1e6) }
+  }
+  throw ValidationError("\(option) '\(text)' is no time; write 2026-03-03 or 2026-03-03T10:00.")
+}
+
+extension LogRecord {
+  /// `2026-03-03 14:02:11  r12  user 1080 (uid:1000)  moved queue:support from clinic to shop`, further lines
+  /// below.
+  fileprivate var text: String {
+    let time = formatter("yyyy-MM-dd HH:mm:ss").string(
+      from: Date(timeIntervalSince1970: Double(timeMicroseconds) / 1e6))
+    let who = actor.isEmpty ? "the platform" : "user \(actor)"
+    let lines = sentences
+    let head = "\(time)  r\(revision)  \(who) (\(caller))  "
+    if lines.count == 1 { return head + lines[0] }
+    let shown = lines.prefix(10).map { "    \($0)" }
+    let more = lines.count > 10 ? ["    and \(lines.count - 10) more; --json shows all"] : []
+    return ([head + (lines.isEmpty ? "changed nothing" : "\(lines.count) edits:")] + shown + more).joined(
+      separator: "\n")
+  }
+
+  fileprivate var json: String {
+    let edits = edits.map { edit in jsonObject([("before", .list(edit.before)), ("after", .list(edit.after))]) }
+    return jsonObject([
+      ("revision", .number(revision)), ("time_us", .raw("\(timeMicroseconds)")), ("actor", .text(actor)),
+      ("caller", .text(caller)), ("edits", .raw("[\(edits.joined(separator: ","))]")), ("hash", .text(hex(hash))),
+    ])
+  }
+
+  /// One for each edit; a placement taken away and made anew for the same object is a move.
+  private var sentences: [String] {
+    var sentences: [String] = []
+    var index = 0
+    while index < edits.count {
+      if index + 1 < edits.count, let move = moved(edits[index], edits[index + 1]) {
+        sentences.append(move)
+        index += 2
+      } else {
+        sentences.append(sentence(edits[index]))
+        index += 1
+      }
+    }
+    return sentences
+  }
+}
+
+private func moved(_ first: LogRecord.Edit, _ second: LogRecord.Edit) -> String? {
+  guard first.before.first == "placement", first.after.isEmpty, second.after.first == "placement",
+    second.before.isEmpty, first.before.count == 4, second.after.count == 4, first.before[1...2] == second.after[1...2]
+  else { return nil }
+  return "moved \(first.before[1]):\(first.before[2]) from \(first.before[3]) to \(second.after[3])"
+}
+
+private func sentence(_ edit: LogRecord.Edit) -> String {
+  let row = edit.after.isEmpty ? edit.before : edit.after
+  let (isNew, isGone) = (edit.before.isEmpty, edit.after.isEmpty)
+  guard let kind = row.first else { return "changed nothing" }
+  func column(_ index: Int) -> String { index < row.count ? row[index] : "?" }
+  switch kind {
+  case "company":
+    return isNew ? "created the company in \(column(1)) mode" : isGone ? "removed the company" : "set \(column(1)) mode"
+  case "role_right":
+    return isNew
+      ? "gave role \(column(1)) the right \(column(2))" : "took the right \(column(2)) from role \(column(1))"
+  case "user_role":
+    return isNew ? "gave user \(column(1)) the role \(column(2))" : "took the role \(column(2)) from user \(column(1))"
+  case "group_member":
+    return isNew ? "put user \(column(2)) into group \(column(1))" : "took user \(column(2)) out of group \(column(1))"
+  case "project_user", "project_group":
+    let member = "\(kind == "project_user" ? "user" : "group") \(column(2))"
+    return isNew ? "added \(member) to project \(column(1))" : "removed \(member) from project \(column(1))"
+  case "placement":
+    let object = "\(column(1)):\(column(2))"
+    return isNew ? "placed \(object) in project \(column(3))" : "took \(object) out of project \(column(3))"
+  case "object": return entity("\(column(1)):\(column(2))", edit, from: 3)
+  default: return entity("\(kind) \(column(1))", edit, from: 2)
+  }
+}
+
+/// A thing made, removed, or altered in the columns from `from` on.
+private func entity(_ thing: String, _ edit: LogRecord.Edit, from: Int) -> String {
+  if edit.before.isEmpty { return "created \(thing)" + (from < edit.after.count ? " '\(edit.after[from])'" : "") }
+  if edit.after.isEmpty { return "removed \(thing)" }
+  let changed = zip(edit.before, edit.after).dropFirst(from).filter { $0.0 != $0.1 }
+  return "changed \(thing): " + changed.map { "'\($0.0)' to '\($0.1)'" }.joined(separator: ", ")
+}
+
+func hex(_ bytes: [UInt8]) -> String {
+  bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+}
+
+struct VerifyCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "verify", abstract: "Has the daemon look its stored data through.",
+    discussion: """
+      The log's chain of hashes, the tables against the replayed log, and the indexes against the tables. Changes \
+      wait meanwhile: some seconds for a million rows. Exits with 0 if all is sound, 1 if not. Keep the hash in \
+      another place: a log that was cut short has another one.
+      """)
+
+  @OptionGroup var connection: ConnectionOptions
+
+  func run() throws {
+    let client = try connection.workClient()
+    let report: VerificationReport
+    do throws(ClientError) { report = try client.verify() } catch {
+      throw fail(error)
+    }
+    if connection.json {
+      print(
+        jsonObject([
+          ("sound", .flag(report.isSound)), ("problems", .list(report.problems)),
+          ("companies", .number(report.companies)),
+          ("facts", .number(report.facts)), ("revision", .number(report.revision)),
+          ("hash", .text(hex(report.headHash))),
+        ]))
+    } else {
+      for problem in report.problems { print("problem: \(problem)") }
+      let state = report.isSound ? "sound" : "NOT sound"
+      print(
+        "\(state): \(report.companies) companies, \(report.facts) rows, revision \(report.revision), hash \(hex(report.headHash))"
+      )
+    }
+    if !report.isSound { throw Exit.denied }
+  }
+}

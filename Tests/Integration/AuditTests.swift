@@ -1,0 +1,144 @@
+import Foundation
+import ScopeClient
+import ScopeModel
+import ScopeTesting
+import Testing
+
+private let queue = ObjectRef(ObjectType(name: "queue")!, "q")
+
+@Suite struct Audit {
+  private func log(_ client: Client, _ adjust: (inout LogFilter) -> Void = { _ in }) throws -> [LogRecord] {
+    var filter = LogFilter()
+    adjust(&filter)
+    var records: [LogRecord] = []
+    try client.changes(filter) {
+      records.append($0)
+      return true
+    }
+    return records
+  }
+
+  @Test func tellsWhoChangedWhatAndWhatItWas() async throws {
+    try await withDaemon { daemon in
+      let client = try daemon.client("c")
+      let before = Int64(Date().timeIntervalSince1970 * 1e6)
+      try client.applyAll(
+        smallCompany() + [
+          .putUser(User(id: "boss", name: "Boss"), roles: ["admin"]), .putProject(Project(id: "r", name: "Other")),
+        ], to: "c")
+      try client.applyAll(smallCompany(), to: "d")
+      _ = try client.apply([.move(queue, from: "p", to: "r")], to: "c", actor: "boss", timeoutMilliseconds: 5_000)
+      _ = try client.apply(
+        [.putObject(Object(queue, name: "Renamed"))], to: "c", actor: "boss", timeoutMilliseconds: 5_000)
+      let all = try log(client)
+      #expect(all.map(\.revision) == [1, 3, 4], "another company's change is not told")
+      #expect(all.map(\.actor) == ["", "boss", "boss"])
+      #expect(all.allSatisfy { $0.caller == "uid:\(getuid())" && $0.hash.count == 32 })
+      #expect(all.allSatisfy { $0.timeMicroseconds >= before })
+      #expect(all[1].edits.map(\.before) == [["placement", "queue", "q", "p"], []])
+      #expect(all[1].edits.map(\.after) == [[], ["placement", "queue", "q", "r"]])
+      #expect(all[2].edits.first?.before == ["object", "queue", "q", "Queue", "custom"])
+      #expect(all[2].edits.first?.after == ["object", "queue", "q", "Renamed", "custom"])
+      #expect(try log(client) { $0.newestFirst = true }.map(\.revision) == [4, 3, 1])
+      #expect(try log(client) { $0.actor = "boss" }.map(\.revision) == [3, 4])
+      #expect(try log(client) { $0.about = "project:r" }.map(\.revision) == [1, 3])
+      #expect(try log(client) { $0.about = "user:u1" }.map(\.revision) == [1])
+      #expect(try log(client) { $0.about = "queue:q" }.map(\.revision) == [1, 3, 4])
+      #expect(try log(client) { $0.caller = "tcp" }.isEmpty)
+      #expect(try log(client) { $0.sinceMicroseconds = all[1].timeMicroseconds }.map(\.revision) == [3, 4])
+      #expect(try log(client) { $0.untilMicroseconds = all[1].timeMicroseconds }.map(\.revision) == [1])
+      for wrong in ["clinic", "thing:x", "user:"] {
+        #expect(throws: ClientError.self) { try log(client) { $0.about = wrong } }
+      }
+    }
+  }
+
+  /// Pages and parts together give every record once, with all its edits, in either order.
+  @Test func isPagedWithoutLossOrRepetition() async throws {
+    try await withDaemon { daemon in
+      let client = try daemon.client("c")
+      try client.applyAll([.putCompany(.enhanced)], to: "c")
+      let users = (0..<5_000).map { number -> Change in
+        let id = Name(stringLiteral: "user-\(number)")
+        return .putUser(User(id: id, name: id), roles: [])
+      }
+      try client.applyAll(users, to: "c")
+      for number in 0..<350 { try client.applyAll([.removeUser(Name(stringLiteral: "user-\(number)"))], to: "c") }
+      for newestFirst in [false, true] {
+        let records = try log(client) { $0.newestFirst = newestFirst }
+        let expected = Array(1...352 as ClosedRange<UInt64>)
+        #expect(records.map(\.revision) == (newestFirst ? expected.reversed() : expected))
+        #expect(records.first { $0.revision == 2 }?.edits.count == 5_000)
+      }
+      #expect(try log(client) { $0.about = "user:user-349" }.map(\.revision) == [2, 352])
+    }
+  }
+
+  @Test func isNotShownOverTCP() async throws {
+    try await withDaemon(adjust: { $0.allowsChangesOverTCP = false }) { daemon in
+      try daemon.client().applyAll(smallCompany(), to: "c")
+      for call in [22, 23] {
+        let connection = try RawConnection(daemon.address(.tcp))
+        let response = try connection.ask(RawRequest(company: "c", call: call))
+        #expect(response.code == 7 && response.reason == "log_not_shown")
+      }
+    }
+  }
+
+  @Test func verifyFindsAllSound() async throws {
+    try await withDaemon { daemon in
+      try Sample.load(into: try daemon.client())
+      try daemon.client().applyAll([.removeProject("clinic"), .setMode(.simple)], to: "nordlicht")
+      let report = try daemon.client().verify()
+      #expect(report.isSound && report.problems.isEmpty && report.companies == 2 && report.facts > 1_000)
+      #expect(report.revision == 3)
+      let last = try #require(try log(daemon.client("nordlicht")).last)
+      #expect(report.headHash == last.hash)
+    }
+  }
+
+  /// A row altered behind the daemon's back is found, and named.
+  @Test func verifyFindsAnAlteredRow() async throws {
+    let folder = TemporaryFolder()
+    let first = try await TestDaemon(in: folder)
+    try first.client().applyAll(smallCompany(), to: "c")
+    try await first.stop()
+    let sql = "INSERT INTO project_users VALUES ('c', 'p', 'u3')"
+    let altered = try run(URL(fileURLWithPath: "/usr/bin/sqlite3"), [folder.file("data/scoped.sqlite"), sql])
+    #expect(altered.status == 0, "\(altered)")
+    let second = try await TestDaemon(in: folder)
+    let report = try second.client().verify()
+    #expect(!report.isSound)
+    #expect(report.problems.contains { $0.contains("project_user") && $0.contains("u3") }, "\(report.problems)")
+    try await second.stop()
+  }
+
+  @Test func readsAsSentences() async throws {
+    try await withDaemon { daemon in
+      let client = try daemon.client("c")
+      try client.applyAll(
+        smallCompany() + [
+          .putUser(User(id: "boss", name: "Boss"), roles: ["admin"]), .putProject(Project(id: "r", name: "Other")),
+        ], to: "c")
+      _ = try client.apply([.move(queue, from: "p", to: "r")], to: "c", actor: "boss", timeoutMilliseconds: 5_000)
+      let environment = ["SCOPED_ADDRESS": daemon.address(.unix), "SCOPED_COMPANY": "c"]
+      func scopectl(_ arguments: String...) async throws -> Run {
+        try await onThread { try run(builtProduct("scopectl"), arguments, environment: environment) }
+      }
+      let newest = try await scopectl("log", "-n", "1")
+      #expect(newest.status == 0)
+      #expect(newest.output.hasSuffix("  r2  user boss (uid:\(getuid()))  moved queue:q from p to r\n"), "\(newest)")
+      let oldest = try await scopectl("log", "--oldest", "--about", "queue:q")
+      #expect(
+        oldest.output.contains("r1  the platform (uid:")
+          && oldest.output.contains("created the company in enhanced mode"))
+      #expect(oldest.output.contains("more; --json shows all"))
+      let json = try await scopectl("log", "--json", "--actor", "boss")
+      #expect(json.output.contains(#""before":["placement","queue","q","p"],"after":[]"#))
+      #expect(try await scopectl("log", "--since", "yesterday").status == 64)
+      #expect(try await scopectl("log", "--until", "2020-01-01").output.isEmpty)
+      let verify = try await scopectl("verify")
+      #expect(verify.status == 0 && verify.output.hasPrefix("sound: 1 companies, "))
+    }
+  }
+}
