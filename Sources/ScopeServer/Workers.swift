@@ -100,19 +100,20 @@ final class LoopWorker {
     dispatcher = Dispatcher(limits: limits, publisher: authority.publisher, daemon: daemon)
   }
 
-  /// The buffer that answers are made in. It goes from hand to hand, so that it is never copied.
+  /// The buffer that answers are made in, empty. It goes from hand to hand, so that it is never copied; and it
+  /// is cleared when it is taken, since by then the channel has sent what was in it and has let go of it.
   @inline(__always)
   func takeOutput() -> ByteBuffer {
     var taken = ByteBuffer()
     swap(&taken, &output)
+    taken.clear()
     return taken
   }
 
-  /// Takes the buffer back, cleared: in place when the channel has already sent it all.
+  /// Takes the buffer back.
   @inline(__always)
   func giveBack(_ buffer: inout ByteBuffer) {
     if buffer.storageCapacity > LoopWorker.keptBytes { buffer = ByteBuffer() }
-    buffer.clear()
     swap(&buffer, &output)
   }
 

@@ -160,10 +160,15 @@ private func sentence(_ edit: LogRecord.Edit) -> String {
 
 /// A thing made, removed, or altered in the columns from `from` on.
 private func entity(_ thing: String, _ edit: LogRecord.Edit, from: Int) -> String {
-  if edit.before.isEmpty { return "created \(thing)" + (from < edit.after.count ? " '\(edit.after[from])'" : "") }
+  if edit.before.isEmpty { return "created \(thing)" + title(edit.after, from) }
   if edit.after.isEmpty { return "removed \(thing)" }
   let changed = zip(edit.before, edit.after).dropFirst(from).filter { $0.0 != $0.1 }
   return "changed \(thing): " + changed.map { "'\($0.0)' to '\($0.1)'" }.joined(separator: ", ")
+}
+
+/// The name of a new thing, where it has one beside its id.
+private func title(_ row: [String], _ index: Int) -> String {
+  index < row.count && row[index] != row[index - 1] ? " '\(row[index])'" : ""
 }
 
 func hex(_ bytes: [UInt8]) -> String {

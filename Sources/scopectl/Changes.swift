@@ -65,7 +65,8 @@ private func explain(_ refused: RefusedApply, _ changes: [ChangeReader.Read]) ->
 
 extension ApplyResult {
   fileprivate var words: String {
-    let head = isRepeated ? "applied before" : edits == 0 ? "nothing to change" : "applied, \(edits) rows changed"
+    let head =
+      isRepeated ? "applied before" : edits == 0 ? "nothing to change" : "applied, \(counted(edits, "row")) changed"
     return (["\(head); revision \(revision)"] + warnings.map { "warning: \($0.message)" }).joined(separator: "\n")
   }
 
@@ -210,7 +211,7 @@ private struct Progress {
         ? jsonObject([
           ("changes", .number(UInt64(changes))), ("edits", .number(UInt64(edits))), ("revision", .number(revision)),
         ])
-        : "\(changes) changes imported, \(edits) rows changed; revision \(revision)")
+        : "\(counted(changes, "change")) imported, \(counted(edits, "row")) changed; revision \(revision)")
   }
 }
 
@@ -258,7 +259,7 @@ struct ExportCommand: ParsableCommand {
     printError(
       connection.json
         ? jsonObject([("changes", .number(UInt64(count))), ("sha256", .text(hex(digest)))])
-        : "\(count) changes exported, sha256 \(hex(digest))")
+        : "\(counted(count, "change")) exported, sha256 \(hex(digest))")
   }
 
   private func create(_ path: String) throws -> FileHandle {

@@ -143,6 +143,9 @@ extension JSONEncoder {
   }()
 }
 
+/// `1 row`, `2 rows`
+func counted(_ count: Int, _ thing: String) -> String { "\(count) \(thing)\(count == 1 ? "" : "s")" }
+
 /// A column layout that fits its contents.
 func printTable(_ rows: [[String]]) {
   guard let columns = rows.map(\.count).max() else { return }

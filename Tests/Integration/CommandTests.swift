@@ -155,7 +155,7 @@ import Testing
         refused.status == 1 && refused.errors.contains("standard input:2: there is no user 'nobody'"), "\(refused)")
       #expect(try await scopectl(["check", "user:1001", "queue:shop-orders"], at: address).status == 1)
       let applied = try await scopectl(["apply", "-", "--actor", "1080"], at: address, input: add + "\n")
-      #expect(applied.status == 0 && applied.output.contains("applied, 1 rows changed"), "\(applied)")
+      #expect(applied.status == 0 && applied.output.contains("applied, 1 row changed"), "\(applied)")
       #expect(try await scopectl(["check", "user:1001", "queue:shop-orders"], at: address).status == 0)
       let unable = try await scopectl(["apply", "-", "--actor", "1001"], at: address, input: add + "\n")
       #expect(unable.status == 1 && unable.errors.contains("right_missing"))
