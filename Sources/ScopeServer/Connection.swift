@@ -162,7 +162,7 @@ extension Connection {
   private func yield() {
     flow.isYielding = true
     let connection = NIOLoopBound(self, eventLoop: worker.loop)
-    worker.loop.execute {
+    worker.afterOthers {
       connection.value.flow.isYielding = false
       connection.value.context.map(connection.value.resume)
     }
@@ -396,7 +396,7 @@ extension Connection {
     if isStreamTurnScheduled { return }
     isStreamTurnScheduled = true
     let connection = NIOLoopBound(self, eventLoop: worker.loop)
-    worker.loop.execute { connection.value.takeStreamTurn() }
+    worker.afterOthers { connection.value.takeStreamTurn() }
   }
 
   /// Sends the next part of the listing that has waited longest.

@@ -119,6 +119,10 @@ final class LoopWorker {
 
   private static let keptBytes = 256 << 10
 
+  /// Runs something when the loop has looked at its sockets again. `execute` would not do: the loop runs all
+  /// tasks, those that tasks have added too, before it looks.
+  func afterOthers(_ body: @escaping @Sendable () -> Void) { loop.scheduleTask(in: .microseconds(20), body) }
+
   func add(_ connection: Connection) {
     connections[ObjectIdentifier(connection)] = connection
     if isStopping { connection.finish() }
