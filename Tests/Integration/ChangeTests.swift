@@ -91,6 +91,34 @@ private let queue = ObjectRef(ObjectType(name: "queue")!, "q")
     }
   }
 
+  /// A change that waited longer than it may is not begun; one whose time passes meanwhile is "maybe". Either way
+  /// the answer comes, and it is no refusal by the rules.
+  @Test func thatTakeTooLongAreSaidToHave() async throws {
+    try await withDaemon { daemon in
+      try daemon.client().applyAll(smallCompany(), to: "c")
+      let connection = try RawConnection(daemon.address(.unix))
+      func put(_ id: UInt64, _ users: Range<Int>, timeout: UInt32) -> [UInt8] {
+        let changes = users.flatMap { Proto.message(1, Proto.message(4, Proto.bytes(1, Array("\(id)-\($0)".utf8)))) }
+        var request = RawRequest(company: "c", call: 16, changes)
+        (request.id, request.timeoutMilliseconds) = (id, timeout)
+        return request.packed
+      }
+      for id in 1...6 as ClosedRange<UInt64> { connection.sendFrame(put(id, 0..<4_000, timeout: 60_000)) }
+      connection.sendFrame(put(7, 0..<1, timeout: 1))
+      var answers: [UInt64: RawResponse] = [:]
+      while answers.count < 7 {
+        let response = try connection.response(within: 60)
+        answers[response.id] = response
+      }
+      let late = try #require(answers[7])
+      #expect(late.code == 4 && ["deadline_exceeded", "not_begun"].contains(late.reason), "\(late)")
+      #expect(answers.values.count { $0.code == 0 } == 6)
+      if late.reason == "not_begun" {
+        #expect(try daemon.client("c").check("user:7-0", "contact_field:name").reason == "unknown_subject")
+      }
+    }
+  }
+
   @Test func sayWhatIsWorthALook() async throws {
     try await withDaemon { daemon in
       let client = try daemon.client("c")
