@@ -35,8 +35,8 @@ let package = Package(
       name: "ScopeServer",
       dependencies: ["ScopeModel", "ScopeIndex", "ScopeStore", "ScopeProtocol", nio, posix, locks, log, crypto]),
     .target(name: "ScopeClient", dependencies: ["CScope", "ScopeModel", "ScopeProtocol"]),
-    .executableTarget(name: "scoped", dependencies: ["ScopeServer", arguments]),
-    .executableTarget(name: "scopectl", dependencies: ["ScopeClient", arguments]),
+    .executableTarget(name: "scoped", dependencies: ["ScopeServer", "ScopeProtocol", arguments]),
+    .executableTarget(name: "scopectl", dependencies: ["ScopeClient", "ScopeModel", "ScopeProtocol", arguments]),
     .target(
       name: "ScopeTesting",
       dependencies: ["ScopeModel", "ScopeProtocol", "ScopeStore", "ScopeServer", "ScopeClient", "CScopeWire", log]),

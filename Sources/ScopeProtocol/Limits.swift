@@ -1,5 +1,10 @@
 import ScopeModel
 
+/// This release, of the daemon and of its tools.
+public enum Release {
+  public static let version: StaticString = "0.1.0"
+}
+
 /// What the daemon accepts. Everything that grows has its limit here, and `Hello` tells them.
 public struct Limits: Sendable {
   /// Version of the contract.

@@ -395,7 +395,7 @@ extension Dispatcher {
     }
   }
 
-  private func hello() { reply.setHello(version: DaemonState.version, limits) }
+  private func hello() { reply.setHello(version: Release.version, limits) }
 
   private func health() { reply.setHealth(daemon, cursor.root) }
 }

@@ -32,8 +32,6 @@ public struct ServerConfiguration: Sendable {
 
 /// The daemon: the authority, the event loops and the listeners.
 public final class Server: Sendable {
-  /// Version of the daemon.
-  public static let version = "\(DaemonState.version)"
   /// Where the daemon listens, with the ports the system chose.
   public let addresses: [ListenAddress]
   private let authority: Authority
@@ -66,7 +64,7 @@ public final class Server: Sendable {
   ) async throws {
     let daemon = DaemonState(limits: limits, authority: authority)
     let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoops)
-    let pool = WorkerPool(threads: 2, group: group, limits: limits, authority: authority, daemon: daemon)
+    let pool = WorkerPool(threads: 2, limits: limits, authority: authority, daemon: daemon)
     let workers = group.makeIterator().map { loop in
       NIOLoopBound.makingCompletelySendable(on: loop) {
         LoopWorker(loop: loop, limits: limits, logger: logger, authority: authority, daemon: daemon, pool: pool)

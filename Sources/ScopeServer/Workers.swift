@@ -9,7 +9,6 @@ import Synchronization
 
 /// What all threads of a daemon share.
 final class DaemonState: Sendable {
-  static let version: StaticString = "0.1.0"
   let started = NIODeadline.now()
   let connections: ConnectionCount
   private let authority: Authority
@@ -151,7 +150,6 @@ final class LoopWorker {
 /// Threads for what would hold an event loop up: large frames, and laying out an export.
 final class WorkerPool: Sendable {
   private let threads: NIOThreadPool
-  private let group: any EventLoopGroup
   private let dispatchers: NIOLockedValueBox<[Lent]>
   private let make: @Sendable () -> Lent
 
@@ -160,10 +158,9 @@ final class WorkerPool: Sendable {
     let dispatcher: Dispatcher
   }
 
-  init(threads count: Int, group: any EventLoopGroup, limits: Limits, authority: Authority, daemon: DaemonState) {
+  init(threads count: Int, limits: Limits, authority: Authority, daemon: DaemonState) {
     threads = NIOThreadPool(numberOfThreads: count)
     threads.start()
-    self.group = group
     dispatchers = NIOLockedValueBox([])
     make = { Lent(dispatcher: Dispatcher(limits: limits, publisher: authority.publisher, daemon: daemon)) }
   }

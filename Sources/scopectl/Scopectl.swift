@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import ScopeClient
 import ScopeModel
+import ScopeProtocol
 
 /// The command line tool.
 @main
@@ -21,7 +22,7 @@ struct Scopectl: ParsableCommand {
       Exit codes: 0 done, or allowed; 1 denied, or refused by the rules; 2 unavailable: no answer was had; 64 \
       wrong usage; 65 bad input data. Completion for your shell: scopectl --generate-completion-script bash
       """,
-    version: "0.1.0",
+    version: "\(Release.version)",
     subcommands: [
       CheckCommand.self, CheckManyCommand.self, ProjectsCommand.self, FilterCommand.self, ObjectsCommand.self,
       ExplainCommand.self, WhoCanSeeCommand.self, WhatSeesCommand.self, LogCommand.self, VerifyCommand.self,

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Dispatch
 import Logging
+import ScopeProtocol
 import ScopeServer
 import ScopeStore
 
@@ -22,7 +23,7 @@ struct Scoped: AsyncParsableCommand {
       Example:
         scoped --data /var/lib/scoped --socket /run/scoped/scoped.sock --tcp 127.0.0.1:7400
       """,
-    version: Server.version)
+    version: "\(Release.version)")
 
   @Option(name: .long, help: "Folder of the rules; made if it is not there. One daemon at a time.")
   var data: String
