@@ -86,7 +86,7 @@ public final class RawConnection: @unchecked Sendable {  // one thread at a time
   }
 
   /// Reads the next frame's message.
-  public func receive(within seconds: Double = 10) -> Received {
+  public func receive(within seconds: Double = 30) -> Received {
     let deadline = ContinuousClock.now + .seconds(seconds)
     while true {
       if let message = nextMessage() { return .message(message) }
@@ -110,7 +110,7 @@ public final class RawConnection: @unchecked Sendable {  // one thread at a time
   }
 
   /// Reads the next frame as a response.
-  public func response(within seconds: Double = 10) throws -> RawResponse {
+  public func response(within seconds: Double = 30) throws -> RawResponse {
     switch receive(within: seconds) {
     case .message(let message): return try RawResponse(message)
     case .closed: throw TestFailure("the daemon has closed the connection")
