@@ -204,6 +204,8 @@ public struct RawResponse: Sendable, Equatable {
   public let decisionReason: UInt32
   /// Of FilterObjects.
   public let visible: UInt32
+  /// Of Hello: frame_bytes, name_bytes, ids_per_request, checks_per_request, changes_per_batch; empty otherwise.
+  public let limits: [UInt32]
   /// Rows of ListObjects or ListProjects, answers of CheckMany, changes of ExportCompany.
   public let rows: Int
 
@@ -225,6 +227,11 @@ public struct RawResponse: Sendable, Equatable {
     decisionReason = isCheck ? wire.can_see.pointee.reason.rawValue : 0
     visible =
       wire.result_case == SCOPE__V1__RESPONSE__RESULT_FILTER_OBJECTS ? wire.filter_objects.pointee.visible : 0
+    let told = wire.result_case == SCOPE__V1__RESPONSE__RESULT_HELLO ? wire.hello.pointee.limits.pointee : nil
+    limits =
+      told.map {
+        [$0.frame_bytes, $0.name_bytes, $0.ids_per_request, $0.checks_per_request, $0.changes_per_batch]
+      } ?? []
     switch wire.result_case {
     case SCOPE__V1__RESPONSE__RESULT_LIST_OBJECTS: rows = wire.list_objects.pointee.n_objects
     case SCOPE__V1__RESPONSE__RESULT_LIST_PROJECTS: rows = wire.list_projects.pointee.n_projects

@@ -194,6 +194,14 @@ private func withBystander(
 }
 
 @Suite struct RequestLimits {
+  @Test func areToldByHello() async throws {
+    try await withBystander { _, connection async throws in
+      let hello = try connection.ask(RawRequest(call: 10))
+      #expect(hello.code == 0 && hello.result == 10)
+      #expect(hello.limits == [4 << 20, 128, 65_536, 8_192, 10_000])
+    }
+  }
+
   @Test func ofIdsAndChecksAreKept() async throws {
     try await withBystander { _, connection async throws in
       let ids = (0..<65_537).flatMap { _ in Proto.message(4, [0x71]) }
