@@ -32,6 +32,11 @@ public final class ProcessDaemon {
     }
   }
 
+  /// A test that fails half-way leaves no daemon behind.
+  deinit {
+    if process.isRunning { kill(process.processIdentifier, SIGKILL) }
+  }
+
   public var address: String { "unix:\(folder.file("socket"))" }
   public var processIdentifier: pid_t { process.processIdentifier }
   public var log: String { (try? String(contentsOfFile: folder.file("log"), encoding: .utf8)) ?? "" }
