@@ -20,8 +20,6 @@ final class Block: Sendable {
   init(kind: Kind, entities: Int, words: [UInt32], bytes: [UInt8] = []) {
     precondition(words.count < Int(UInt32.max) && bytes.count < Int(UInt32.max), "an index block is over 4 GiB")
     let byteCount = (Block.headerWords + words.count) * 4 + bytes.count
-    // Room for one more word: keys are compared eight bytes at a time up to their end, never beyond it,
-    // but an empty block must have an address too.
     let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: byteCount, alignment: 64)
     let header: [UInt32] = [
       Block.magic, Block.layoutVersion, kind.rawValue, UInt32(entities), UInt32(words.count), UInt32(bytes.count), 0, 0,

@@ -38,7 +38,7 @@ private struct Turn {
   @inline(__always)
   mutating func isOver() -> Bool {
     frames += 1
-    return frames & 15 == 0 && isTimeOver()
+    return frames & 7 == 0 && isTimeOver()
   }
 
   private mutating func isTimeOver() -> Bool {
@@ -161,10 +161,9 @@ extension Connection {
   /// Lets the other connections of the loop have their turn before the rest of what has arrived.
   private func yield() {
     flow.isYielding = true
-    let connection = NIOLoopBound(self, eventLoop: worker.loop)
     worker.afterOthers {
-      connection.value.flow.isYielding = false
-      connection.value.context.map(connection.value.resume)
+      self.flow.isYielding = false
+      self.context.map(self.resume)
     }
   }
 
@@ -395,8 +394,7 @@ extension Connection {
   private func scheduleStreamTurn() {
     if isStreamTurnScheduled { return }
     isStreamTurnScheduled = true
-    let connection = NIOLoopBound(self, eventLoop: worker.loop)
-    worker.afterOthers { connection.value.takeStreamTurn() }
+    worker.afterOthers { self.takeStreamTurn() }
   }
 
   /// Sends the next part of the listing that has waited longest.

@@ -88,6 +88,8 @@ final class LoopWorker {
   private var output = ByteBuffer()
   private var connections: [ObjectIdentifier: Connection] = [:]
   private var isStopping = false
+  private var turns: [() -> Void] = []
+  private var isTurnSet = false
 
   init(loop: any EventLoop, limits: Limits, logger: Logger, authority: Authority, daemon: DaemonState, pool: WorkerPool)
   {
@@ -118,9 +120,28 @@ final class LoopWorker {
 
   private static let keptBytes = 256 << 10
 
-  /// Runs something when the loop has looked at its sockets again. `execute` would not do: the loop runs all
-  /// tasks, those that tasks have added too, before it looks.
-  func afterOthers(_ body: @escaping @Sendable () -> Void) { loop.scheduleTask(in: .microseconds(20), body) }
+  /// Runs something when the loop has looked at its sockets again.
+  ///
+  /// The loop runs all tasks that are due, those that tasks have added too, before it looks. So there is one task
+  /// for all who wait, and the next is set for a moment after the last of them is done: it can't be due at once.
+  func afterOthers(_ body: @escaping () -> Void) {
+    turns.append(body)
+    if !isTurnSet { setTurn() }
+  }
+
+  private func setTurn() {
+    isTurnSet = true
+    let worker = NIOLoopBound(self, eventLoop: loop)
+    loop.scheduleTask(in: .microseconds(100)) { worker.value.takeTurns() }
+  }
+
+  private func takeTurns() {
+    let due = turns
+    turns = []
+    for body in due { body() }
+    isTurnSet = false
+    if !turns.isEmpty { setTurn() }
+  }
 
   func add(_ connection: Connection) {
     connections[ObjectIdentifier(connection)] = connection

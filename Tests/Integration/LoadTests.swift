@@ -114,6 +114,26 @@ private let queue: (UInt64, [UInt8]) = (16, Array("q".utf8))
     #expect(daemon.stop() == 0)
   }
 
+  /// A client that has thousands of listings waiting shares its loop: another's checks come in between.
+  @Test func aFloodOfListingsLeavesOthersTheirTurn() async throws {
+    try await withDaemon(adjust: { $0.eventLoops = 1 }) { daemon in
+      try daemon.client().applyAll(ContactCentre(.medium, seed: 5), to: "big")
+      try daemon.client().applyAll([.putUser(User(id: "lonely", name: "Lonely"), roles: [])], to: "big")
+      let (flood, other) = (try RawConnection(daemon.address(.unix)), try RawConnection(daemon.address(.unix)))
+      let listings = 3_000
+      let lonely = Array("lonely".utf8)
+      let list = RawRequest(company: "big", call: 15, Proto.number(1, 1) + Proto.bytes(2, lonely))
+      let answered = NIOLockedValueBox(0)
+      Thread.detachNewThread { flood.send((0..<listings).flatMap { _ in RawConnection.frame(list.packed) }) }
+      #expect(try flood.response().code == 0)
+      Thread.detachNewThread {
+        while case .message = flood.receive() { answered.withLockedValue { $0 += 1 } }
+      }
+      for _ in 0..<20 { #expect(try other.ask(.canSee("big", (1, lonely), queue)).code == 0) }
+      #expect(answered.withLockedValue { $0 } < listings - 1, "the checks had to wait for the whole flood")
+    }
+  }
+
   /// A read of the writer's state gets its turn between commits.
   @Test func anExportIsNotStarvedByWriters() async throws {
     try await withDaemon { daemon in
