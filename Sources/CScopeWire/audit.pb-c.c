@@ -277,7 +277,7 @@ void   scope__v1__verify_response__free_unpacked
   assert(message->base.descriptor == &scope__v1__verify_response__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor scope__v1__list_changes_request__field_descriptors[8] =
+static const ProtobufCFieldDescriptor scope__v1__list_changes_request__field_descriptors[9] =
 {
   {
     "newest_first",
@@ -375,12 +375,25 @@ static const ProtobufCFieldDescriptor scope__v1__list_changes_request__field_des
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "kind",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__ListChangesRequest, kind),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned scope__v1__list_changes_request__field_indices_by_name[] = {
   7,   /* field[7] = about */
   5,   /* field[5] = actor */
   1,   /* field[1] = after_revision */
   6,   /* field[6] = caller */
+  8,   /* field[8] = kind */
   2,   /* field[2] = limit */
   0,   /* field[0] = newest_first */
   3,   /* field[3] = since_us */
@@ -389,7 +402,7 @@ static const unsigned scope__v1__list_changes_request__field_indices_by_name[] =
 static const ProtobufCIntRange scope__v1__list_changes_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 8 }
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor scope__v1__list_changes_request__descriptor =
 {
@@ -399,7 +412,7 @@ const ProtobufCMessageDescriptor scope__v1__list_changes_request__descriptor =
   "Scope__V1__ListChangesRequest",
   "scope.v1",
   sizeof(Scope__V1__ListChangesRequest),
-  8,
+  9,
   scope__v1__list_changes_request__field_descriptors,
   scope__v1__list_changes_request__field_indices_by_name,
   1,  scope__v1__list_changes_request__number_ranges,
@@ -457,7 +470,7 @@ const ProtobufCMessageDescriptor scope__v1__list_changes_response__descriptor =
   (ProtobufCMessageInit) scope__v1__list_changes_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor scope__v1__change_record__field_descriptors[7] =
+static const ProtobufCFieldDescriptor scope__v1__change_record__field_descriptors[8] =
 {
   {
     "revision",
@@ -543,8 +556,21 @@ static const ProtobufCFieldDescriptor scope__v1__change_record__field_descriptor
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "access",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__ChangeRecord, access),
+    &scope__v1__access_summary__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned scope__v1__change_record__field_indices_by_name[] = {
+  7,   /* field[7] = access */
   2,   /* field[2] = actor */
   3,   /* field[3] = caller */
   6,   /* field[6] = continued */
@@ -556,7 +582,7 @@ static const unsigned scope__v1__change_record__field_indices_by_name[] = {
 static const ProtobufCIntRange scope__v1__change_record__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor scope__v1__change_record__descriptor =
 {
@@ -566,7 +592,7 @@ const ProtobufCMessageDescriptor scope__v1__change_record__descriptor =
   "Scope__V1__ChangeRecord",
   "scope.v1",
   sizeof(Scope__V1__ChangeRecord),
-  7,
+  8,
   scope__v1__change_record__field_descriptors,
   scope__v1__change_record__field_indices_by_name,
   1,  scope__v1__change_record__number_ranges,

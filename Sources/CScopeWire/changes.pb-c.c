@@ -1042,6 +1042,231 @@ void   scope__v1__apply_response__free_unpacked
   assert(message->base.descriptor == &scope__v1__apply_response__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   scope__v1__gathered__init
+                     (Scope__V1__Gathered         *message)
+{
+  static const Scope__V1__Gathered init_value = SCOPE__V1__GATHERED__INIT;
+  *message = init_value;
+}
+size_t scope__v1__gathered__get_packed_size
+                     (const Scope__V1__Gathered *message)
+{
+  assert(message->base.descriptor == &scope__v1__gathered__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t scope__v1__gathered__pack
+                     (const Scope__V1__Gathered *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &scope__v1__gathered__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t scope__v1__gathered__pack_to_buffer
+                     (const Scope__V1__Gathered *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &scope__v1__gathered__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Scope__V1__Gathered *
+       scope__v1__gathered__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Scope__V1__Gathered *)
+     protobuf_c_message_unpack (&scope__v1__gathered__descriptor,
+                                allocator, len, data);
+}
+void   scope__v1__gathered__free_unpacked
+                     (Scope__V1__Gathered *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &scope__v1__gathered__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   scope__v1__access_summary__init
+                     (Scope__V1__AccessSummary         *message)
+{
+  static const Scope__V1__AccessSummary init_value = SCOPE__V1__ACCESS_SUMMARY__INIT;
+  *message = init_value;
+}
+size_t scope__v1__access_summary__get_packed_size
+                     (const Scope__V1__AccessSummary *message)
+{
+  assert(message->base.descriptor == &scope__v1__access_summary__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t scope__v1__access_summary__pack
+                     (const Scope__V1__AccessSummary *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &scope__v1__access_summary__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t scope__v1__access_summary__pack_to_buffer
+                     (const Scope__V1__AccessSummary *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &scope__v1__access_summary__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Scope__V1__AccessSummary *
+       scope__v1__access_summary__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Scope__V1__AccessSummary *)
+     protobuf_c_message_unpack (&scope__v1__access_summary__descriptor,
+                                allocator, len, data);
+}
+void   scope__v1__access_summary__free_unpacked
+                     (Scope__V1__AccessSummary *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &scope__v1__access_summary__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   scope__v1__access_change__init
+                     (Scope__V1__AccessChange         *message)
+{
+  static const Scope__V1__AccessChange init_value = SCOPE__V1__ACCESS_CHANGE__INIT;
+  *message = init_value;
+}
+size_t scope__v1__access_change__get_packed_size
+                     (const Scope__V1__AccessChange *message)
+{
+  assert(message->base.descriptor == &scope__v1__access_change__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t scope__v1__access_change__pack
+                     (const Scope__V1__AccessChange *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &scope__v1__access_change__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t scope__v1__access_change__pack_to_buffer
+                     (const Scope__V1__AccessChange *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &scope__v1__access_change__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Scope__V1__AccessChange *
+       scope__v1__access_change__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Scope__V1__AccessChange *)
+     protobuf_c_message_unpack (&scope__v1__access_change__descriptor,
+                                allocator, len, data);
+}
+void   scope__v1__access_change__free_unpacked
+                     (Scope__V1__AccessChange *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &scope__v1__access_change__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   scope__v1__preview_request__init
+                     (Scope__V1__PreviewRequest         *message)
+{
+  static const Scope__V1__PreviewRequest init_value = SCOPE__V1__PREVIEW_REQUEST__INIT;
+  *message = init_value;
+}
+size_t scope__v1__preview_request__get_packed_size
+                     (const Scope__V1__PreviewRequest *message)
+{
+  assert(message->base.descriptor == &scope__v1__preview_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t scope__v1__preview_request__pack
+                     (const Scope__V1__PreviewRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &scope__v1__preview_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t scope__v1__preview_request__pack_to_buffer
+                     (const Scope__V1__PreviewRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &scope__v1__preview_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Scope__V1__PreviewRequest *
+       scope__v1__preview_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Scope__V1__PreviewRequest *)
+     protobuf_c_message_unpack (&scope__v1__preview_request__descriptor,
+                                allocator, len, data);
+}
+void   scope__v1__preview_request__free_unpacked
+                     (Scope__V1__PreviewRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &scope__v1__preview_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   scope__v1__preview_response__init
+                     (Scope__V1__PreviewResponse         *message)
+{
+  static const Scope__V1__PreviewResponse init_value = SCOPE__V1__PREVIEW_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t scope__v1__preview_response__get_packed_size
+                     (const Scope__V1__PreviewResponse *message)
+{
+  assert(message->base.descriptor == &scope__v1__preview_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t scope__v1__preview_response__pack
+                     (const Scope__V1__PreviewResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &scope__v1__preview_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t scope__v1__preview_response__pack_to_buffer
+                     (const Scope__V1__PreviewResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &scope__v1__preview_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Scope__V1__PreviewResponse *
+       scope__v1__preview_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Scope__V1__PreviewResponse *)
+     protobuf_c_message_unpack (&scope__v1__preview_response__descriptor,
+                                allocator, len, data);
+}
+void   scope__v1__preview_response__free_unpacked
+                     (Scope__V1__PreviewResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &scope__v1__preview_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   scope__v1__warning__init
                      (Scope__V1__Warning         *message)
 {
@@ -1556,7 +1781,7 @@ const ProtobufCMessageDescriptor scope__v1__set_mode__descriptor =
   (ProtobufCMessageInit) scope__v1__set_mode__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor scope__v1__put_user__field_descriptors[4] =
+static const ProtobufCFieldDescriptor scope__v1__put_user__field_descriptors[5] =
 {
   {
     "id",
@@ -1606,17 +1831,30 @@ static const ProtobufCFieldDescriptor scope__v1__put_user__field_descriptors[4] 
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "projects",
+    5,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Scope__V1__PutUser, n_projects),
+    offsetof(Scope__V1__PutUser, projects),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned scope__v1__put_user__field_indices_by_name[] = {
   2,   /* field[2] = blocked */
   0,   /* field[0] = id */
   1,   /* field[1] = name */
+  4,   /* field[4] = projects */
   3,   /* field[3] = roles */
 };
 static const ProtobufCIntRange scope__v1__put_user__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor scope__v1__put_user__descriptor =
 {
@@ -1626,7 +1864,7 @@ const ProtobufCMessageDescriptor scope__v1__put_user__descriptor =
   "Scope__V1__PutUser",
   "scope.v1",
   sizeof(Scope__V1__PutUser),
-  4,
+  5,
   scope__v1__put_user__field_descriptors,
   scope__v1__put_user__field_indices_by_name,
   1,  scope__v1__put_user__number_ranges,
@@ -2181,7 +2419,7 @@ const ProtobufCMessageDescriptor scope__v1__remove_member__descriptor =
   (ProtobufCMessageInit) scope__v1__remove_member__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor scope__v1__put_object__field_descriptors[4] =
+static const ProtobufCFieldDescriptor scope__v1__put_object__field_descriptors[5] =
 {
   {
     "type",
@@ -2231,17 +2469,30 @@ static const ProtobufCFieldDescriptor scope__v1__put_object__field_descriptors[4
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "projects",
+    5,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Scope__V1__PutObject, n_projects),
+    offsetof(Scope__V1__PutObject, projects),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned scope__v1__put_object__field_indices_by_name[] = {
   1,   /* field[1] = id */
   2,   /* field[2] = name */
+  4,   /* field[4] = projects */
   3,   /* field[3] = system */
   0,   /* field[0] = type */
 };
 static const ProtobufCIntRange scope__v1__put_object__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor scope__v1__put_object__descriptor =
 {
@@ -2251,7 +2502,7 @@ const ProtobufCMessageDescriptor scope__v1__put_object__descriptor =
   "Scope__V1__PutObject",
   "scope.v1",
   sizeof(Scope__V1__PutObject),
-  4,
+  5,
   scope__v1__put_object__field_descriptors,
   scope__v1__put_object__field_indices_by_name,
   1,  scope__v1__put_object__number_ranges,
@@ -2591,7 +2842,7 @@ const ProtobufCMessageDescriptor scope__v1__apply_request__descriptor =
   (ProtobufCMessageInit) scope__v1__apply_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor scope__v1__apply_response__field_descriptors[3] =
+static const ProtobufCFieldDescriptor scope__v1__apply_response__field_descriptors[5] =
 {
   {
     "edits",
@@ -2629,16 +2880,42 @@ static const ProtobufCFieldDescriptor scope__v1__apply_response__field_descripto
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "gathered",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__ApplyResponse, gathered),
+    &scope__v1__gathered__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "access",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__ApplyResponse, access),
+    &scope__v1__access_summary__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned scope__v1__apply_response__field_indices_by_name[] = {
+  4,   /* field[4] = access */
   0,   /* field[0] = edits */
+  3,   /* field[3] = gathered */
   2,   /* field[2] = repeated_key */
   1,   /* field[1] = warnings */
 };
 static const ProtobufCIntRange scope__v1__apply_response__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor scope__v1__apply_response__descriptor =
 {
@@ -2648,11 +2925,422 @@ const ProtobufCMessageDescriptor scope__v1__apply_response__descriptor =
   "Scope__V1__ApplyResponse",
   "scope.v1",
   sizeof(Scope__V1__ApplyResponse),
-  3,
+  5,
   scope__v1__apply_response__field_descriptors,
   scope__v1__apply_response__field_indices_by_name,
   1,  scope__v1__apply_response__number_ranges,
   (ProtobufCMessageInit) scope__v1__apply_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor scope__v1__gathered__field_descriptors[5] =
+{
+  {
+    "project",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__Gathered, project),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "users",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__Gathered, users),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "objects",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__Gathered, objects),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "first",
+    4,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Scope__V1__Gathered, n_first),
+    offsetof(Scope__V1__Gathered, first),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "complete",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__Gathered, complete),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned scope__v1__gathered__field_indices_by_name[] = {
+  4,   /* field[4] = complete */
+  3,   /* field[3] = first */
+  2,   /* field[2] = objects */
+  0,   /* field[0] = project */
+  1,   /* field[1] = users */
+};
+static const ProtobufCIntRange scope__v1__gathered__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor scope__v1__gathered__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "scope.v1.Gathered",
+  "Gathered",
+  "Scope__V1__Gathered",
+  "scope.v1",
+  sizeof(Scope__V1__Gathered),
+  5,
+  scope__v1__gathered__field_descriptors,
+  scope__v1__gathered__field_indices_by_name,
+  1,  scope__v1__gathered__number_ranges,
+  (ProtobufCMessageInit) scope__v1__gathered__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor scope__v1__access_summary__field_descriptors[4] =
+{
+  {
+    "gained",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__AccessSummary, gained),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "lost",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__AccessSummary, lost),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "first",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__AccessSummary, n_first),
+    offsetof(Scope__V1__AccessSummary, first),
+    &scope__v1__access_change__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "complete",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__AccessSummary, complete),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned scope__v1__access_summary__field_indices_by_name[] = {
+  3,   /* field[3] = complete */
+  2,   /* field[2] = first */
+  0,   /* field[0] = gained */
+  1,   /* field[1] = lost */
+};
+static const ProtobufCIntRange scope__v1__access_summary__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor scope__v1__access_summary__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "scope.v1.AccessSummary",
+  "AccessSummary",
+  "Scope__V1__AccessSummary",
+  "scope.v1",
+  sizeof(Scope__V1__AccessSummary),
+  4,
+  scope__v1__access_summary__field_descriptors,
+  scope__v1__access_summary__field_indices_by_name,
+  1,  scope__v1__access_summary__number_ranges,
+  (ProtobufCMessageInit) scope__v1__access_summary__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor scope__v1__access_change__field_descriptors[6] =
+{
+  {
+    "user",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__AccessChange, user),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "user_name",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__AccessChange, user_name),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "object_type",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__AccessChange, object_type),
+    &scope__v1__entity_type__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "object_id",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__AccessChange, object_id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "object_name",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__AccessChange, object_name),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "gained",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__AccessChange, gained),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned scope__v1__access_change__field_indices_by_name[] = {
+  5,   /* field[5] = gained */
+  3,   /* field[3] = object_id */
+  4,   /* field[4] = object_name */
+  2,   /* field[2] = object_type */
+  0,   /* field[0] = user */
+  1,   /* field[1] = user_name */
+};
+static const ProtobufCIntRange scope__v1__access_change__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 6 }
+};
+const ProtobufCMessageDescriptor scope__v1__access_change__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "scope.v1.AccessChange",
+  "AccessChange",
+  "Scope__V1__AccessChange",
+  "scope.v1",
+  sizeof(Scope__V1__AccessChange),
+  6,
+  scope__v1__access_change__field_descriptors,
+  scope__v1__access_change__field_indices_by_name,
+  1,  scope__v1__access_change__number_ranges,
+  (ProtobufCMessageInit) scope__v1__access_change__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor scope__v1__preview_request__field_descriptors[3] =
+{
+  {
+    "changes",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__PreviewRequest, n_changes),
+    offsetof(Scope__V1__PreviewRequest, changes),
+    &scope__v1__change__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "actor",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__PreviewRequest, actor),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "first",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__PreviewRequest, first),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned scope__v1__preview_request__field_indices_by_name[] = {
+  1,   /* field[1] = actor */
+  0,   /* field[0] = changes */
+  2,   /* field[2] = first */
+};
+static const ProtobufCIntRange scope__v1__preview_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor scope__v1__preview_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "scope.v1.PreviewRequest",
+  "PreviewRequest",
+  "Scope__V1__PreviewRequest",
+  "scope.v1",
+  sizeof(Scope__V1__PreviewRequest),
+  3,
+  scope__v1__preview_request__field_descriptors,
+  scope__v1__preview_request__field_indices_by_name,
+  1,  scope__v1__preview_request__number_ranges,
+  (ProtobufCMessageInit) scope__v1__preview_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor scope__v1__preview_response__field_descriptors[4] =
+{
+  {
+    "edits",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__PreviewResponse, edits),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "warnings",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__PreviewResponse, n_warnings),
+    offsetof(Scope__V1__PreviewResponse, warnings),
+    &scope__v1__warning__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "gathered",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__PreviewResponse, gathered),
+    &scope__v1__gathered__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "access",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__PreviewResponse, access),
+    &scope__v1__access_summary__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned scope__v1__preview_response__field_indices_by_name[] = {
+  3,   /* field[3] = access */
+  0,   /* field[0] = edits */
+  2,   /* field[2] = gathered */
+  1,   /* field[1] = warnings */
+};
+static const ProtobufCIntRange scope__v1__preview_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor scope__v1__preview_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "scope.v1.PreviewResponse",
+  "PreviewResponse",
+  "Scope__V1__PreviewResponse",
+  "scope.v1",
+  sizeof(Scope__V1__PreviewResponse),
+  4,
+  scope__v1__preview_response__field_descriptors,
+  scope__v1__preview_response__field_indices_by_name,
+  1,  scope__v1__preview_response__number_ranges,
+  (ProtobufCMessageInit) scope__v1__preview_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor scope__v1__warning__field_descriptors[4] =

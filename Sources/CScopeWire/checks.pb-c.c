@@ -187,6 +187,96 @@ void   scope__v1__check_many_response__free_unpacked
   assert(message->base.descriptor == &scope__v1__check_many_response__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   scope__v1__has_rights_request__init
+                     (Scope__V1__HasRightsRequest         *message)
+{
+  static const Scope__V1__HasRightsRequest init_value = SCOPE__V1__HAS_RIGHTS_REQUEST__INIT;
+  *message = init_value;
+}
+size_t scope__v1__has_rights_request__get_packed_size
+                     (const Scope__V1__HasRightsRequest *message)
+{
+  assert(message->base.descriptor == &scope__v1__has_rights_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t scope__v1__has_rights_request__pack
+                     (const Scope__V1__HasRightsRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &scope__v1__has_rights_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t scope__v1__has_rights_request__pack_to_buffer
+                     (const Scope__V1__HasRightsRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &scope__v1__has_rights_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Scope__V1__HasRightsRequest *
+       scope__v1__has_rights_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Scope__V1__HasRightsRequest *)
+     protobuf_c_message_unpack (&scope__v1__has_rights_request__descriptor,
+                                allocator, len, data);
+}
+void   scope__v1__has_rights_request__free_unpacked
+                     (Scope__V1__HasRightsRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &scope__v1__has_rights_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   scope__v1__has_rights_response__init
+                     (Scope__V1__HasRightsResponse         *message)
+{
+  static const Scope__V1__HasRightsResponse init_value = SCOPE__V1__HAS_RIGHTS_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t scope__v1__has_rights_response__get_packed_size
+                     (const Scope__V1__HasRightsResponse *message)
+{
+  assert(message->base.descriptor == &scope__v1__has_rights_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t scope__v1__has_rights_response__pack
+                     (const Scope__V1__HasRightsResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &scope__v1__has_rights_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t scope__v1__has_rights_response__pack_to_buffer
+                     (const Scope__V1__HasRightsResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &scope__v1__has_rights_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Scope__V1__HasRightsResponse *
+       scope__v1__has_rights_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Scope__V1__HasRightsResponse *)
+     protobuf_c_message_unpack (&scope__v1__has_rights_response__descriptor,
+                                allocator, len, data);
+}
+void   scope__v1__has_rights_response__free_unpacked
+                     (Scope__V1__HasRightsResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &scope__v1__has_rights_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   scope__v1__list_projects_request__init
                      (Scope__V1__ListProjectsRequest         *message)
 {
@@ -788,6 +878,108 @@ const ProtobufCMessageDescriptor scope__v1__check_many_response__descriptor =
   scope__v1__check_many_response__field_indices_by_name,
   1,  scope__v1__check_many_response__number_ranges,
   (ProtobufCMessageInit) scope__v1__check_many_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor scope__v1__has_rights_request__field_descriptors[2] =
+{
+  {
+    "user",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__HasRightsRequest, user),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "rights",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Scope__V1__HasRightsRequest, n_rights),
+    offsetof(Scope__V1__HasRightsRequest, rights),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned scope__v1__has_rights_request__field_indices_by_name[] = {
+  1,   /* field[1] = rights */
+  0,   /* field[0] = user */
+};
+static const ProtobufCIntRange scope__v1__has_rights_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor scope__v1__has_rights_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "scope.v1.HasRightsRequest",
+  "HasRightsRequest",
+  "Scope__V1__HasRightsRequest",
+  "scope.v1",
+  sizeof(Scope__V1__HasRightsRequest),
+  2,
+  scope__v1__has_rights_request__field_descriptors,
+  scope__v1__has_rights_request__field_indices_by_name,
+  1,  scope__v1__has_rights_request__number_ranges,
+  (ProtobufCMessageInit) scope__v1__has_rights_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor scope__v1__has_rights_response__field_descriptors[2] =
+{
+  {
+    "held",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BOOL,
+    offsetof(Scope__V1__HasRightsResponse, n_held),
+    offsetof(Scope__V1__HasRightsResponse, held),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "reason",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__HasRightsResponse, reason),
+    &scope__v1__reason__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned scope__v1__has_rights_response__field_indices_by_name[] = {
+  0,   /* field[0] = held */
+  1,   /* field[1] = reason */
+};
+static const ProtobufCIntRange scope__v1__has_rights_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor scope__v1__has_rights_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "scope.v1.HasRightsResponse",
+  "HasRightsResponse",
+  "Scope__V1__HasRightsResponse",
+  "scope.v1",
+  sizeof(Scope__V1__HasRightsResponse),
+  2,
+  scope__v1__has_rights_response__field_descriptors,
+  scope__v1__has_rights_response__field_indices_by_name,
+  1,  scope__v1__has_rights_response__number_ranges,
+  (ProtobufCMessageInit) scope__v1__has_rights_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor scope__v1__list_projects_request__field_descriptors[1] =

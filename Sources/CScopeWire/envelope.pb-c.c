@@ -322,7 +322,7 @@ void   scope__v1__health_response__free_unpacked
   assert(message->base.descriptor == &scope__v1__health_response__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor scope__v1__request__field_descriptors[18] =
+static const ProtobufCFieldDescriptor scope__v1__request__field_descriptors[32] =
 {
   {
     "id",
@@ -367,6 +367,30 @@ static const ProtobufCFieldDescriptor scope__v1__request__field_descriptors[18] 
     PROTOBUF_C_TYPE_UINT64,
     0,   /* quantifier_offset */
     offsetof(Scope__V1__Request, min_revision),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "at_revision",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__Request, at_revision),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "at_time_us",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT64,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__Request, at_time_us),
     NULL,
     NULL,
     0,             /* flags */
@@ -540,32 +564,190 @@ static const ProtobufCFieldDescriptor scope__v1__request__field_descriptors[18] 
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "has_rights",
+    24,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Request, call_case),
+    offsetof(Scope__V1__Request, has_rights),
+    &scope__v1__has_rights_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "list_users",
+    25,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Request, call_case),
+    offsetof(Scope__V1__Request, list_users),
+    &scope__v1__list_users_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "get_user",
+    26,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Request, call_case),
+    offsetof(Scope__V1__Request, get_user),
+    &scope__v1__get_user_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "list_groups",
+    27,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Request, call_case),
+    offsetof(Scope__V1__Request, list_groups),
+    &scope__v1__list_groups_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "list_roles",
+    28,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Request, call_case),
+    offsetof(Scope__V1__Request, list_roles),
+    &scope__v1__list_roles_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "get_project",
+    29,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Request, call_case),
+    offsetof(Scope__V1__Request, get_project),
+    &scope__v1__get_project_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "get_object",
+    30,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Request, call_case),
+    offsetof(Scope__V1__Request, get_object),
+    &scope__v1__get_object_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "list_fields",
+    31,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Request, call_case),
+    offsetof(Scope__V1__Request, list_fields),
+    &scope__v1__list_fields_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "check_up",
+    32,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Request, call_case),
+    offsetof(Scope__V1__Request, check_up),
+    &scope__v1__check_up_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "preview",
+    33,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Request, call_case),
+    offsetof(Scope__V1__Request, preview),
+    &scope__v1__preview_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "watch_changes",
+    34,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Request, call_case),
+    offsetof(Scope__V1__Request, watch_changes),
+    &scope__v1__watch_changes_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "watch_access",
+    35,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Request, call_case),
+    offsetof(Scope__V1__Request, watch_access),
+    &scope__v1__watch_access_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned scope__v1__request__field_indices_by_name[] = {
-  10,   /* field[10] = apply */
-  5,   /* field[5] = can_see */
-  6,   /* field[6] = check_many */
+  12,   /* field[12] = apply */
+  4,   /* field[4] = at_revision */
+  5,   /* field[5] = at_time_us */
+  7,   /* field[7] = can_see */
+  8,   /* field[8] = check_many */
+  28,   /* field[28] = check_up */
   2,   /* field[2] = company */
-  13,   /* field[13] = explain */
-  12,   /* field[12] = export_company */
-  8,   /* field[8] = filter_objects */
-  11,   /* field[11] = health */
-  4,   /* field[4] = hello */
+  15,   /* field[15] = explain */
+  14,   /* field[14] = export_company */
+  10,   /* field[10] = filter_objects */
+  26,   /* field[26] = get_object */
+  25,   /* field[25] = get_project */
+  22,   /* field[22] = get_user */
+  20,   /* field[20] = has_rights */
+  13,   /* field[13] = health */
+  6,   /* field[6] = hello */
   0,   /* field[0] = id */
-  16,   /* field[16] = list_changes */
-  9,   /* field[9] = list_objects */
-  7,   /* field[7] = list_projects */
+  18,   /* field[18] = list_changes */
+  27,   /* field[27] = list_fields */
+  23,   /* field[23] = list_groups */
+  11,   /* field[11] = list_objects */
+  9,   /* field[9] = list_projects */
+  24,   /* field[24] = list_roles */
+  21,   /* field[21] = list_users */
   3,   /* field[3] = min_revision */
+  29,   /* field[29] = preview */
   1,   /* field[1] = timeout_ms */
-  17,   /* field[17] = verify */
-  15,   /* field[15] = what_sees */
-  14,   /* field[14] = who_can_see */
+  19,   /* field[19] = verify */
+  31,   /* field[31] = watch_access */
+  30,   /* field[30] = watch_changes */
+  17,   /* field[17] = what_sees */
+  16,   /* field[16] = who_can_see */
 };
 static const ProtobufCIntRange scope__v1__request__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 10, 4 },
-  { 0, 18 }
+  { 10, 6 },
+  { 0, 32 }
 };
 const ProtobufCMessageDescriptor scope__v1__request__descriptor =
 {
@@ -575,14 +757,14 @@ const ProtobufCMessageDescriptor scope__v1__request__descriptor =
   "Scope__V1__Request",
   "scope.v1",
   sizeof(Scope__V1__Request),
-  18,
+  32,
   scope__v1__request__field_descriptors,
   scope__v1__request__field_indices_by_name,
   2,  scope__v1__request__number_ranges,
   (ProtobufCMessageInit) scope__v1__request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor scope__v1__response__field_descriptors[21] =
+static const ProtobufCFieldDescriptor scope__v1__response__field_descriptors[33] =
 {
   {
     "id",
@@ -836,27 +1018,183 @@ static const ProtobufCFieldDescriptor scope__v1__response__field_descriptors[21]
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "has_rights",
+    24,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Response, result_case),
+    offsetof(Scope__V1__Response, has_rights),
+    &scope__v1__has_rights_response__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "list_users",
+    25,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Response, result_case),
+    offsetof(Scope__V1__Response, list_users),
+    &scope__v1__list_users_response__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "get_user",
+    26,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Response, result_case),
+    offsetof(Scope__V1__Response, get_user),
+    &scope__v1__get_user_response__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "list_groups",
+    27,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Response, result_case),
+    offsetof(Scope__V1__Response, list_groups),
+    &scope__v1__list_groups_response__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "list_roles",
+    28,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Response, result_case),
+    offsetof(Scope__V1__Response, list_roles),
+    &scope__v1__list_roles_response__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "get_project",
+    29,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Response, result_case),
+    offsetof(Scope__V1__Response, get_project),
+    &scope__v1__get_project_response__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "get_object",
+    30,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Response, result_case),
+    offsetof(Scope__V1__Response, get_object),
+    &scope__v1__get_object_response__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "list_fields",
+    31,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Response, result_case),
+    offsetof(Scope__V1__Response, list_fields),
+    &scope__v1__list_fields_response__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "check_up",
+    32,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Response, result_case),
+    offsetof(Scope__V1__Response, check_up),
+    &scope__v1__check_up_response__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "preview",
+    33,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Response, result_case),
+    offsetof(Scope__V1__Response, preview),
+    &scope__v1__preview_response__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "watch_changes",
+    34,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Response, result_case),
+    offsetof(Scope__V1__Response, watch_changes),
+    &scope__v1__watch_changes_response__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "watch_access",
+    35,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Response, result_case),
+    offsetof(Scope__V1__Response, watch_access),
+    &scope__v1__watch_access_response__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned scope__v1__response__field_indices_by_name[] = {
   13,   /* field[13] = apply */
   8,   /* field[8] = can_see */
   6,   /* field[6] = change */
   9,   /* field[9] = check_many */
+  29,   /* field[29] = check_up */
   1,   /* field[1] = code */
   16,   /* field[16] = explain */
   15,   /* field[15] = export_company */
   11,   /* field[11] = filter_objects */
+  27,   /* field[27] = get_object */
+  26,   /* field[26] = get_project */
+  23,   /* field[23] = get_user */
+  21,   /* field[21] = has_rights */
   14,   /* field[14] = health */
   7,   /* field[7] = hello */
   0,   /* field[0] = id */
   19,   /* field[19] = list_changes */
+  28,   /* field[28] = list_fields */
+  24,   /* field[24] = list_groups */
   12,   /* field[12] = list_objects */
   10,   /* field[10] = list_projects */
+  25,   /* field[25] = list_roles */
+  22,   /* field[22] = list_users */
   3,   /* field[3] = message */
   5,   /* field[5] = more */
+  30,   /* field[30] = preview */
   2,   /* field[2] = reason */
   4,   /* field[4] = revision */
   20,   /* field[20] = verify */
+  32,   /* field[32] = watch_access */
+  31,   /* field[31] = watch_changes */
   18,   /* field[18] = what_sees */
   17,   /* field[17] = who_can_see */
 };
@@ -864,7 +1202,7 @@ static const ProtobufCIntRange scope__v1__response__number_ranges[2 + 1] =
 {
   { 1, 0 },
   { 10, 7 },
-  { 0, 21 }
+  { 0, 33 }
 };
 const ProtobufCMessageDescriptor scope__v1__response__descriptor =
 {
@@ -874,7 +1212,7 @@ const ProtobufCMessageDescriptor scope__v1__response__descriptor =
   "Scope__V1__Response",
   "scope.v1",
   sizeof(Scope__V1__Response),
-  21,
+  33,
   scope__v1__response__field_descriptors,
   scope__v1__response__field_indices_by_name,
   2,  scope__v1__response__number_ranges,

@@ -412,6 +412,1041 @@ void   scope__v1__seen_object__free_unpacked
   assert(message->base.descriptor == &scope__v1__seen_object__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   scope__v1__list_users_request__init
+                     (Scope__V1__ListUsersRequest         *message)
+{
+  static const Scope__V1__ListUsersRequest init_value = SCOPE__V1__LIST_USERS_REQUEST__INIT;
+  *message = init_value;
+}
+size_t scope__v1__list_users_request__get_packed_size
+                     (const Scope__V1__ListUsersRequest *message)
+{
+  assert(message->base.descriptor == &scope__v1__list_users_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t scope__v1__list_users_request__pack
+                     (const Scope__V1__ListUsersRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &scope__v1__list_users_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t scope__v1__list_users_request__pack_to_buffer
+                     (const Scope__V1__ListUsersRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &scope__v1__list_users_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Scope__V1__ListUsersRequest *
+       scope__v1__list_users_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Scope__V1__ListUsersRequest *)
+     protobuf_c_message_unpack (&scope__v1__list_users_request__descriptor,
+                                allocator, len, data);
+}
+void   scope__v1__list_users_request__free_unpacked
+                     (Scope__V1__ListUsersRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &scope__v1__list_users_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   scope__v1__list_users_response__init
+                     (Scope__V1__ListUsersResponse         *message)
+{
+  static const Scope__V1__ListUsersResponse init_value = SCOPE__V1__LIST_USERS_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t scope__v1__list_users_response__get_packed_size
+                     (const Scope__V1__ListUsersResponse *message)
+{
+  assert(message->base.descriptor == &scope__v1__list_users_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t scope__v1__list_users_response__pack
+                     (const Scope__V1__ListUsersResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &scope__v1__list_users_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t scope__v1__list_users_response__pack_to_buffer
+                     (const Scope__V1__ListUsersResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &scope__v1__list_users_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Scope__V1__ListUsersResponse *
+       scope__v1__list_users_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Scope__V1__ListUsersResponse *)
+     protobuf_c_message_unpack (&scope__v1__list_users_response__descriptor,
+                                allocator, len, data);
+}
+void   scope__v1__list_users_response__free_unpacked
+                     (Scope__V1__ListUsersResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &scope__v1__list_users_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   scope__v1__user_row__init
+                     (Scope__V1__UserRow         *message)
+{
+  static const Scope__V1__UserRow init_value = SCOPE__V1__USER_ROW__INIT;
+  *message = init_value;
+}
+size_t scope__v1__user_row__get_packed_size
+                     (const Scope__V1__UserRow *message)
+{
+  assert(message->base.descriptor == &scope__v1__user_row__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t scope__v1__user_row__pack
+                     (const Scope__V1__UserRow *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &scope__v1__user_row__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t scope__v1__user_row__pack_to_buffer
+                     (const Scope__V1__UserRow *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &scope__v1__user_row__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Scope__V1__UserRow *
+       scope__v1__user_row__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Scope__V1__UserRow *)
+     protobuf_c_message_unpack (&scope__v1__user_row__descriptor,
+                                allocator, len, data);
+}
+void   scope__v1__user_row__free_unpacked
+                     (Scope__V1__UserRow *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &scope__v1__user_row__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   scope__v1__get_user_request__init
+                     (Scope__V1__GetUserRequest         *message)
+{
+  static const Scope__V1__GetUserRequest init_value = SCOPE__V1__GET_USER_REQUEST__INIT;
+  *message = init_value;
+}
+size_t scope__v1__get_user_request__get_packed_size
+                     (const Scope__V1__GetUserRequest *message)
+{
+  assert(message->base.descriptor == &scope__v1__get_user_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t scope__v1__get_user_request__pack
+                     (const Scope__V1__GetUserRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &scope__v1__get_user_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t scope__v1__get_user_request__pack_to_buffer
+                     (const Scope__V1__GetUserRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &scope__v1__get_user_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Scope__V1__GetUserRequest *
+       scope__v1__get_user_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Scope__V1__GetUserRequest *)
+     protobuf_c_message_unpack (&scope__v1__get_user_request__descriptor,
+                                allocator, len, data);
+}
+void   scope__v1__get_user_request__free_unpacked
+                     (Scope__V1__GetUserRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &scope__v1__get_user_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   scope__v1__get_user_response__init
+                     (Scope__V1__GetUserResponse         *message)
+{
+  static const Scope__V1__GetUserResponse init_value = SCOPE__V1__GET_USER_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t scope__v1__get_user_response__get_packed_size
+                     (const Scope__V1__GetUserResponse *message)
+{
+  assert(message->base.descriptor == &scope__v1__get_user_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t scope__v1__get_user_response__pack
+                     (const Scope__V1__GetUserResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &scope__v1__get_user_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t scope__v1__get_user_response__pack_to_buffer
+                     (const Scope__V1__GetUserResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &scope__v1__get_user_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Scope__V1__GetUserResponse *
+       scope__v1__get_user_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Scope__V1__GetUserResponse *)
+     protobuf_c_message_unpack (&scope__v1__get_user_response__descriptor,
+                                allocator, len, data);
+}
+void   scope__v1__get_user_response__free_unpacked
+                     (Scope__V1__GetUserResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &scope__v1__get_user_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   scope__v1__list_groups_request__init
+                     (Scope__V1__ListGroupsRequest         *message)
+{
+  static const Scope__V1__ListGroupsRequest init_value = SCOPE__V1__LIST_GROUPS_REQUEST__INIT;
+  *message = init_value;
+}
+size_t scope__v1__list_groups_request__get_packed_size
+                     (const Scope__V1__ListGroupsRequest *message)
+{
+  assert(message->base.descriptor == &scope__v1__list_groups_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t scope__v1__list_groups_request__pack
+                     (const Scope__V1__ListGroupsRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &scope__v1__list_groups_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t scope__v1__list_groups_request__pack_to_buffer
+                     (const Scope__V1__ListGroupsRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &scope__v1__list_groups_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Scope__V1__ListGroupsRequest *
+       scope__v1__list_groups_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Scope__V1__ListGroupsRequest *)
+     protobuf_c_message_unpack (&scope__v1__list_groups_request__descriptor,
+                                allocator, len, data);
+}
+void   scope__v1__list_groups_request__free_unpacked
+                     (Scope__V1__ListGroupsRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &scope__v1__list_groups_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   scope__v1__list_groups_response__init
+                     (Scope__V1__ListGroupsResponse         *message)
+{
+  static const Scope__V1__ListGroupsResponse init_value = SCOPE__V1__LIST_GROUPS_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t scope__v1__list_groups_response__get_packed_size
+                     (const Scope__V1__ListGroupsResponse *message)
+{
+  assert(message->base.descriptor == &scope__v1__list_groups_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t scope__v1__list_groups_response__pack
+                     (const Scope__V1__ListGroupsResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &scope__v1__list_groups_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t scope__v1__list_groups_response__pack_to_buffer
+                     (const Scope__V1__ListGroupsResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &scope__v1__list_groups_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Scope__V1__ListGroupsResponse *
+       scope__v1__list_groups_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Scope__V1__ListGroupsResponse *)
+     protobuf_c_message_unpack (&scope__v1__list_groups_response__descriptor,
+                                allocator, len, data);
+}
+void   scope__v1__list_groups_response__free_unpacked
+                     (Scope__V1__ListGroupsResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &scope__v1__list_groups_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   scope__v1__group_row__init
+                     (Scope__V1__GroupRow         *message)
+{
+  static const Scope__V1__GroupRow init_value = SCOPE__V1__GROUP_ROW__INIT;
+  *message = init_value;
+}
+size_t scope__v1__group_row__get_packed_size
+                     (const Scope__V1__GroupRow *message)
+{
+  assert(message->base.descriptor == &scope__v1__group_row__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t scope__v1__group_row__pack
+                     (const Scope__V1__GroupRow *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &scope__v1__group_row__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t scope__v1__group_row__pack_to_buffer
+                     (const Scope__V1__GroupRow *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &scope__v1__group_row__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Scope__V1__GroupRow *
+       scope__v1__group_row__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Scope__V1__GroupRow *)
+     protobuf_c_message_unpack (&scope__v1__group_row__descriptor,
+                                allocator, len, data);
+}
+void   scope__v1__group_row__free_unpacked
+                     (Scope__V1__GroupRow *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &scope__v1__group_row__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   scope__v1__list_roles_request__init
+                     (Scope__V1__ListRolesRequest         *message)
+{
+  static const Scope__V1__ListRolesRequest init_value = SCOPE__V1__LIST_ROLES_REQUEST__INIT;
+  *message = init_value;
+}
+size_t scope__v1__list_roles_request__get_packed_size
+                     (const Scope__V1__ListRolesRequest *message)
+{
+  assert(message->base.descriptor == &scope__v1__list_roles_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t scope__v1__list_roles_request__pack
+                     (const Scope__V1__ListRolesRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &scope__v1__list_roles_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t scope__v1__list_roles_request__pack_to_buffer
+                     (const Scope__V1__ListRolesRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &scope__v1__list_roles_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Scope__V1__ListRolesRequest *
+       scope__v1__list_roles_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Scope__V1__ListRolesRequest *)
+     protobuf_c_message_unpack (&scope__v1__list_roles_request__descriptor,
+                                allocator, len, data);
+}
+void   scope__v1__list_roles_request__free_unpacked
+                     (Scope__V1__ListRolesRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &scope__v1__list_roles_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   scope__v1__list_roles_response__init
+                     (Scope__V1__ListRolesResponse         *message)
+{
+  static const Scope__V1__ListRolesResponse init_value = SCOPE__V1__LIST_ROLES_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t scope__v1__list_roles_response__get_packed_size
+                     (const Scope__V1__ListRolesResponse *message)
+{
+  assert(message->base.descriptor == &scope__v1__list_roles_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t scope__v1__list_roles_response__pack
+                     (const Scope__V1__ListRolesResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &scope__v1__list_roles_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t scope__v1__list_roles_response__pack_to_buffer
+                     (const Scope__V1__ListRolesResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &scope__v1__list_roles_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Scope__V1__ListRolesResponse *
+       scope__v1__list_roles_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Scope__V1__ListRolesResponse *)
+     protobuf_c_message_unpack (&scope__v1__list_roles_response__descriptor,
+                                allocator, len, data);
+}
+void   scope__v1__list_roles_response__free_unpacked
+                     (Scope__V1__ListRolesResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &scope__v1__list_roles_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   scope__v1__role_row__init
+                     (Scope__V1__RoleRow         *message)
+{
+  static const Scope__V1__RoleRow init_value = SCOPE__V1__ROLE_ROW__INIT;
+  *message = init_value;
+}
+size_t scope__v1__role_row__get_packed_size
+                     (const Scope__V1__RoleRow *message)
+{
+  assert(message->base.descriptor == &scope__v1__role_row__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t scope__v1__role_row__pack
+                     (const Scope__V1__RoleRow *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &scope__v1__role_row__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t scope__v1__role_row__pack_to_buffer
+                     (const Scope__V1__RoleRow *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &scope__v1__role_row__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Scope__V1__RoleRow *
+       scope__v1__role_row__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Scope__V1__RoleRow *)
+     protobuf_c_message_unpack (&scope__v1__role_row__descriptor,
+                                allocator, len, data);
+}
+void   scope__v1__role_row__free_unpacked
+                     (Scope__V1__RoleRow *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &scope__v1__role_row__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   scope__v1__get_project_request__init
+                     (Scope__V1__GetProjectRequest         *message)
+{
+  static const Scope__V1__GetProjectRequest init_value = SCOPE__V1__GET_PROJECT_REQUEST__INIT;
+  *message = init_value;
+}
+size_t scope__v1__get_project_request__get_packed_size
+                     (const Scope__V1__GetProjectRequest *message)
+{
+  assert(message->base.descriptor == &scope__v1__get_project_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t scope__v1__get_project_request__pack
+                     (const Scope__V1__GetProjectRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &scope__v1__get_project_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t scope__v1__get_project_request__pack_to_buffer
+                     (const Scope__V1__GetProjectRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &scope__v1__get_project_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Scope__V1__GetProjectRequest *
+       scope__v1__get_project_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Scope__V1__GetProjectRequest *)
+     protobuf_c_message_unpack (&scope__v1__get_project_request__descriptor,
+                                allocator, len, data);
+}
+void   scope__v1__get_project_request__free_unpacked
+                     (Scope__V1__GetProjectRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &scope__v1__get_project_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   scope__v1__get_project_response__init
+                     (Scope__V1__GetProjectResponse         *message)
+{
+  static const Scope__V1__GetProjectResponse init_value = SCOPE__V1__GET_PROJECT_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t scope__v1__get_project_response__get_packed_size
+                     (const Scope__V1__GetProjectResponse *message)
+{
+  assert(message->base.descriptor == &scope__v1__get_project_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t scope__v1__get_project_response__pack
+                     (const Scope__V1__GetProjectResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &scope__v1__get_project_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t scope__v1__get_project_response__pack_to_buffer
+                     (const Scope__V1__GetProjectResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &scope__v1__get_project_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Scope__V1__GetProjectResponse *
+       scope__v1__get_project_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Scope__V1__GetProjectResponse *)
+     protobuf_c_message_unpack (&scope__v1__get_project_response__descriptor,
+                                allocator, len, data);
+}
+void   scope__v1__get_project_response__free_unpacked
+                     (Scope__V1__GetProjectResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &scope__v1__get_project_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   scope__v1__member_row__init
+                     (Scope__V1__MemberRow         *message)
+{
+  static const Scope__V1__MemberRow init_value = SCOPE__V1__MEMBER_ROW__INIT;
+  *message = init_value;
+}
+size_t scope__v1__member_row__get_packed_size
+                     (const Scope__V1__MemberRow *message)
+{
+  assert(message->base.descriptor == &scope__v1__member_row__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t scope__v1__member_row__pack
+                     (const Scope__V1__MemberRow *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &scope__v1__member_row__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t scope__v1__member_row__pack_to_buffer
+                     (const Scope__V1__MemberRow *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &scope__v1__member_row__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Scope__V1__MemberRow *
+       scope__v1__member_row__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Scope__V1__MemberRow *)
+     protobuf_c_message_unpack (&scope__v1__member_row__descriptor,
+                                allocator, len, data);
+}
+void   scope__v1__member_row__free_unpacked
+                     (Scope__V1__MemberRow *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &scope__v1__member_row__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   scope__v1__type_count__init
+                     (Scope__V1__TypeCount         *message)
+{
+  static const Scope__V1__TypeCount init_value = SCOPE__V1__TYPE_COUNT__INIT;
+  *message = init_value;
+}
+size_t scope__v1__type_count__get_packed_size
+                     (const Scope__V1__TypeCount *message)
+{
+  assert(message->base.descriptor == &scope__v1__type_count__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t scope__v1__type_count__pack
+                     (const Scope__V1__TypeCount *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &scope__v1__type_count__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t scope__v1__type_count__pack_to_buffer
+                     (const Scope__V1__TypeCount *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &scope__v1__type_count__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Scope__V1__TypeCount *
+       scope__v1__type_count__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Scope__V1__TypeCount *)
+     protobuf_c_message_unpack (&scope__v1__type_count__descriptor,
+                                allocator, len, data);
+}
+void   scope__v1__type_count__free_unpacked
+                     (Scope__V1__TypeCount *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &scope__v1__type_count__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   scope__v1__get_object_request__init
+                     (Scope__V1__GetObjectRequest         *message)
+{
+  static const Scope__V1__GetObjectRequest init_value = SCOPE__V1__GET_OBJECT_REQUEST__INIT;
+  *message = init_value;
+}
+size_t scope__v1__get_object_request__get_packed_size
+                     (const Scope__V1__GetObjectRequest *message)
+{
+  assert(message->base.descriptor == &scope__v1__get_object_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t scope__v1__get_object_request__pack
+                     (const Scope__V1__GetObjectRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &scope__v1__get_object_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t scope__v1__get_object_request__pack_to_buffer
+                     (const Scope__V1__GetObjectRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &scope__v1__get_object_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Scope__V1__GetObjectRequest *
+       scope__v1__get_object_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Scope__V1__GetObjectRequest *)
+     protobuf_c_message_unpack (&scope__v1__get_object_request__descriptor,
+                                allocator, len, data);
+}
+void   scope__v1__get_object_request__free_unpacked
+                     (Scope__V1__GetObjectRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &scope__v1__get_object_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   scope__v1__get_object_response__init
+                     (Scope__V1__GetObjectResponse         *message)
+{
+  static const Scope__V1__GetObjectResponse init_value = SCOPE__V1__GET_OBJECT_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t scope__v1__get_object_response__get_packed_size
+                     (const Scope__V1__GetObjectResponse *message)
+{
+  assert(message->base.descriptor == &scope__v1__get_object_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t scope__v1__get_object_response__pack
+                     (const Scope__V1__GetObjectResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &scope__v1__get_object_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t scope__v1__get_object_response__pack_to_buffer
+                     (const Scope__V1__GetObjectResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &scope__v1__get_object_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Scope__V1__GetObjectResponse *
+       scope__v1__get_object_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Scope__V1__GetObjectResponse *)
+     protobuf_c_message_unpack (&scope__v1__get_object_response__descriptor,
+                                allocator, len, data);
+}
+void   scope__v1__get_object_response__free_unpacked
+                     (Scope__V1__GetObjectResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &scope__v1__get_object_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   scope__v1__list_fields_request__init
+                     (Scope__V1__ListFieldsRequest         *message)
+{
+  static const Scope__V1__ListFieldsRequest init_value = SCOPE__V1__LIST_FIELDS_REQUEST__INIT;
+  *message = init_value;
+}
+size_t scope__v1__list_fields_request__get_packed_size
+                     (const Scope__V1__ListFieldsRequest *message)
+{
+  assert(message->base.descriptor == &scope__v1__list_fields_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t scope__v1__list_fields_request__pack
+                     (const Scope__V1__ListFieldsRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &scope__v1__list_fields_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t scope__v1__list_fields_request__pack_to_buffer
+                     (const Scope__V1__ListFieldsRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &scope__v1__list_fields_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Scope__V1__ListFieldsRequest *
+       scope__v1__list_fields_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Scope__V1__ListFieldsRequest *)
+     protobuf_c_message_unpack (&scope__v1__list_fields_request__descriptor,
+                                allocator, len, data);
+}
+void   scope__v1__list_fields_request__free_unpacked
+                     (Scope__V1__ListFieldsRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &scope__v1__list_fields_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   scope__v1__list_fields_response__init
+                     (Scope__V1__ListFieldsResponse         *message)
+{
+  static const Scope__V1__ListFieldsResponse init_value = SCOPE__V1__LIST_FIELDS_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t scope__v1__list_fields_response__get_packed_size
+                     (const Scope__V1__ListFieldsResponse *message)
+{
+  assert(message->base.descriptor == &scope__v1__list_fields_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t scope__v1__list_fields_response__pack
+                     (const Scope__V1__ListFieldsResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &scope__v1__list_fields_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t scope__v1__list_fields_response__pack_to_buffer
+                     (const Scope__V1__ListFieldsResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &scope__v1__list_fields_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Scope__V1__ListFieldsResponse *
+       scope__v1__list_fields_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Scope__V1__ListFieldsResponse *)
+     protobuf_c_message_unpack (&scope__v1__list_fields_response__descriptor,
+                                allocator, len, data);
+}
+void   scope__v1__list_fields_response__free_unpacked
+                     (Scope__V1__ListFieldsResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &scope__v1__list_fields_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   scope__v1__field_row__init
+                     (Scope__V1__FieldRow         *message)
+{
+  static const Scope__V1__FieldRow init_value = SCOPE__V1__FIELD_ROW__INIT;
+  *message = init_value;
+}
+size_t scope__v1__field_row__get_packed_size
+                     (const Scope__V1__FieldRow *message)
+{
+  assert(message->base.descriptor == &scope__v1__field_row__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t scope__v1__field_row__pack
+                     (const Scope__V1__FieldRow *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &scope__v1__field_row__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t scope__v1__field_row__pack_to_buffer
+                     (const Scope__V1__FieldRow *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &scope__v1__field_row__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Scope__V1__FieldRow *
+       scope__v1__field_row__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Scope__V1__FieldRow *)
+     protobuf_c_message_unpack (&scope__v1__field_row__descriptor,
+                                allocator, len, data);
+}
+void   scope__v1__field_row__free_unpacked
+                     (Scope__V1__FieldRow *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &scope__v1__field_row__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   scope__v1__check_up_request__init
+                     (Scope__V1__CheckUpRequest         *message)
+{
+  static const Scope__V1__CheckUpRequest init_value = SCOPE__V1__CHECK_UP_REQUEST__INIT;
+  *message = init_value;
+}
+size_t scope__v1__check_up_request__get_packed_size
+                     (const Scope__V1__CheckUpRequest *message)
+{
+  assert(message->base.descriptor == &scope__v1__check_up_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t scope__v1__check_up_request__pack
+                     (const Scope__V1__CheckUpRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &scope__v1__check_up_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t scope__v1__check_up_request__pack_to_buffer
+                     (const Scope__V1__CheckUpRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &scope__v1__check_up_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Scope__V1__CheckUpRequest *
+       scope__v1__check_up_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Scope__V1__CheckUpRequest *)
+     protobuf_c_message_unpack (&scope__v1__check_up_request__descriptor,
+                                allocator, len, data);
+}
+void   scope__v1__check_up_request__free_unpacked
+                     (Scope__V1__CheckUpRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &scope__v1__check_up_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   scope__v1__check_up_response__init
+                     (Scope__V1__CheckUpResponse         *message)
+{
+  static const Scope__V1__CheckUpResponse init_value = SCOPE__V1__CHECK_UP_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t scope__v1__check_up_response__get_packed_size
+                     (const Scope__V1__CheckUpResponse *message)
+{
+  assert(message->base.descriptor == &scope__v1__check_up_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t scope__v1__check_up_response__pack
+                     (const Scope__V1__CheckUpResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &scope__v1__check_up_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t scope__v1__check_up_response__pack_to_buffer
+                     (const Scope__V1__CheckUpResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &scope__v1__check_up_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Scope__V1__CheckUpResponse *
+       scope__v1__check_up_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Scope__V1__CheckUpResponse *)
+     protobuf_c_message_unpack (&scope__v1__check_up_response__descriptor,
+                                allocator, len, data);
+}
+void   scope__v1__check_up_response__free_unpacked
+                     (Scope__V1__CheckUpResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &scope__v1__check_up_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   scope__v1__finding__init
+                     (Scope__V1__Finding         *message)
+{
+  static const Scope__V1__Finding init_value = SCOPE__V1__FINDING__INIT;
+  *message = init_value;
+}
+size_t scope__v1__finding__get_packed_size
+                     (const Scope__V1__Finding *message)
+{
+  assert(message->base.descriptor == &scope__v1__finding__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t scope__v1__finding__pack
+                     (const Scope__V1__Finding *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &scope__v1__finding__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t scope__v1__finding__pack_to_buffer
+                     (const Scope__V1__Finding *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &scope__v1__finding__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Scope__V1__Finding *
+       scope__v1__finding__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Scope__V1__Finding *)
+     protobuf_c_message_unpack (&scope__v1__finding__descriptor,
+                                allocator, len, data);
+}
+void   scope__v1__finding__free_unpacked
+                     (Scope__V1__Finding *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &scope__v1__finding__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 static const ProtobufCFieldDescriptor scope__v1__explain_request__field_descriptors[1] =
 {
   {
@@ -974,4 +2009,1510 @@ const ProtobufCMessageDescriptor scope__v1__seen_object__descriptor =
   1,  scope__v1__seen_object__number_ranges,
   (ProtobufCMessageInit) scope__v1__seen_object__init,
   NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor scope__v1__list_users_request__field_descriptors[7] =
+{
+  {
+    "text",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__ListUsersRequest, text),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "group",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__ListUsersRequest, group),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "project",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__ListUsersRequest, project),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "in_no_project",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__ListUsersRequest, in_no_project),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "order",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__ListUsersRequest, order),
+    &scope__v1__user_order__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "offset",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__ListUsersRequest, offset),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "limit",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__ListUsersRequest, limit),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned scope__v1__list_users_request__field_indices_by_name[] = {
+  1,   /* field[1] = group */
+  3,   /* field[3] = in_no_project */
+  6,   /* field[6] = limit */
+  5,   /* field[5] = offset */
+  4,   /* field[4] = order */
+  2,   /* field[2] = project */
+  0,   /* field[0] = text */
+};
+static const ProtobufCIntRange scope__v1__list_users_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 7 }
+};
+const ProtobufCMessageDescriptor scope__v1__list_users_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "scope.v1.ListUsersRequest",
+  "ListUsersRequest",
+  "Scope__V1__ListUsersRequest",
+  "scope.v1",
+  sizeof(Scope__V1__ListUsersRequest),
+  7,
+  scope__v1__list_users_request__field_descriptors,
+  scope__v1__list_users_request__field_indices_by_name,
+  1,  scope__v1__list_users_request__number_ranges,
+  (ProtobufCMessageInit) scope__v1__list_users_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor scope__v1__list_users_response__field_descriptors[2] =
+{
+  {
+    "users",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__ListUsersResponse, n_users),
+    offsetof(Scope__V1__ListUsersResponse, users),
+    &scope__v1__user_row__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "total",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__ListUsersResponse, total),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned scope__v1__list_users_response__field_indices_by_name[] = {
+  1,   /* field[1] = total */
+  0,   /* field[0] = users */
+};
+static const ProtobufCIntRange scope__v1__list_users_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor scope__v1__list_users_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "scope.v1.ListUsersResponse",
+  "ListUsersResponse",
+  "Scope__V1__ListUsersResponse",
+  "scope.v1",
+  sizeof(Scope__V1__ListUsersResponse),
+  2,
+  scope__v1__list_users_response__field_descriptors,
+  scope__v1__list_users_response__field_indices_by_name,
+  1,  scope__v1__list_users_response__number_ranges,
+  (ProtobufCMessageInit) scope__v1__list_users_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor scope__v1__user_row__field_descriptors[8] =
+{
+  {
+    "id",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__UserRow, id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "name",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__UserRow, name),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "blocked",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__UserRow, blocked),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "roles",
+    4,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Scope__V1__UserRow, n_roles),
+    offsetof(Scope__V1__UserRow, roles),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "groups",
+    5,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Scope__V1__UserRow, n_groups),
+    offsetof(Scope__V1__UserRow, groups),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "group_count",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__UserRow, group_count),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "projects",
+    7,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__UserRow, n_projects),
+    offsetof(Scope__V1__UserRow, projects),
+    &scope__v1__way__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "project_count",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__UserRow, project_count),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned scope__v1__user_row__field_indices_by_name[] = {
+  2,   /* field[2] = blocked */
+  5,   /* field[5] = group_count */
+  4,   /* field[4] = groups */
+  0,   /* field[0] = id */
+  1,   /* field[1] = name */
+  7,   /* field[7] = project_count */
+  6,   /* field[6] = projects */
+  3,   /* field[3] = roles */
+};
+static const ProtobufCIntRange scope__v1__user_row__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 8 }
+};
+const ProtobufCMessageDescriptor scope__v1__user_row__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "scope.v1.UserRow",
+  "UserRow",
+  "Scope__V1__UserRow",
+  "scope.v1",
+  sizeof(Scope__V1__UserRow),
+  8,
+  scope__v1__user_row__field_descriptors,
+  scope__v1__user_row__field_indices_by_name,
+  1,  scope__v1__user_row__number_ranges,
+  (ProtobufCMessageInit) scope__v1__user_row__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor scope__v1__get_user_request__field_descriptors[1] =
+{
+  {
+    "id",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__GetUserRequest, id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned scope__v1__get_user_request__field_indices_by_name[] = {
+  0,   /* field[0] = id */
+};
+static const ProtobufCIntRange scope__v1__get_user_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor scope__v1__get_user_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "scope.v1.GetUserRequest",
+  "GetUserRequest",
+  "Scope__V1__GetUserRequest",
+  "scope.v1",
+  sizeof(Scope__V1__GetUserRequest),
+  1,
+  scope__v1__get_user_request__field_descriptors,
+  scope__v1__get_user_request__field_indices_by_name,
+  1,  scope__v1__get_user_request__number_ranges,
+  (ProtobufCMessageInit) scope__v1__get_user_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor scope__v1__get_user_response__field_descriptors[1] =
+{
+  {
+    "user",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__GetUserResponse, user),
+    &scope__v1__user_row__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned scope__v1__get_user_response__field_indices_by_name[] = {
+  0,   /* field[0] = user */
+};
+static const ProtobufCIntRange scope__v1__get_user_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor scope__v1__get_user_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "scope.v1.GetUserResponse",
+  "GetUserResponse",
+  "Scope__V1__GetUserResponse",
+  "scope.v1",
+  sizeof(Scope__V1__GetUserResponse),
+  1,
+  scope__v1__get_user_response__field_descriptors,
+  scope__v1__get_user_response__field_indices_by_name,
+  1,  scope__v1__get_user_response__number_ranges,
+  (ProtobufCMessageInit) scope__v1__get_user_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor scope__v1__list_groups_request__field_descriptors[1] =
+{
+  {
+    "text",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__ListGroupsRequest, text),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned scope__v1__list_groups_request__field_indices_by_name[] = {
+  0,   /* field[0] = text */
+};
+static const ProtobufCIntRange scope__v1__list_groups_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor scope__v1__list_groups_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "scope.v1.ListGroupsRequest",
+  "ListGroupsRequest",
+  "Scope__V1__ListGroupsRequest",
+  "scope.v1",
+  sizeof(Scope__V1__ListGroupsRequest),
+  1,
+  scope__v1__list_groups_request__field_descriptors,
+  scope__v1__list_groups_request__field_indices_by_name,
+  1,  scope__v1__list_groups_request__number_ranges,
+  (ProtobufCMessageInit) scope__v1__list_groups_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor scope__v1__list_groups_response__field_descriptors[1] =
+{
+  {
+    "groups",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__ListGroupsResponse, n_groups),
+    offsetof(Scope__V1__ListGroupsResponse, groups),
+    &scope__v1__group_row__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned scope__v1__list_groups_response__field_indices_by_name[] = {
+  0,   /* field[0] = groups */
+};
+static const ProtobufCIntRange scope__v1__list_groups_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor scope__v1__list_groups_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "scope.v1.ListGroupsResponse",
+  "ListGroupsResponse",
+  "Scope__V1__ListGroupsResponse",
+  "scope.v1",
+  sizeof(Scope__V1__ListGroupsResponse),
+  1,
+  scope__v1__list_groups_response__field_descriptors,
+  scope__v1__list_groups_response__field_indices_by_name,
+  1,  scope__v1__list_groups_response__number_ranges,
+  (ProtobufCMessageInit) scope__v1__list_groups_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor scope__v1__group_row__field_descriptors[5] =
+{
+  {
+    "id",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__GroupRow, id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "name",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__GroupRow, name),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "users",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__GroupRow, users),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "projects",
+    4,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Scope__V1__GroupRow, n_projects),
+    offsetof(Scope__V1__GroupRow, projects),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "project_count",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__GroupRow, project_count),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned scope__v1__group_row__field_indices_by_name[] = {
+  0,   /* field[0] = id */
+  1,   /* field[1] = name */
+  4,   /* field[4] = project_count */
+  3,   /* field[3] = projects */
+  2,   /* field[2] = users */
+};
+static const ProtobufCIntRange scope__v1__group_row__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor scope__v1__group_row__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "scope.v1.GroupRow",
+  "GroupRow",
+  "Scope__V1__GroupRow",
+  "scope.v1",
+  sizeof(Scope__V1__GroupRow),
+  5,
+  scope__v1__group_row__field_descriptors,
+  scope__v1__group_row__field_indices_by_name,
+  1,  scope__v1__group_row__number_ranges,
+  (ProtobufCMessageInit) scope__v1__group_row__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+#define scope__v1__list_roles_request__field_descriptors NULL
+#define scope__v1__list_roles_request__field_indices_by_name NULL
+#define scope__v1__list_roles_request__number_ranges NULL
+const ProtobufCMessageDescriptor scope__v1__list_roles_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "scope.v1.ListRolesRequest",
+  "ListRolesRequest",
+  "Scope__V1__ListRolesRequest",
+  "scope.v1",
+  sizeof(Scope__V1__ListRolesRequest),
+  0,
+  scope__v1__list_roles_request__field_descriptors,
+  scope__v1__list_roles_request__field_indices_by_name,
+  0,  scope__v1__list_roles_request__number_ranges,
+  (ProtobufCMessageInit) scope__v1__list_roles_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor scope__v1__list_roles_response__field_descriptors[1] =
+{
+  {
+    "roles",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__ListRolesResponse, n_roles),
+    offsetof(Scope__V1__ListRolesResponse, roles),
+    &scope__v1__role_row__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned scope__v1__list_roles_response__field_indices_by_name[] = {
+  0,   /* field[0] = roles */
+};
+static const ProtobufCIntRange scope__v1__list_roles_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor scope__v1__list_roles_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "scope.v1.ListRolesResponse",
+  "ListRolesResponse",
+  "Scope__V1__ListRolesResponse",
+  "scope.v1",
+  sizeof(Scope__V1__ListRolesResponse),
+  1,
+  scope__v1__list_roles_response__field_descriptors,
+  scope__v1__list_roles_response__field_indices_by_name,
+  1,  scope__v1__list_roles_response__number_ranges,
+  (ProtobufCMessageInit) scope__v1__list_roles_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor scope__v1__role_row__field_descriptors[4] =
+{
+  {
+    "name",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__RoleRow, name),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "rights",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Scope__V1__RoleRow, n_rights),
+    offsetof(Scope__V1__RoleRow, rights),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "every_right",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__RoleRow, every_right),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "users",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__RoleRow, users),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned scope__v1__role_row__field_indices_by_name[] = {
+  2,   /* field[2] = every_right */
+  0,   /* field[0] = name */
+  1,   /* field[1] = rights */
+  3,   /* field[3] = users */
+};
+static const ProtobufCIntRange scope__v1__role_row__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor scope__v1__role_row__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "scope.v1.RoleRow",
+  "RoleRow",
+  "Scope__V1__RoleRow",
+  "scope.v1",
+  sizeof(Scope__V1__RoleRow),
+  4,
+  scope__v1__role_row__field_descriptors,
+  scope__v1__role_row__field_indices_by_name,
+  1,  scope__v1__role_row__number_ranges,
+  (ProtobufCMessageInit) scope__v1__role_row__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor scope__v1__get_project_request__field_descriptors[1] =
+{
+  {
+    "id",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__GetProjectRequest, id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned scope__v1__get_project_request__field_indices_by_name[] = {
+  0,   /* field[0] = id */
+};
+static const ProtobufCIntRange scope__v1__get_project_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor scope__v1__get_project_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "scope.v1.GetProjectRequest",
+  "GetProjectRequest",
+  "Scope__V1__GetProjectRequest",
+  "scope.v1",
+  sizeof(Scope__V1__GetProjectRequest),
+  1,
+  scope__v1__get_project_request__field_descriptors,
+  scope__v1__get_project_request__field_indices_by_name,
+  1,  scope__v1__get_project_request__number_ranges,
+  (ProtobufCMessageInit) scope__v1__get_project_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor scope__v1__get_project_response__field_descriptors[6] =
+{
+  {
+    "id",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__GetProjectResponse, id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "name",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__GetProjectResponse, name),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "description",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__GetProjectResponse, description),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "members",
+    4,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__GetProjectResponse, n_members),
+    offsetof(Scope__V1__GetProjectResponse, members),
+    &scope__v1__member_row__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "objects",
+    5,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__GetProjectResponse, n_objects),
+    offsetof(Scope__V1__GetProjectResponse, objects),
+    &scope__v1__object_row__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "counts",
+    6,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__GetProjectResponse, n_counts),
+    offsetof(Scope__V1__GetProjectResponse, counts),
+    &scope__v1__type_count__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned scope__v1__get_project_response__field_indices_by_name[] = {
+  5,   /* field[5] = counts */
+  2,   /* field[2] = description */
+  0,   /* field[0] = id */
+  3,   /* field[3] = members */
+  1,   /* field[1] = name */
+  4,   /* field[4] = objects */
+};
+static const ProtobufCIntRange scope__v1__get_project_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 6 }
+};
+const ProtobufCMessageDescriptor scope__v1__get_project_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "scope.v1.GetProjectResponse",
+  "GetProjectResponse",
+  "Scope__V1__GetProjectResponse",
+  "scope.v1",
+  sizeof(Scope__V1__GetProjectResponse),
+  6,
+  scope__v1__get_project_response__field_descriptors,
+  scope__v1__get_project_response__field_indices_by_name,
+  1,  scope__v1__get_project_response__number_ranges,
+  (ProtobufCMessageInit) scope__v1__get_project_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor scope__v1__member_row__field_descriptors[4] =
+{
+  {
+    "type",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__MemberRow, type),
+    &scope__v1__entity_type__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "id",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__MemberRow, id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "name",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__MemberRow, name),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "users",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__MemberRow, users),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned scope__v1__member_row__field_indices_by_name[] = {
+  1,   /* field[1] = id */
+  2,   /* field[2] = name */
+  0,   /* field[0] = type */
+  3,   /* field[3] = users */
+};
+static const ProtobufCIntRange scope__v1__member_row__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor scope__v1__member_row__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "scope.v1.MemberRow",
+  "MemberRow",
+  "Scope__V1__MemberRow",
+  "scope.v1",
+  sizeof(Scope__V1__MemberRow),
+  4,
+  scope__v1__member_row__field_descriptors,
+  scope__v1__member_row__field_indices_by_name,
+  1,  scope__v1__member_row__number_ranges,
+  (ProtobufCMessageInit) scope__v1__member_row__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor scope__v1__type_count__field_descriptors[2] =
+{
+  {
+    "type",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__TypeCount, type),
+    &scope__v1__entity_type__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "count",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__TypeCount, count),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned scope__v1__type_count__field_indices_by_name[] = {
+  1,   /* field[1] = count */
+  0,   /* field[0] = type */
+};
+static const ProtobufCIntRange scope__v1__type_count__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor scope__v1__type_count__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "scope.v1.TypeCount",
+  "TypeCount",
+  "Scope__V1__TypeCount",
+  "scope.v1",
+  sizeof(Scope__V1__TypeCount),
+  2,
+  scope__v1__type_count__field_descriptors,
+  scope__v1__type_count__field_indices_by_name,
+  1,  scope__v1__type_count__number_ranges,
+  (ProtobufCMessageInit) scope__v1__type_count__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor scope__v1__get_object_request__field_descriptors[2] =
+{
+  {
+    "type",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__GetObjectRequest, type),
+    &scope__v1__entity_type__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "id",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__GetObjectRequest, id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned scope__v1__get_object_request__field_indices_by_name[] = {
+  1,   /* field[1] = id */
+  0,   /* field[0] = type */
+};
+static const ProtobufCIntRange scope__v1__get_object_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor scope__v1__get_object_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "scope.v1.GetObjectRequest",
+  "GetObjectRequest",
+  "Scope__V1__GetObjectRequest",
+  "scope.v1",
+  sizeof(Scope__V1__GetObjectRequest),
+  2,
+  scope__v1__get_object_request__field_descriptors,
+  scope__v1__get_object_request__field_indices_by_name,
+  1,  scope__v1__get_object_request__number_ranges,
+  (ProtobufCMessageInit) scope__v1__get_object_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor scope__v1__get_object_response__field_descriptors[3] =
+{
+  {
+    "object",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__GetObjectResponse, object),
+    &scope__v1__object_row__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "projects",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Scope__V1__GetObjectResponse, n_projects),
+    offsetof(Scope__V1__GetObjectResponse, projects),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "project_count",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__GetObjectResponse, project_count),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned scope__v1__get_object_response__field_indices_by_name[] = {
+  0,   /* field[0] = object */
+  2,   /* field[2] = project_count */
+  1,   /* field[1] = projects */
+};
+static const ProtobufCIntRange scope__v1__get_object_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor scope__v1__get_object_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "scope.v1.GetObjectResponse",
+  "GetObjectResponse",
+  "Scope__V1__GetObjectResponse",
+  "scope.v1",
+  sizeof(Scope__V1__GetObjectResponse),
+  3,
+  scope__v1__get_object_response__field_descriptors,
+  scope__v1__get_object_response__field_indices_by_name,
+  1,  scope__v1__get_object_response__number_ranges,
+  (ProtobufCMessageInit) scope__v1__get_object_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor scope__v1__list_fields_request__field_descriptors[1] =
+{
+  {
+    "filter",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__ListFieldsRequest, filter),
+    &scope__v1__field_filter__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned scope__v1__list_fields_request__field_indices_by_name[] = {
+  0,   /* field[0] = filter */
+};
+static const ProtobufCIntRange scope__v1__list_fields_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor scope__v1__list_fields_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "scope.v1.ListFieldsRequest",
+  "ListFieldsRequest",
+  "Scope__V1__ListFieldsRequest",
+  "scope.v1",
+  sizeof(Scope__V1__ListFieldsRequest),
+  1,
+  scope__v1__list_fields_request__field_descriptors,
+  scope__v1__list_fields_request__field_indices_by_name,
+  1,  scope__v1__list_fields_request__number_ranges,
+  (ProtobufCMessageInit) scope__v1__list_fields_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor scope__v1__list_fields_response__field_descriptors[1] =
+{
+  {
+    "fields",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__ListFieldsResponse, n_fields),
+    offsetof(Scope__V1__ListFieldsResponse, fields),
+    &scope__v1__field_row__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned scope__v1__list_fields_response__field_indices_by_name[] = {
+  0,   /* field[0] = fields */
+};
+static const ProtobufCIntRange scope__v1__list_fields_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor scope__v1__list_fields_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "scope.v1.ListFieldsResponse",
+  "ListFieldsResponse",
+  "Scope__V1__ListFieldsResponse",
+  "scope.v1",
+  sizeof(Scope__V1__ListFieldsResponse),
+  1,
+  scope__v1__list_fields_response__field_descriptors,
+  scope__v1__list_fields_response__field_indices_by_name,
+  1,  scope__v1__list_fields_response__number_ranges,
+  (ProtobufCMessageInit) scope__v1__list_fields_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor scope__v1__field_row__field_descriptors[5] =
+{
+  {
+    "id",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__FieldRow, id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "name",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__FieldRow, name),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "system",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__FieldRow, system),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "projects",
+    4,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Scope__V1__FieldRow, n_projects),
+    offsetof(Scope__V1__FieldRow, projects),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "project_count",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__FieldRow, project_count),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned scope__v1__field_row__field_indices_by_name[] = {
+  0,   /* field[0] = id */
+  1,   /* field[1] = name */
+  4,   /* field[4] = project_count */
+  3,   /* field[3] = projects */
+  2,   /* field[2] = system */
+};
+static const ProtobufCIntRange scope__v1__field_row__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor scope__v1__field_row__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "scope.v1.FieldRow",
+  "FieldRow",
+  "Scope__V1__FieldRow",
+  "scope.v1",
+  sizeof(Scope__V1__FieldRow),
+  5,
+  scope__v1__field_row__field_descriptors,
+  scope__v1__field_row__field_indices_by_name,
+  1,  scope__v1__field_row__number_ranges,
+  (ProtobufCMessageInit) scope__v1__field_row__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor scope__v1__check_up_request__field_descriptors[1] =
+{
+  {
+    "kinds",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_ENUM,
+    offsetof(Scope__V1__CheckUpRequest, n_kinds),
+    offsetof(Scope__V1__CheckUpRequest, kinds),
+    &scope__v1__finding_kind__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned scope__v1__check_up_request__field_indices_by_name[] = {
+  0,   /* field[0] = kinds */
+};
+static const ProtobufCIntRange scope__v1__check_up_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor scope__v1__check_up_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "scope.v1.CheckUpRequest",
+  "CheckUpRequest",
+  "Scope__V1__CheckUpRequest",
+  "scope.v1",
+  sizeof(Scope__V1__CheckUpRequest),
+  1,
+  scope__v1__check_up_request__field_descriptors,
+  scope__v1__check_up_request__field_indices_by_name,
+  1,  scope__v1__check_up_request__number_ranges,
+  (ProtobufCMessageInit) scope__v1__check_up_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor scope__v1__check_up_response__field_descriptors[1] =
+{
+  {
+    "findings",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__CheckUpResponse, n_findings),
+    offsetof(Scope__V1__CheckUpResponse, findings),
+    &scope__v1__finding__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned scope__v1__check_up_response__field_indices_by_name[] = {
+  0,   /* field[0] = findings */
+};
+static const ProtobufCIntRange scope__v1__check_up_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor scope__v1__check_up_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "scope.v1.CheckUpResponse",
+  "CheckUpResponse",
+  "Scope__V1__CheckUpResponse",
+  "scope.v1",
+  sizeof(Scope__V1__CheckUpResponse),
+  1,
+  scope__v1__check_up_response__field_descriptors,
+  scope__v1__check_up_response__field_indices_by_name,
+  1,  scope__v1__check_up_response__number_ranges,
+  (ProtobufCMessageInit) scope__v1__check_up_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor scope__v1__finding__field_descriptors[6] =
+{
+  {
+    "kind",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__Finding, kind),
+    &scope__v1__finding_kind__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "type",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__Finding, type),
+    &scope__v1__entity_type__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "id",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__Finding, id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "name",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__Finding, name),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "projects",
+    5,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Scope__V1__Finding, n_projects),
+    offsetof(Scope__V1__Finding, projects),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "project_count",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__Finding, project_count),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned scope__v1__finding__field_indices_by_name[] = {
+  2,   /* field[2] = id */
+  0,   /* field[0] = kind */
+  3,   /* field[3] = name */
+  5,   /* field[5] = project_count */
+  4,   /* field[4] = projects */
+  1,   /* field[1] = type */
+};
+static const ProtobufCIntRange scope__v1__finding__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 6 }
+};
+const ProtobufCMessageDescriptor scope__v1__finding__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "scope.v1.Finding",
+  "Finding",
+  "Scope__V1__Finding",
+  "scope.v1",
+  sizeof(Scope__V1__Finding),
+  6,
+  scope__v1__finding__field_descriptors,
+  scope__v1__finding__field_indices_by_name,
+  1,  scope__v1__finding__number_ranges,
+  (ProtobufCMessageInit) scope__v1__finding__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCEnumValue scope__v1__user_order__enum_values_by_number[3] =
+{
+  { "USER_ORDER_UNSPECIFIED", "SCOPE__V1__USER_ORDER__USER_ORDER_UNSPECIFIED", 0 },
+  { "USER_ORDER_NAME", "SCOPE__V1__USER_ORDER__USER_ORDER_NAME", 1 },
+  { "USER_ORDER_GROUP", "SCOPE__V1__USER_ORDER__USER_ORDER_GROUP", 2 },
+};
+static const ProtobufCIntRange scope__v1__user_order__value_ranges[] = {
+{0, 0},{0, 3}
+};
+static const ProtobufCEnumValueIndex scope__v1__user_order__enum_values_by_name[3] =
+{
+  { "USER_ORDER_GROUP", 2 },
+  { "USER_ORDER_NAME", 1 },
+  { "USER_ORDER_UNSPECIFIED", 0 },
+};
+const ProtobufCEnumDescriptor scope__v1__user_order__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "scope.v1.UserOrder",
+  "UserOrder",
+  "Scope__V1__UserOrder",
+  "scope.v1",
+  3,
+  scope__v1__user_order__enum_values_by_number,
+  3,
+  scope__v1__user_order__enum_values_by_name,
+  1,
+  scope__v1__user_order__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCEnumValue scope__v1__field_filter__enum_values_by_number[5] =
+{
+  { "FIELD_FILTER_UNSPECIFIED", "SCOPE__V1__FIELD_FILTER__FIELD_FILTER_UNSPECIFIED", 0 },
+  { "FIELD_FILTER_SYSTEM", "SCOPE__V1__FIELD_FILTER__FIELD_FILTER_SYSTEM", 1 },
+  { "FIELD_FILTER_CUSTOM", "SCOPE__V1__FIELD_FILTER__FIELD_FILTER_CUSTOM", 2 },
+  { "FIELD_FILTER_SHARED", "SCOPE__V1__FIELD_FILTER__FIELD_FILTER_SHARED", 3 },
+  { "FIELD_FILTER_IN_NONE", "SCOPE__V1__FIELD_FILTER__FIELD_FILTER_IN_NONE", 4 },
+};
+static const ProtobufCIntRange scope__v1__field_filter__value_ranges[] = {
+{0, 0},{0, 5}
+};
+static const ProtobufCEnumValueIndex scope__v1__field_filter__enum_values_by_name[5] =
+{
+  { "FIELD_FILTER_CUSTOM", 2 },
+  { "FIELD_FILTER_IN_NONE", 4 },
+  { "FIELD_FILTER_SHARED", 3 },
+  { "FIELD_FILTER_SYSTEM", 1 },
+  { "FIELD_FILTER_UNSPECIFIED", 0 },
+};
+const ProtobufCEnumDescriptor scope__v1__field_filter__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "scope.v1.FieldFilter",
+  "FieldFilter",
+  "Scope__V1__FieldFilter",
+  "scope.v1",
+  5,
+  scope__v1__field_filter__enum_values_by_number,
+  5,
+  scope__v1__field_filter__enum_values_by_name,
+  1,
+  scope__v1__field_filter__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCEnumValue scope__v1__finding_kind__enum_values_by_number[9] =
+{
+  { "FINDING_KIND_UNSPECIFIED", "SCOPE__V1__FINDING_KIND__FINDING_KIND_UNSPECIFIED", 0 },
+  { "FINDING_KIND_FIELD_IN_NO_PROJECT", "SCOPE__V1__FINDING_KIND__FINDING_KIND_FIELD_IN_NO_PROJECT", 1 },
+  { "FINDING_KIND_OBJECT_IN_NO_PROJECT", "SCOPE__V1__FINDING_KIND__FINDING_KIND_OBJECT_IN_NO_PROJECT", 2 },
+  { "FINDING_KIND_FIELD_SHARED", "SCOPE__V1__FINDING_KIND__FINDING_KIND_FIELD_SHARED", 3 },
+  { "FINDING_KIND_USER_IN_NO_PROJECT", "SCOPE__V1__FINDING_KIND__FINDING_KIND_USER_IN_NO_PROJECT", 4 },
+  { "FINDING_KIND_USER_STILL_IN_DEFAULT", "SCOPE__V1__FINDING_KIND__FINDING_KIND_USER_STILL_IN_DEFAULT", 5 },
+  { "FINDING_KIND_PROJECT_WITHOUT_USERS", "SCOPE__V1__FINDING_KIND__FINDING_KIND_PROJECT_WITHOUT_USERS", 6 },
+  { "FINDING_KIND_PROJECT_WITHOUT_OBJECTS", "SCOPE__V1__FINDING_KIND__FINDING_KIND_PROJECT_WITHOUT_OBJECTS", 7 },
+  { "FINDING_KIND_GROUP_WITHOUT_MEMBERS", "SCOPE__V1__FINDING_KIND__FINDING_KIND_GROUP_WITHOUT_MEMBERS", 8 },
+};
+static const ProtobufCIntRange scope__v1__finding_kind__value_ranges[] = {
+{0, 0},{0, 9}
+};
+static const ProtobufCEnumValueIndex scope__v1__finding_kind__enum_values_by_name[9] =
+{
+  { "FINDING_KIND_FIELD_IN_NO_PROJECT", 1 },
+  { "FINDING_KIND_FIELD_SHARED", 3 },
+  { "FINDING_KIND_GROUP_WITHOUT_MEMBERS", 8 },
+  { "FINDING_KIND_OBJECT_IN_NO_PROJECT", 2 },
+  { "FINDING_KIND_PROJECT_WITHOUT_OBJECTS", 7 },
+  { "FINDING_KIND_PROJECT_WITHOUT_USERS", 6 },
+  { "FINDING_KIND_UNSPECIFIED", 0 },
+  { "FINDING_KIND_USER_IN_NO_PROJECT", 4 },
+  { "FINDING_KIND_USER_STILL_IN_DEFAULT", 5 },
+};
+const ProtobufCEnumDescriptor scope__v1__finding_kind__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "scope.v1.FindingKind",
+  "FindingKind",
+  "Scope__V1__FindingKind",
+  "scope.v1",
+  9,
+  scope__v1__finding_kind__enum_values_by_number,
+  9,
+  scope__v1__finding_kind__enum_values_by_name,
+  1,
+  scope__v1__finding_kind__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
 };

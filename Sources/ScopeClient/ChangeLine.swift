@@ -54,7 +54,7 @@ extension Change {
     case "put_user":
       let id = try fields.name("id")
       let user = User(id: id, name: try fields.name("name", or: id), isBlocked: try fields.flag("blocked"))
-      self = .putUser(user, roles: try fields.names("roles"))
+      self = .putUser(user, roles: try fields.names("roles"), projects: try fields.names("projects"))
     case "remove_user": self = .removeUser(try fields.name("id"))
     case "put_group":
       let id = try fields.name("id")
@@ -73,7 +73,9 @@ extension Change {
     case "remove_member": self = .removeMember(project: try fields.name("project"), try fields.member())
     case "put_object":
       let ref = try fields.ref("type", "id")
-      self = .putObject(Object(ref, name: try fields.name("name", or: ref.id), isSystem: try fields.flag("system")))
+      self = .putObject(
+        Object(ref, name: try fields.name("name", or: ref.id), isSystem: try fields.flag("system")),
+        projects: try fields.names("projects"))
     case "remove_object": self = .removeObject(try fields.ref("type", "id"))
     case "place": self = .place(try fields.ref("object_type", "object_id"), project: try fields.name("project"))
     case "unplace": self = .unplace(try fields.ref("object_type", "object_id"), project: try fields.name("project"))
@@ -196,8 +198,11 @@ extension Change {
     case .putCompany(let mode): ("put_company", [field("mode", mode.rawValue)])
     case .removeCompany: ("remove_company", [])
     case .setMode(let mode): ("set_mode", [field("mode", mode.rawValue)])
-    case .putUser(let user, let roles):
-      ("put_user", named(user.id, user.name) + flag("blocked", user.isBlocked) + list("roles", roles))
+    case .putUser(let user, let roles, let projects):
+      (
+        "put_user",
+        named(user.id, user.name) + flag("blocked", user.isBlocked) + list("roles", roles) + list("projects", projects)
+      )
     case .removeUser(let id): ("remove_user", [field("id", id.text)])
     case .putGroup(let group): ("put_group", named(group.id, group.name))
     case .removeGroup(let id): ("remove_group", [field("id", id.text)])
@@ -212,10 +217,11 @@ extension Change {
     case .addMember(let project, let member): ("add_member", [field("project", project.text)] + fields(of: member))
     case .removeMember(let project, let member):
       ("remove_member", [field("project", project.text)] + fields(of: member))
-    case .putObject(let object):
+    case .putObject(let object, let projects):
       (
         "put_object",
         [field("type", object.ref.type.name)] + named(object.ref.id, object.name) + flag("system", object.isSystem)
+          + list("projects", projects)
       )
     case .removeObject(let ref): ("remove_object", [field("type", ref.type.name), field("id", ref.id.text)])
     case .place(let ref, let project): ("place", fields(of: ref) + [field("project", project.text)])

@@ -12,11 +12,18 @@ public final class CompanyIndex: Sendable {
     var userProjects: Block
     var rights: Block
     var userRights: Block
+    var userGroups: Block
+    var roles: Block
+    var roleRights: Block
+    var userRoles: Block
     var objects: Block
     var objectProjects: Block
 
     var all: [Block] {
-      [projects, groups, groupProjects, users, userProjects, rights, userRights, objects, objectProjects]
+      [
+        projects, groups, groupProjects, users, userProjects, rights, userRights, userGroups, roles, roleRights,
+        userRoles, objects, objectProjects,
+      ]
     }
   }
 
@@ -74,7 +81,9 @@ private struct Touched: OptionSet {
   static let rights = Touched(rawValue: 32)
   static let objects = Touched(rawValue: 64)
   static let objectProjects = Touched(rawValue: 128)
-  static let all = Touched(rawValue: 255)
+  static let userGroups = Touched(rawValue: 256)
+  static let roles = Touched(rawValue: 512)
+  static let all = Touched(rawValue: 1_023)
 
   init(rawValue: Int) { self.rawValue = rawValue }
 
@@ -83,11 +92,13 @@ private struct Touched: OptionSet {
     let comesOrGoes = edit.before == nil || edit.after == nil
     switch edit.after ?? edit.before {
     case .project: self = comesOrGoes ? [.projects, .groupProjects, .userProjects, .objectProjects] : .projects
-    case .group: self = comesOrGoes ? [.groups, .groupProjects, .userProjects] : .groups
-    case .user: self = comesOrGoes ? [.users, .userProjects, .rights] : [.users, .userProjects]
+    case .group: self = comesOrGoes ? [.groups, .groupProjects, .userProjects, .userGroups] : .groups
+    case .user:
+      self = comesOrGoes ? [.users, .userProjects, .userGroups, .rights, .roles] : [.users, .userProjects]
     case .object: self = comesOrGoes ? [.objects, .objectProjects] : .objects
-    case .role, .roleRight, .userRole: self = [.userProjects, .rights]
-    case .groupMember, .member(_, .user): self = .userProjects
+    case .role, .roleRight, .userRole: self = [.userProjects, .rights, .roles]
+    case .groupMember: self = [.userProjects, .userGroups]
+    case .member(_, .user): self = .userProjects
     case .member(_, .group): self = [.groupProjects, .userProjects]
     case .placement: self = .objectProjects
     case .company, nil: self = []
@@ -109,13 +120,14 @@ private struct PartsBuilder {
 
   mutating func build(_ touched: Touched) -> CompanyIndex.Parts {
     func take(_ part: Touched, _ path: KeyPath<CompanyIndex.Parts, Block>, _ build: () -> Block) -> Block {
-      if let previous, !touched.contains(part) { return previous[keyPath: path] }
+      if let previous, touched.isDisjoint(with: part) { return previous[keyPath: path] }
       return build()
     }
     let projects = take(.projects, \.projects, projects)
     let projectNumbers = Directory(projects)
     let groups = take(.groups, \.groups, groups)
     let rights = take(.rights, \.rights, rights)
+    let roles = take(.roles, \.roles, roles)
     return CompanyIndex.Parts(
       projects: projects,
       groups: groups,
@@ -124,6 +136,10 @@ private struct PartsBuilder {
       userProjects: take(.userProjects, \.userProjects) { userProjects(projectNumbers, Directory(groups)) },
       rights: rights,
       userRights: take(.rights, \.userRights) { userRights(Directory(rights)) },
+      userGroups: take(.userGroups, \.userGroups) { userGroups(Directory(groups)) },
+      roles: roles,
+      roleRights: take([.roles, .rights], \.roleRights) { roleRights(Directory(rights)) },
+      userRoles: take(.roles, \.userRoles) { userRoles(Directory(roles)) },
       objects: take(.objects, \.objects, objects),
       objectProjects: take(.objectProjects, \.objectProjects) { objectProjects(projectNumbers) })
   }
@@ -202,6 +218,30 @@ private struct PartsBuilder {
       let held = company.users[id]!.roles.reduce(into: Set<Name>()) { $0.formUnion(company.roles[$1]!) }
       builder.add(rights.numbers(of: held))
     }
+    return builder.seal()
+  }
+
+  private func userGroups(_ groups: Directory) -> Block {
+    var builder = LinksBuilder(stride: 1, reserving: company.users.count)
+    for id in company.users.keys.sorted() { builder.add(groups.numbers(of: company.users[id]!.groups)) }
+    return builder.seal()
+  }
+
+  private func roles() -> Block {
+    var builder = DirectoryBuilder(seed: seed, reserving: company.roles.count)
+    for role in company.roles.keys.sorted() { builder.add(role) }
+    return builder.seal()
+  }
+
+  private func roleRights(_ rights: Directory) -> Block {
+    var builder = LinksBuilder(stride: 1, reserving: company.roles.count)
+    for role in company.roles.keys.sorted() { builder.add(rights.numbers(of: company.roles[role]!)) }
+    return builder.seal()
+  }
+
+  private func userRoles(_ roles: Directory) -> Block {
+    var builder = LinksBuilder(stride: 1, reserving: company.users.count)
+    for id in company.users.keys.sorted() { builder.add(roles.numbers(of: company.users[id]!.roles)) }
     return builder.seal()
   }
 

@@ -12,6 +12,10 @@ public struct CompanyView {
   let userProjects: Links
   let rights: Directory
   let userRights: Links
+  let userGroups: Links
+  let roles: Directory
+  let roleRights: Links
+  let userRoles: Links
   let objects: Directory
   let objectProjects: Links
   let isSimple: Bool
@@ -31,6 +35,10 @@ public struct CompanyView {
     userProjects = Links(parts.userProjects)
     rights = Directory(parts.rights)
     userRights = Links(parts.userRights)
+    userGroups = Links(parts.userGroups)
+    roles = Directory(parts.roles)
+    roleRights = Links(parts.roleRights)
+    userRoles = Links(parts.userRoles)
     objects = Directory(parts.objects)
     objectProjects = Links(parts.objectProjects)
     self.isSimple = isSimple
@@ -125,12 +133,30 @@ extension CompanyView {
     return answer
   }
 
-  /// Only users hold rights.
-  private func holds(_ subject: ResolvedSubject, right: Key) -> Bool {
+  /// Whether the subject holds the right. Only users hold rights.
+  public func holds(_ subject: ResolvedSubject, right: Key) -> Bool {
     guard case .sees(_, let flags, let user?) = subject.finding else { return false }
     if flags & CompanyView.flagEveryRight != 0 { return true }
     guard let number = rights.find(right) else { return false }
     return userRights[user].contains(UInt32(number))
+  }
+}
+
+extension CompanyView {
+  /// Whether the subject sees here what it saw in an earlier index of the same company, as far as can be told
+  /// without a look at the objects; false: it may or may not.
+  public func isAlike(_ other: CompanyView, forSubject id: Key, kind: UInt8) -> Bool {
+    guard isSimple == other.isSimple, objects.isSame(as: other.objects),
+      objectProjects.isSame(as: other.objectProjects),
+      projects.isSame(as: other.projects)
+    else { return false }
+    switch (find(kind, id), other.find(kind, id)) {
+    case (.refused, .refused): return true
+    case (.project(let a), .project(let b)): return a == b
+    case (.sees(let a, let flags, _), .sees(let b, let otherFlags, _)):
+      return (flags ^ otherFlags) & CompanyView.flagSeeAll == 0 && a.hasSameNumbers(as: b)
+    default: return false
+    }
   }
 }
 
@@ -203,7 +229,7 @@ extension CompanyView {
     isVisible(subject, object: number, within: narrowing) ? (row(number), check(subject, object: number)) : nil
   }
 
-  private func row(_ number: Int) -> ObjectRow {
+  func row(_ number: Int) -> ObjectRow {
     ObjectRow(
       type: objects.kind(of: number), id: objects.key(of: number), name: objects.name(of: number),
       isSystem: objects.flags(of: number) & Directory.flagSystem != 0)
@@ -224,8 +250,12 @@ extension CompanyView {
 
 extension ResolvedSubject {
   @inline(__always)
-  var isRefused: Bool {
-    if case .refused = finding { true } else { false }
+  var isRefused: Bool { refusal != nil }
+
+  /// Why the subject sees nothing and holds no right; nil: it may.
+  @inline(__always)
+  public var refusal: Reason? {
+    if case .refused(let reason) = finding { reason } else { nil }
   }
 }
 
@@ -270,7 +300,7 @@ extension CompanyView {
     return (0..<list.count).map { way(list[$0], LinkList.none) }
   }
 
-  private func way(_ project: UInt32, _ group: UInt32) -> Way {
+  func way(_ project: UInt32, _ group: UInt32) -> Way {
     Way(
       project: projects.key(of: Int(project)),
       group: group == LinkList.none ? Key(start: nil, count: 0) : groups.key(of: Int(group)))

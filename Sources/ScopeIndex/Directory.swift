@@ -29,6 +29,9 @@ struct Directory {
     bytes = block.bytes
   }
 
+  /// The same block.
+  func isSame(as other: Directory) -> Bool { records.start == other.records.start }
+
   /// The number of the entity with this key.
   @inline(__always)
   func find(_ key: UnsafeRawBufferPointer, kind: UInt8 = 0) -> Int? {

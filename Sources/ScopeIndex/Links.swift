@@ -16,6 +16,9 @@ struct Links {
     values = words.slice(start, words.count - start)
   }
 
+  /// The same block.
+  func isSame(as other: Links) -> Bool { records.start == other.records.start }
+
   @inline(__always)
   func flags(of number: Int) -> UInt8 { UInt8(truncatingIfNeeded: records[number * 2 + 1] >> 24) }
 
@@ -40,6 +43,10 @@ struct LinkList {
 
   @inline(__always)
   subscript(_ index: Int) -> UInt32 { values[index * stride] }
+
+  func hasSameNumbers(as other: LinkList) -> Bool {
+    count == other.count && (0..<count).allSatisfy { self[$0] == other[$0] }
+  }
 
   /// The word beside a number: the group by which a user is in a project, or `none`.
   @inline(__always)

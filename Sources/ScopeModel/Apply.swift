@@ -49,7 +49,9 @@ extension Company {
     case .putCompany: break
     case .removeCompany: removeCompany(mode, &outcome)
     case .setMode(let new): setMode(from: mode, to: new, &outcome)
-    case .putUser(let user, let roles): try put(user, roles: roles, &outcome)
+    case .putUser(let user, let roles, let projects):
+      try put(user, roles: roles, &outcome)
+      for project in projects { try addMember(project, .user(user.id), index: index, &outcome) }
     case .removeUser(let id): try removeUser(id, &outcome)
     case .putGroup(let group): try put(group, &outcome)
     case .removeGroup(let id): try removeGroup(id, &outcome)
@@ -61,7 +63,9 @@ extension Company {
     case .removeProject(let id): try removeProject(id, &outcome)
     case .addMember(let project, let member): try addMember(project, member, index: index, &outcome)
     case .removeMember(let project, let member): try removeMember(project, member, &outcome)
-    case .putObject(let object): try put(object, &outcome)
+    case .putObject(let object, let projects):
+      try put(object, &outcome)
+      for project in projects { try place(object.ref, project, index: index, &outcome) }
     case .removeObject(let ref): try removeObject(ref, &outcome)
     case .place(let ref, let project): try place(ref, project, index: index, &outcome)
     case .unplace(let ref, let project): try unplace(ref, project, &outcome)
@@ -141,6 +145,7 @@ extension Company {
     let project = defaultProject(&outcome)
     for user in lonelyUsers { insert(.member(project: project, .user(user)), &outcome) }
     for ref in lonelyObjects { insert(.placement(ref, project: project), &outcome) }
+    outcome.gathered = Gathered(project: project, users: lonelyUsers, objects: lonelyObjects)
   }
 
   private mutating func defaultProject(_ outcome: inout Outcome) -> Name {
@@ -245,9 +250,7 @@ extension Company {
   private mutating func removeRole(_ role: Name, _ outcome: inout Outcome) throws(ChangeError) {
     if role == Company.adminRole { throw .adminRoleFixed }
     guard roles[role] != nil else { throw .unknownRole(role) }
-    for user in users.values.filter({ $0.roles.contains(role) }).map(\.user.id).sorted() {
-      remove(.userRole(user: user, role: role), &outcome)
-    }
+    for user in holders(of: role).sorted() { remove(.userRole(user: user, role: role), &outcome) }
     removeWithLinks(role: role, &outcome)
   }
 

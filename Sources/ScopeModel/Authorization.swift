@@ -5,22 +5,23 @@ extension Company {
   func authorize(_ change: Change, actor: Name, created: Set<ObjectRef>) throws(ChangeError) {
     guard let state = users[actor] else { throw .unknownActor(actor) }
     if state.user.isBlocked { throw .actorBlocked(actor) }
-    guard let right = Company.right(for: change) else { throw .platformOnly(actor: actor) }
-    guard holds(actor, right: right) else { throw .rightMissing(actor: actor, right: right) }
+    guard let rights = Company.rights(for: change) else { throw .platformOnly(actor: actor) }
+    for right in rights where !holds(actor, right: right) { throw .rightMissing(actor: actor, right: right) }
     try checkGrants(of: change, by: actor)
     if !holds(actor, right: Right.seeAll) { try checkReach(of: change, by: actor, created) }
   }
 
-  /// The right a change needs; nil: no user may do it.
-  private static func right(for change: Change) -> Name? {
+  /// The rights a change needs; nil: no user may do it.
+  private static func rights(for change: Change) -> [Name]? {
     switch change {
     case .putCompany, .removeCompany: nil
-    case .setMode: Right.manageCompany
-    case .putUser, .removeUser, .putGroup, .removeGroup, .addToGroup, .removeFromGroup: Right.manageUsers
-    case .putRole, .removeRole: Right.manageRoles
-    case .addMember, .removeMember: Right.manageAccess
-    case .putObject(let object) where object.isSystem: nil
-    case .putProject, .removeProject, .putObject, .removeObject, .place, .unplace, .move: Right.manageProjects
+    case .setMode: [Right.manageCompany]
+    case .putUser(_, _, let projects) where !projects.isEmpty: [Right.manageUsers, Right.manageAccess]
+    case .putUser, .removeUser, .putGroup, .removeGroup, .addToGroup, .removeFromGroup: [Right.manageUsers]
+    case .putRole, .removeRole: [Right.manageRoles]
+    case .addMember, .removeMember: [Right.manageAccess]
+    case .putObject(let object, _) where object.isSystem: nil
+    case .putProject, .removeProject, .putObject, .removeObject, .place, .unplace, .move: [Right.manageProjects]
     }
   }
 
@@ -29,7 +30,7 @@ extension Company {
     switch change {
     case .putRole(let role, let rights):
       granted = Set(rights).subtracting(roles[role] ?? [])
-    case .putUser(let user, let wanted):
+    case .putUser(let user, let wanted, _):
       let new = Set(wanted).subtracting(users[user.id]?.roles ?? [])
       if new.contains(Company.adminRole) && !users[actor]!.roles.contains(Company.adminRole) {
         throw .roleNotHeld(actor: actor, role: Company.adminRole)
@@ -52,7 +53,10 @@ extension Company {
       for project in groups[group]?.projects.sorted() ?? [] { try checkReach(project, actor) }
     case .putProject(let project): if projects[project.id] != nil { try checkReach(project.id, actor) }
     case .removeProject(let id), .addMember(let id, _), .removeMember(let id, _): try checkReach(id, actor)
-    case .putObject(let object): if objects[object.ref] != nil { try checkReach(object.ref, actor) }
+    case .putUser(_, _, let projects): for project in projects { try checkReach(project, actor) }
+    case .putObject(let object, let projects):
+      if objects[object.ref] != nil && !created.contains(object.ref) { try checkReach(object.ref, actor) }
+      for project in projects { try checkReach(project, actor) }
     case .removeObject(let ref): try checkReach(ref, actor)
     case .place(let ref, let project), .unplace(let ref, let project):
       if !created.contains(ref) { try checkReach(ref, actor) }

@@ -4,8 +4,8 @@ public enum Change: Hashable, Sendable {
   case putCompany(SecurityMode)
   case removeCompany
   case setMode(SecurityMode)
-  /// Creates or replaces a user with its roles; memberships stay.
-  case putUser(User, roles: [Name])
+  /// Creates or replaces a user with its roles, and puts it into projects; memberships stay.
+  case putUser(User, roles: [Name], projects: [Name] = [])
   case removeUser(Name)
   case putGroup(Group)
   case removeGroup(Name)
@@ -18,7 +18,8 @@ public enum Change: Hashable, Sendable {
   case removeProject(Name)
   case addMember(project: Name, Member)
   case removeMember(project: Name, Member)
-  case putObject(Object)
+  /// Creates or renames an object, and places it; placements stay.
+  case putObject(Object, projects: [Name] = [])
   case removeObject(ObjectRef)
   case place(ObjectRef, project: Name)
   case unplace(ObjectRef, project: Name)
@@ -31,11 +32,23 @@ public struct Outcome: Sendable {
   public internal(set) var edits: [Edit] = []
   /// What the operator should know: the first of it, by the order of the changes.
   public internal(set) var warnings: [Warning] = []
+  /// What a switch to enhanced mode has put into `Default`.
+  public internal(set) var gathered: Gathered?
   /// Fields placed and users given a project, with the change that did so last: looked at in the end.
   var placedFields: [ObjectRef: Int] = [:]
   var givenUsers: [Name: Int] = [:]
   /// Objects that are new: their creator places them without seeing them yet.
   var createdObjects: Set<ObjectRef> = []
+}
+
+/// What was in no project when the company began to separate, and is in `Default` now.
+public struct Gathered: Hashable, Sendable {
+  /// Id of the project named `Default`.
+  public let project: Name
+  /// In byte order of ids.
+  public let users: [Name]
+  /// In order of type and bytes of the id.
+  public let objects: [ObjectRef]
 }
 
 /// Something allowed but worth a look.

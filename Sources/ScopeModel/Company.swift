@@ -51,13 +51,19 @@ public struct Company: Sendable {
   public private(set) var objects: [ObjectRef: ObjectState] = [:]
   /// From users to projects, directly and through each group: what the index will hold at most.
   public private(set) var wayCount = 0
+  /// The system fields.
+  public private(set) var systemObjects: Set<ObjectRef> = []
   private var projectIDs: [Name: Name] = [:]
+  private var usersByRole: [Name: Set<Name>] = [:]
 
   /// A company without facts.
   public init(id: Name) { self.id = id }
 
   /// The project with this name, if there is one.
   public func projectID(named name: Name) -> Name? { projectIDs[name] }
+
+  /// The users who have the role.
+  public func holders(of role: Name) -> Set<Name> { usersByRole[role] ?? [] }
 
   /// Makes the state say what the edit says. The edit must fit the state: facts come after those they
   /// name and go before them.
@@ -70,13 +76,67 @@ public struct Company: Sendable {
     }
   }
 
+  /// Whether the edit fits the state: what it removes is there and bare of links, what it makes is new and names
+  /// what is there. `write` itself stops the process otherwise; a damaged file must not.
+  public func canWrite(_ edit: Edit) -> Bool {
+    switch (edit.before, edit.after) {
+    case (nil, let fact?): !contains(fact) && hasWhatIsNamed(by: fact)
+    case (let fact?, nil): contains(fact) && isBare(fact)
+    case (let before?, let after?): contains(before) && after.isNewForm(of: before)
+    case (nil, nil): true
+    }
+  }
+
+  /// Names count, not what stands beside them.
+  private func contains(_ fact: Fact) -> Bool {
+    switch fact {
+    case .company: mode != nil
+    case .role(let role): roles[role] != nil
+    case .roleRight(let role, let right): roles[role]?.contains(right) == true
+    case .user(let user): users[user.id] != nil
+    case .userRole(let user, let role): users[user]?.roles.contains(role) == true
+    case .group(let group): groups[group.id] != nil
+    case .groupMember(let group, let user): groups[group]?.users.contains(user) == true
+    case .project(let project): projects[project.id] != nil
+    case .member(let project, let member): projects[project]?.members.contains(member) == true
+    case .object(let object): objects[object.ref] != nil
+    case .placement(let ref, let project): projects[project]?.objects.contains(ref) == true
+    }
+  }
+
+  private func hasWhatIsNamed(by fact: Fact) -> Bool {
+    switch fact {
+    case .company, .role, .user, .group, .project, .object: true
+    case .roleRight(let role, _): roles[role] != nil
+    case .userRole(let user, let role): users[user] != nil && roles[role] != nil
+    case .groupMember(let group, let user): groups[group] != nil && users[user] != nil
+    case .member(let project, .user(let id)): projects[project] != nil && users[id] != nil
+    case .member(let project, .group(let id)): projects[project] != nil && groups[id] != nil
+    case .placement(let ref, let project): objects[ref] != nil && projects[project] != nil
+    }
+  }
+
+  private func isBare(_ fact: Fact) -> Bool {
+    switch fact {
+    case .role(let role): roles[role]!.isEmpty && usersByRole[role] == nil
+    case .user(let user):
+      users[user.id]!.roles.isEmpty && users[user.id]!.groups.isEmpty && users[user.id]!.projects.isEmpty
+    case .group(let group): groups[group.id]!.users.isEmpty && groups[group.id]!.projects.isEmpty
+    case .project(let project): projects[project.id]!.members.isEmpty && projects[project.id]!.objects.isEmpty
+    case .object(let object): objects[object.ref]!.projects.isEmpty
+    case .company, .roleRight, .userRole, .groupMember, .member, .placement: true
+    }
+  }
+
   private mutating func insert(_ fact: Fact) {
     switch fact {
     case .company(let mode): self.mode = mode
     case .role(let name): roles[name] = []
     case .roleRight(let role, let right): roles[role]!.insert(right)
     case .user(let user): users[user.id] = UserState(user: user)
-    case .userRole(let user, let role): users[user]!.roles.insert(role)
+    case .userRole(let user, let role):
+      users[user]!.roles.insert(role)
+      usersByRole[role, default: []].insert(user)
     case .group(let group): groups[group.id] = GroupState(group: group)
     case .groupMember(let group, let user):
       wayCount += groups[group]!.projects.count
@@ -95,7 +155,9 @@ public struct Company: Sendable {
         wayCount += groups[id]!.users.count
         groups[id]!.projects.insert(project)
       }
-    case .object(let object): objects[object.ref] = ObjectState(object: object)
+    case .object(let object):
+      objects[object.ref] = ObjectState(object: object)
+      if object.isSystem { systemObjects.insert(object.ref) }
     case .placement(let ref, let project):
       projects[project]!.objects.insert(ref)
       objects[ref]!.projects.append(project)
@@ -108,7 +170,10 @@ public struct Company: Sendable {
     case .role(let name): roles[name] = nil
     case .roleRight(let role, let right): roles[role]!.remove(right)
     case .user(let user): users[user.id] = nil
-    case .userRole(let user, let role): users[user]!.roles.remove(role)
+    case .userRole(let user, let role):
+      users[user]!.roles.remove(role)
+      usersByRole[role]!.remove(user)
+      if usersByRole[role]!.isEmpty { usersByRole[role] = nil }
     case .group(let group): groups[group.id] = nil
     case .groupMember(let group, let user):
       wayCount -= groups[group]!.projects.count
@@ -127,7 +192,9 @@ public struct Company: Sendable {
         wayCount -= groups[id]!.users.count
         groups[id]!.projects.remove(project)
       }
-    case .object(let object): objects[object.ref] = nil
+    case .object(let object):
+      objects[object.ref] = nil
+      if object.isSystem { systemObjects.remove(object.ref) }
     case .placement(let ref, let project):
       projects[project]!.objects.remove(ref)
       objects[ref]!.projects.removeAll { $0 == project }
@@ -143,7 +210,9 @@ public struct Company: Sendable {
       projectIDs[old.name] = nil
       projectIDs[new.name] = new.id
       projects[new.id]!.project = new
-    case (.object, .object(let object)): objects[object.ref]!.object = object
+    case (.object, .object(let object)):
+      objects[object.ref]!.object = object
+      if object.isSystem { systemObjects.insert(object.ref) } else { systemObjects.remove(object.ref) }
     default: fatalError("an edit replaces a fact by one of another kind: \(before) by \(after)")
     }
   }

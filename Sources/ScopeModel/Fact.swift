@@ -78,6 +78,20 @@ public enum Fact: Hashable, Sendable {
   case placement(ObjectRef, project: Name)
 }
 
+extension Fact {
+  /// The same thing with other values.
+  func isNewForm(of other: Fact) -> Bool {
+    switch (self, other) {
+    case (.company, .company): true
+    case (.user(let new), .user(let old)): new.id == old.id
+    case (.group(let new), .group(let old)): new.id == old.id
+    case (.project(let new), .project(let old)): new.id == old.id
+    case (.object(let new), .object(let old)): new.ref == old.ref
+    default: false
+    }
+  }
+}
+
 /// One fact made, altered or removed.
 public struct Edit: Hashable, Sendable {
   /// The fact as it was; nil: it is new.

@@ -17,7 +17,8 @@ extension Change {
       let id = try name("id", user.id)
       self = .putUser(
         User(id: id, name: try name("name", user.name, or: id), isBlocked: user.blocked != 0),
-        roles: try names("roles", user.roles, user.n_roles))
+        roles: try names("roles", user.roles, user.n_roles),
+        projects: try names("projects", user.projects, user.n_projects))
     case SCOPE__V1__CHANGE__CHANGE_REMOVE_USER:
       self = .removeUser(try name("id", wire.remove_user.pointee.id))
     case SCOPE__V1__CHANGE__CHANGE_PUT_GROUP:
@@ -53,7 +54,9 @@ extension Change {
     case SCOPE__V1__CHANGE__CHANGE_PUT_OBJECT:
       let object = wire.put_object.pointee
       let ref = try ref("type", object.type, "id", object.id)
-      self = .putObject(Object(ref, name: try name("name", object.name, or: ref.id), isSystem: object.system != 0))
+      self = .putObject(
+        Object(ref, name: try name("name", object.name, or: ref.id), isSystem: object.system != 0),
+        projects: try names("projects", object.projects, object.n_projects))
     case SCOPE__V1__CHANGE__CHANGE_REMOVE_OBJECT:
       let object = wire.remove_object.pointee
       self = .removeObject(try ref("type", object.type, "id", object.id))
@@ -143,13 +146,15 @@ extension Change {
       set.pointee.mode = mode.wire
       wire.pointee.set_mode = set
       wire.pointee.change_case = SCOPE__V1__CHANGE__CHANGE_SET_MODE
-    case .putUser(let user, let roles):
+    case .putUser(let user, let roles, let projects):
       let put = try arena.make(scope__v1__put_user__init)
       put.pointee.id = try arena.copy(user.id.text)
       put.pointee.name = try arena.copyName(user.name, of: user.id)
       put.pointee.blocked = user.isBlocked ? 1 : 0
       put.pointee.roles = try arena.copy(roles)
       put.pointee.n_roles = roles.count
+      put.pointee.projects = try arena.copy(projects)
+      put.pointee.n_projects = projects.count
       wire.pointee.put_user = put
       wire.pointee.change_case = SCOPE__V1__CHANGE__CHANGE_PUT_USER
     case .removeUser(let id):
@@ -216,11 +221,13 @@ extension Change {
       (remove.pointee.member_type, remove.pointee.member_id) = try arena.copy(member)
       wire.pointee.remove_member = remove
       wire.pointee.change_case = SCOPE__V1__CHANGE__CHANGE_REMOVE_MEMBER
-    case .putObject(let object):
+    case .putObject(let object, let projects):
       let put = try arena.make(scope__v1__put_object__init)
       (put.pointee.type, put.pointee.id) = try arena.copy(object.ref)
       put.pointee.name = try arena.copyName(object.name, of: object.ref.id)
       put.pointee.system = object.isSystem ? 1 : 0
+      put.pointee.projects = try arena.copy(projects)
+      put.pointee.n_projects = projects.count
       wire.pointee.put_object = put
       wire.pointee.change_case = SCOPE__V1__CHANGE__CHANGE_PUT_OBJECT
     case .removeObject(let ref):

@@ -36,6 +36,13 @@ public struct Limits: Sendable {
   public var changesWaiting = 4_096
   /// Exports and questions about the log waiting for the authority. Default 64.
   public var readsWaiting = 64
+  /// Watches in all. Default 1,024.
+  public var watches = 1_024
+  /// Rows of the log that are gone through to answer a question as of an earlier time. Default 5,000,000: some
+  /// seconds.
+  public var pastEdits = 5_000_000
+  /// Memory of indexes kept of earlier times, in bytes. Default 64 MiB.
+  public var pastIndexBytes = 64 << 20
   /// Memory for unpacking one frame, in bytes. A frame of empty messages takes 44 times its length.
   /// Default 32 MiB.
   public var unpackBytes = 32 << 20

@@ -16,6 +16,7 @@ public struct Failure: Error, Hashable, Sendable, CustomStringConvertible {
     case resourceExhausted = 8
     case failedPrecondition = 9
     case aborted = 10
+    case outOfRange = 11
     case unimplemented = 12
     case unavailable = 14
     case dataLoss = 15

@@ -21,22 +21,31 @@ struct LogStream: Sendable {
   }
 
   mutating func next(_ id: UInt64, _ dispatcher: Dispatcher, _ out: inout ByteBuffer) throws(Failure) -> Bool {
-    let arena = dispatcher.arena
-    let response = try arena.make(scope__v1__list_changes_response__init)
-    var records: [UnsafeMutablePointer<Scope__V1__ChangeRecord>?] = []
-    var room = LogStream.editsPerPart
-    while room > 0, record < page.changes.count { records.append(try takeRecord(&room, arena)) }
-    let isMore = record < page.changes.count
-    guard let list = arena.allocate(UnsafeMutablePointer<Scope__V1__ChangeRecord>?.self, count: records.count) else {
-      throw Arena.full
-    }
-    for (index, record) in records.enumerated() { list[index] = record }
-    (response.pointee.records, response.pointee.n_records) = (list, records.count)
+    let response = try dispatcher.arena.make(scope__v1__list_changes_response__init)
+    var isMore = false
+    isMore = try writePart(dispatcher) { (response.pointee.records, response.pointee.n_records) = ($0, $1) }
     if !isMore { response.pointee.next_after_revision = page.next }
     dispatcher.reply.begin(id, revision: revision, more: isMore)
     dispatcher.reply.setChanges(response)
     dispatcher.reply.end(into: &out)
     return isMore
+  }
+
+  /// Lays the next records out; returns whether there are more.
+  mutating func writePart(
+    _ dispatcher: Dispatcher,
+    _ write: (UnsafeMutablePointer<UnsafeMutablePointer<Scope__V1__ChangeRecord>?>, Int) -> Void
+  ) throws(Failure) -> Bool {
+    let arena = dispatcher.arena
+    var records: [UnsafeMutablePointer<Scope__V1__ChangeRecord>?] = []
+    var room = LogStream.editsPerPart
+    while room > 0, record < page.changes.count { records.append(try takeRecord(&room, arena)) }
+    guard let list = arena.allocate(UnsafeMutablePointer<Scope__V1__ChangeRecord>?.self, count: records.count) else {
+      throw Arena.full
+    }
+    for (index, record) in records.enumerated() { list[index] = record }
+    write(list, records.count)
+    return record < page.changes.count
   }
 
   /// As much of the record at hand as there is room for; an empty record takes the room of one edit.
@@ -49,6 +58,9 @@ struct LogStream: Sendable {
     room -= max(1, edits.count)
     edit += edits.count
     wire.pointee.continued = edit < change.record.edits.count ? 1 : 0
+    if edit == change.record.edits.count, let access = change.record.access {
+      wire.pointee.access = try access.wire(in: arena)
+    }
     if edit == change.record.edits.count { (record, edit) = (record + 1, 0) }
     return wire
   }

@@ -30,6 +30,8 @@ struct Applied: Sendable {
   var revision: UInt64
   var edits: Int
   var warnings: [Warning] = []
+  var gathered: Gathered?
+  var access: AccessSummary?
   var isRepeated = false
 }
 
@@ -44,6 +46,9 @@ public final class Authority: Sendable {
   }
 
   public let publisher: IndexPublisher
+  let feed: Feed
+  /// Of the indexes' hashes.
+  let seed: UInt64
   private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
   private let loop: any EventLoop
   private let state: NIOLoopBound<AuthorityState>
@@ -68,9 +73,9 @@ public final class Authority: Sendable {
     onFatal: @escaping @Sendable (StoreError) -> Never
   ) throws(StoreError) {
     let loop = group.next()
-    (state, publisher) = try run(on: loop) { () throws(StoreError) in
+    (state, publisher, feed, seed) = try run(on: loop) { () throws(StoreError) in
       let state = try AuthorityState(configuration, logger: logger, onFatal: onFatal)
-      return (NIOLoopBound(state, eventLoop: loop), state.publisher)
+      return (NIOLoopBound(state, eventLoop: loop), state.publisher, state.feed, state.seed)
     }
     self.loop = loop
     self.limits = limits
@@ -95,8 +100,29 @@ public final class Authority: Sendable {
   }
 
   /// Hands out a company's state as it is between two changes; nil: it does not exist.
-  func snapshot(of company: Name, reply: @escaping Reply<(Company, revision: UInt64)?>) {
+  func snapshot(of company: Name, reply: @escaping Reply<(company: Company?, revision: UInt64)>) {
     read(reply) { state throws(Failure) in try state.snapshot(of: company) }
+  }
+
+  /// Says what a batch would do, and does not do it.
+  ///
+  /// - Parameter first: how many rows of the summary to tell.
+  func preview(_ job: ApplyJob, first: Int, reply: @escaping Reply<Applied>) {
+    read(reply) { state throws(Failure) in try state.preview(job, first: first) }
+  }
+
+  /// Finds a moment in a company's log.
+  func point(_ moment: PastMoment, of company: Name, reply: @escaping Reply<PastPoint>) {
+    read(reply) { state throws(Failure) in try state.point(moment, of: company) }
+  }
+
+  /// Reads some of a company's edits, a bounded batch.
+  func edits(
+    of company: Name, in revisions: ClosedRange<UInt64>, newestFirst: Bool, reply: @escaping Reply<[LoggedEdits]>
+  ) {
+    read(reply) { state throws(Failure) in
+      try state.edits(of: company, in: revisions, newestFirst: newestFirst)
+    }
   }
 
   /// Reads a page of the log. Changes wait meanwhile, so a page is bounded.

@@ -12,9 +12,10 @@ import ScopeStore
 /// What the authority's thread owns. Used on that thread alone.
 final class AuthorityState {
   let publisher: IndexPublisher
+  let feed: Feed
+  let seed: UInt64
   private(set) var isWritable = true
   private let store: Store
-  private let seed: UInt64
   private let logger: Logger
   private let onFatal: @Sendable (StoreError) -> Never
   private var models: ModelCache
@@ -31,6 +32,7 @@ final class AuthorityState {
       logger.debug("company loaded", metadata: ["company": "\(id)", "objects": "\(company.objects.count)"])
     }
     publisher = IndexPublisher(IndexRoot(revision: store.revision, companies: indexes, seed: seed))
+    feed = Feed(revision: store.revision)
     self.store = store
     self.seed = seed
     self.logger = logger
@@ -40,10 +42,40 @@ final class AuthorityState {
 
   func close() throws(StoreError) { try store.close() }
 
-  func snapshot(of id: Name) throws(Failure) -> (Company, revision: UInt64)? {
+  func snapshot(of id: Name) throws(Failure) -> (company: Company?, revision: UInt64) {
     let company = try model(of: id).company
     models.evict()
-    return company.mode == nil ? nil : (company, store.revision)
+    return (company.mode == nil ? nil : company, store.revision)
+  }
+
+  func preview(_ job: ApplyJob, first: Int) throws(Failure) -> Applied {
+    if job.deadline < .now() { throw Failure(.deadlineExceeded, "not_begun", "the time was over") }
+    try model(of: job.company)
+    defer { models.evict() }
+    do throws(RefusedBatch) {
+      let outcome = try models[job.company].company.apply(job.changes, actor: job.actor)
+      defer { models[job.company].company.undo(outcome.edits) }
+      let access = models[job.company].company.accessSummary(of: outcome.edits, first: first)
+      return Applied(
+        revision: store.revision, edits: outcome.edits.count, warnings: outcome.warnings, gathered: outcome.gathered,
+        access: access)
+    } catch {
+      throw Failure(error)
+    }
+  }
+
+  func point(_ moment: PastMoment, of company: Name) throws(Failure) -> PastPoint {
+    do throws(StoreError) { return try store.point(moment, of: company) } catch { throw unreadable(error) }
+  }
+
+  func edits(
+    of company: Name, in revisions: ClosedRange<UInt64>, newestFirst: Bool
+  ) throws(Failure) -> [LoggedEdits] {
+    do throws(StoreError) {
+      return try store.edits(of: company, in: revisions, newestFirst: newestFirst)
+    } catch {
+      throw unreadable(error)
+    }
   }
 
   func changes(of company: Name, _ query: LogQuery) throws(Failure) -> (LogPage, revision: UInt64) {
@@ -78,8 +110,9 @@ final class AuthorityState {
     guard !group.records.isEmpty else { return results }
     do throws(StoreError) {
       var root: IndexRoot?
-      try store.commit(group.records) { root = self.root(after: group) }
+      let logged = try store.commit(group.records) { root = self.root(after: group) }
       publisher.publish(root!)
+      feed.append(logged)
       isWritable = true
     } catch {
       if error.isFatal { onFatal(error) }
@@ -114,9 +147,12 @@ final class AuthorityState {
       throw Failure(error)
     }
     // A batch that changes nothing leaves no trace, unless its key must be remembered.
-    if !outcome.edits.isEmpty || job.idempotencyKey != nil { group.append(job, outcome) }
+    let access = models[job.company].company.accessSummary(of: outcome.edits)
+    if !outcome.edits.isEmpty || job.idempotencyKey != nil { group.append(job, outcome, access) }
     models.noteGrowth()
-    return Applied(revision: group.revision, edits: outcome.edits.count, warnings: outcome.warnings)
+    return Applied(
+      revision: group.revision, edits: outcome.edits.count, warnings: outcome.warnings, gathered: outcome.gathered,
+      access: access)
   }
 
   /// The answer given to the same idempotency key before.
@@ -192,7 +228,7 @@ private struct CommitGroup {
     return nil
   }
 
-  mutating func append(_ job: ApplyJob, _ outcome: Outcome) {
+  mutating func append(_ job: ApplyJob, _ outcome: Outcome, _ access: AccessSummary) {
     revision += 1
     edits[job.company, default: []] += outcome.edits
     lastRevisions[job.company] = revision
@@ -200,7 +236,7 @@ private struct CommitGroup {
       ChangeRecord(
         revision: revision, company: job.company, timeMicroseconds: wallClockMicroseconds(), actor: job.actor,
         caller: job.caller, edits: outcome.edits,
-        idempotency: job.idempotencyKey.map { Idempotency(key: $0, digest: job.digest) }))
+        idempotency: job.idempotencyKey.map { Idempotency(key: $0, digest: job.digest) }, access: access))
   }
 }
 

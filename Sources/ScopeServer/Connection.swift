@@ -65,6 +65,9 @@ final class Connection: ChannelDuplexHandler {
   private var unread = ByteBuffer()
   private var isReadWanted = false
   private var streams: [(ticket: UInt64, stream: PartStream)] = []
+  /// Watches that have sent all there was.
+  private var parked: [(ticket: UInt64, stream: PartStream)] = []
+  private var watches: Set<UInt64> = []
   private var isStreamTurnScheduled = false
   private var isClosing = false
   private var patience: Patience?
@@ -93,7 +96,9 @@ final class Connection: ChannelDuplexHandler {
     for timer in timers.values { timer.cancel() }
     timers = [:]
     patience?.end()
-    streams = []
+    (streams, parked) = ([], [])
+    for _ in watches { worker.authority.feed.leave() }
+    watches = []
     self.context = nil
   }
 
@@ -275,6 +280,10 @@ extension Connection {
     case .changes(let company, let query, let id, let timeout): changes(company, query, id, timeout)
     case .verify(let id, let timeout): verify(id, timeout)
     case .stream(let stream, let timeout): start(stream, timeout)
+    case .preview(let job, let first, let id, let timeout): preview(job, first: first, id, timeout)
+    case .listing(let listing, let id, let timeout): find(listing, id, timeout)
+    case .past(let question, let id, let timeout): ask(question, id, timeout)
+    case .watch(let stream): watch(stream)
     }
   }
 
@@ -298,6 +307,7 @@ extension Connection {
     guard let timer = timers.removeValue(forKey: ticket) else { return false }
     timer.cancel()
     flow.inFlight -= 1
+    if watches.remove(ticket) != nil { worker.authority.feed.leave() }
     return true
   }
 
@@ -313,7 +323,7 @@ extension Connection {
     worker.dispatcher.refresh()
     worker.dispatcher.arena.reset()
     write(worker.dispatcher, &out)
-    context.writeAndFlush(wrapOutboundOut(out), promise: nil)
+    if out.readableBytes > 0 { context.writeAndFlush(wrapOutboundOut(out), promise: nil) }
     worker.giveBack(&out)
     resume(context)
   }
@@ -372,6 +382,34 @@ extension Connection {
     }
   }
 
+  private func preview(_ job: ApplyJob, first: Int, _ id: UInt64, _ timeout: TimeAmount) {
+    wait(id, timeout) {
+      worker.authority.preview(job, first: first, reply: $0)
+    } then: { connection, ticket, found in
+      connection.finish(ticket) { dispatcher, out in dispatcher.answer(id, preview: found, into: &out) }
+    }
+  }
+
+  private func find(_ listing: Listing, _ id: UInt64, _ timeout: TimeAmount) {
+    wait(id, timeout) {
+      worker.pool.find(listing, reply: $0)
+    } then: { connection, ticket, stream in
+      connection.goOn(ticket, PartStream(id: id, kind: .listing(stream)))
+    }
+  }
+
+  private func ask(_ question: PastQuestion, _ id: UInt64, _ timeout: TimeAmount) {
+    wait(id, timeout) {
+      worker.historian.answer(question, from: caller, reply: $0)
+    } then: { connection, ticket, answer in
+      guard connection.leave(ticket), let context = connection.context else { return }
+      let (out, disposition) = answer
+      if out.readableBytes > 0 { context.writeAndFlush(connection.wrapOutboundOut(out), promise: nil) }
+      connection.begin(disposition)
+      connection.resume(context)
+    }
+  }
+
   private func verify(_ id: UInt64, _ timeout: TimeAmount) {
     wait(id, timeout) {
       worker.authority.verify(reply: $0)
@@ -405,13 +443,90 @@ extension Connection {
     var (ticket, stream) = streams.removeFirst()
     reply { dispatcher, out in
       do throws(Failure) {
-        if try stream.next(using: dispatcher, into: &out) { return streams.append((ticket, stream)) }
+        switch try stream.next(using: dispatcher, into: &out) {
+        case .more: return streams.append((ticket, stream))
+        case .waiting: return parked.append((ticket, stream))
+        case .needsLog(let company, let query): return readLog(ticket, stream, company, query)
+        case .done: break
+        }
       } catch {
         dispatcher.fail(stream.id, error, &out)
       }
       _ = leave(ticket)
     }
     closeIfFinished(context)
+  }
+}
+
+// MARK: - Watches
+
+extension Connection {
+  private static let watchesPerConnection = 16
+
+  private func watch(_ stream: PartStream) {
+    let isAccepted =
+      watches.count < Connection.watchesPerConnection && worker.authority.feed.enter(limit: limits.watches)
+    if !isAccepted {
+      let failure = Failure(.resourceExhausted, "too_many_watches", "too many watches are open")
+      return reply { dispatcher, out in dispatcher.fail(stream.id, failure, &out) }
+    }
+    lastTicket += 1
+    flow.inFlight += 1
+    watches.insert(lastTicket)
+    setHeartbeat(lastTicket, stream.heartbeat!)
+    streams.append((lastTicket, stream))
+    scheduleStreamTurn()
+  }
+
+  /// A watch has no deadline; its timer is the heart.
+  private func setHeartbeat(_ ticket: UInt64, _ interval: TimeAmount) {
+    let connection = NIOLoopBound(self, eventLoop: worker.loop)
+    timers[ticket] = worker.loop.scheduleTask(in: interval) { connection.value.beat(ticket, interval) }
+  }
+
+  private func beat(_ ticket: UInt64, _ interval: TimeAmount) {
+    guard timers[ticket] != nil else { return }
+    setHeartbeat(ticket, interval)
+    guard !flow.isCongested, let stream = parked.first(where: { $0.ticket == ticket })?.stream else { return }
+    reply { dispatcher, out in stream.beat(using: dispatcher, into: &out) }
+  }
+
+  /// Something was committed.
+  func wake() {
+    if parked.isEmpty { return }
+    streams += parked
+    parked = []
+    scheduleStreamTurn()
+  }
+
+  private func readLog(_ ticket: UInt64, _ stream: PartStream, _ company: Name, _ query: LogQuery) {
+    let connection = NIOLoopBound(self, eventLoop: worker.loop)
+    worker.authority.changes(of: company, query) { [loop = worker.loop] result in
+      loop.execute { connection.value.takeLog(ticket, stream, result) }
+    }
+  }
+
+  private func takeLog(
+    _ ticket: UInt64, _ stream: PartStream, _ result: Result<(LogPage, revision: UInt64), Failure>
+  ) {
+    guard timers[ticket] != nil else { return }
+    var stream = stream
+    switch result {
+    case .success(let found):
+      stream.take(found.0, revision: found.revision)
+      goOn(ticket, stream)
+    case .failure(let failure): finish(ticket, stream.id, failure)
+    }
+  }
+
+  /// The daemon stops: those who watch are told, and ask its successor.
+  private func endWatches() {
+    let ended = (streams + parked).filter { $0.stream.heartbeat != nil }
+    streams.removeAll { $0.stream.heartbeat != nil }
+    parked = []
+    for (ticket, stream) in ended {
+      finish(ticket, stream.id, Failure(.unavailable, "stopping", "the daemon stops; watch again"))
+    }
   }
 }
 
@@ -442,6 +557,7 @@ extension Connection {
 
   /// Answers what has arrived, and closes.
   func finish() {
+    endWatches()
     guard let context else { return }
     // The kernel hands over what it holds and then reports the end, as if the client had hung up.
     let isShut = try? context.pipeline.syncOperations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) {

@@ -6,11 +6,26 @@ import ScopeModel
 import ScopeProtocol
 import ScopeStore
 
+/// What a caller may do beside asking.
+public struct CallerScopes: OptionSet, Sendable {
+  public let rawValue: UInt8
+
+  /// Changes in the name of a user, within that user's rights and reach.
+  public static let write = CallerScopes(rawValue: 1)
+  /// Changes in the name of nobody: as the platform itself, which may do everything.
+  public static let platform = CallerScopes(rawValue: 2)
+  /// The log, what was at earlier times, and whether the stored data is sound.
+  public static let audit = CallerScopes(rawValue: 4)
+  public static let all: CallerScopes = [.write, .platform, .audit]
+
+  public init(rawValue: UInt8) { self.rawValue = rawValue }
+}
+
 /// Who is at the other end of a connection, and what it may do.
 struct Caller: Sendable {
   /// For the change log: `uid:1000`, `tcp`.
   let name: Name
-  let mayChange: Bool
+  let scopes: CallerScopes
 }
 
 /// What is left to do after a frame was looked at.
@@ -19,6 +34,8 @@ enum Disposition: Sendable {
   case answered
   /// A batch for the authority.
   case apply(ApplyJob, id: UInt64, timeout: TimeAmount)
+  /// A batch to be tried.
+  case preview(ApplyJob, first: Int, id: UInt64, timeout: TimeAmount)
   /// A company to read back.
   case export(Name, id: UInt64, timeout: TimeAmount)
   /// A page of the log.
@@ -27,6 +44,12 @@ enum Disposition: Sendable {
   case verify(id: UInt64, timeout: TimeAmount)
   /// The first part is in the output; the others follow.
   case stream(PartStream, timeout: TimeAmount)
+  /// Rows to be found first.
+  case listing(Listing, id: UInt64, timeout: TimeAmount)
+  /// To be answered as of an earlier time.
+  case past(PastQuestion, id: UInt64, timeout: TimeAmount)
+  /// An answer without an end.
+  case watch(PartStream)
 }
 
 /// Answers frames. One for each thread that does so: it owns the memory that answering needs, so that a
@@ -36,16 +59,21 @@ final class Dispatcher {
   let arena: Arena
   private(set) var cursor: IndexPublisher.Cursor
   private let daemon: DaemonState
+  /// The index is one of an earlier time.
+  private let isPast: Bool
   let reply: Reply
   private var patience: Patience?
 
-  init(limits: Limits, publisher: IndexPublisher, daemon: DaemonState) {
+  init(limits: Limits, publisher: IndexPublisher, daemon: DaemonState, isPast: Bool = false) {
     self.limits = limits
     self.daemon = daemon
+    self.isPast = isPast
     arena = Arena(limit: limits.unpackBytes)
     cursor = IndexPublisher.Cursor(publisher)
     reply = Reply()
   }
+
+  var feed: Feed { daemon.feed }
 
   /// Takes the newest index. To be called after bytes have arrived and before they are answered: what was
   /// acknowledged before the client asked is then in it.
@@ -65,6 +93,9 @@ final class Dispatcher {
       return .answered
     }
     do throws(Failure) {
+      if (request.pointee.at_revision != 0 || request.pointee.at_time_us != 0) && !isPast {
+        return .past(try pastQuestion(request, frame, from: caller), id: request.pointee.id, timeout: timeout(request))
+      }
       return try dispatch(request, from: caller, into: &out)
     } catch {
       fail(request.pointee.id, error, &out)
@@ -83,7 +114,9 @@ final class Dispatcher {
   private func dispatch(
     _ request: UnsafeMutablePointer<WireRequest>, from caller: Caller, into out: inout ByteBuffer
   ) throws(Failure) -> Disposition {
-    if request.pointee.min_revision > cursor.root.revision { throw notReached(request.pointee.min_revision) }
+    if request.pointee.min_revision > cursor.root.revision && !isPast {
+      throw notReached(request.pointee.min_revision)
+    }
     reply.begin(request.pointee.id, revision: cursor.root.revision)
     switch request.pointee.call_case {
     case SCOPE__V1__REQUEST__CALL_CAN_SEE: try canSee(request)
@@ -95,8 +128,20 @@ final class Dispatcher {
     case SCOPE__V1__REQUEST__CALL_EXPORT_COMPANY: return try exportCompany(request)
     case SCOPE__V1__REQUEST__CALL_LIST_CHANGES: return try listChanges(request, from: caller)
     case SCOPE__V1__REQUEST__CALL_VERIFY:
-      try allowLog(to: caller)
+      try allowAudit(caller)
       return .verify(id: request.pointee.id, timeout: timeout(request))
+    case SCOPE__V1__REQUEST__CALL_HAS_RIGHTS: try hasRights(request)
+    case SCOPE__V1__REQUEST__CALL_LIST_USERS: return try listUsers(request)
+    case SCOPE__V1__REQUEST__CALL_GET_USER: try getUser(request)
+    case SCOPE__V1__REQUEST__CALL_LIST_GROUPS: return try listGroups(request)
+    case SCOPE__V1__REQUEST__CALL_LIST_ROLES: return try listing(.roles, request)
+    case SCOPE__V1__REQUEST__CALL_GET_PROJECT: return try getProject(request)
+    case SCOPE__V1__REQUEST__CALL_GET_OBJECT: try getObject(request)
+    case SCOPE__V1__REQUEST__CALL_LIST_FIELDS: return try listFields(request)
+    case SCOPE__V1__REQUEST__CALL_CHECK_UP: return try checkUp(request)
+    case SCOPE__V1__REQUEST__CALL_PREVIEW: return try preview(request, from: caller)
+    case SCOPE__V1__REQUEST__CALL_WATCH_CHANGES: return try watchChanges(request, from: caller)
+    case SCOPE__V1__REQUEST__CALL_WATCH_ACCESS: return try watchAccess(request)
     case SCOPE__V1__REQUEST__CALL_EXPLAIN: try explain(request)
     case SCOPE__V1__REQUEST__CALL_WHO_CAN_SEE: return try whoCanSee(request, into: &out)
     case SCOPE__V1__REQUEST__CALL_WHAT_SEES: return try whatSees(request, into: &out)
@@ -292,8 +337,8 @@ extension Dispatcher {
     _ kind: PartStream.Kind, _ request: UnsafeMutablePointer<WireRequest>, _ out: inout ByteBuffer
   ) throws(Failure) -> Disposition {
     var stream = PartStream(id: request.pointee.id, kind: kind)
-    let isMore = try stream.next(using: self, into: &out)
-    return isMore ? .stream(stream, timeout: timeout(request)) : .answered
+    if case .more = try stream.next(using: self, into: &out) { return .stream(stream, timeout: timeout(request)) }
+    return .answered
   }
 }
 
@@ -303,29 +348,47 @@ extension Dispatcher {
   private func apply(
     _ request: UnsafeMutablePointer<WireRequest>, from caller: Caller
   ) throws(Failure) -> Disposition {
-    if !caller.mayChange {
-      throw Failure(.permissionDenied, "changes_not_allowed", "this listener takes no changes; use the Unix socket")
-    }
-    let id = try companyName(request)
     let call = request.pointee.apply!
-    let count = call.pointee.n_changes
-    if count == 0 { throw Failure(.invalidArgument, "changes_missing", "the batch has no changes") }
-    if count > limits.changesPerBatch { throw .tooMany("changes", count, limit: limits.changesPerBatch) }
+    let actor = try Self.optionalName("actor", call.pointee.actor.key)
+    try allowChanges(caller, actor: actor)
+    let id = try companyName(request)
     let timeout = timeout(request)
     let job = ApplyJob(
-      company: id, changes: try changes(call), actor: try Self.optionalName("actor", call.pointee.actor.key),
+      company: id, changes: try changes(call.pointee.changes, call.pointee.n_changes), actor: actor,
       caller: caller.name, expectedRevision: call.pointee.expected_revision,
       idempotencyKey: try Self.optionalName("idempotency_key", call.pointee.idempotency_key.key),
       digest: try digest(call), deadline: (patience?.arrived ?? .now()) + timeout)
     return .apply(job, id: request.pointee.id, timeout: timeout)
   }
 
-  private func changes(_ call: UnsafeMutablePointer<Scope__V1__ApplyRequest>) throws(Failure) -> [Change] {
+  private func preview(
+    _ request: UnsafeMutablePointer<WireRequest>, from caller: Caller
+  ) throws(Failure) -> Disposition {
+    let call = request.pointee.preview!
+    let actor = try Self.optionalName("actor", call.pointee.actor.key)
+    try allowChanges(caller, actor: actor)
+    if call.pointee.first > 1_000 {
+      throw Failure(.invalidArgument, "bad_first", "first is at most 1000, not \(call.pointee.first)")
+    }
+    let timeout = timeout(request)
+    let job = ApplyJob(
+      company: try companyName(request), changes: try changes(call.pointee.changes, call.pointee.n_changes),
+      actor: actor, caller: caller.name, expectedRevision: 0, digest: [],
+      deadline: (patience?.arrived ?? .now()) + timeout)
+    let first = call.pointee.first == 0 ? AccessSummary.standardRows : Int(call.pointee.first)
+    return .preview(job, first: first, id: request.pointee.id, timeout: timeout)
+  }
+
+  private func changes(
+    _ list: UnsafeMutablePointer<UnsafeMutablePointer<Scope__V1__Change>?>?, _ count: Int
+  ) throws(Failure) -> [Change] {
+    guard let list, count > 0 else { throw Failure(.invalidArgument, "changes_missing", "the batch has no changes") }
+    if count > limits.changesPerBatch { throw .tooMany("changes", count, limit: limits.changesPerBatch) }
     var changes: [Change] = []
-    changes.reserveCapacity(call.pointee.n_changes)
-    for index in 0..<call.pointee.n_changes {
+    changes.reserveCapacity(count)
+    for index in 0..<count {
       do throws(Failure) {
-        changes.append(try Change(call.pointee.changes[index]!.pointee))
+        changes.append(try Change(list[index]!.pointee))
       } catch {
         var located = Failure(error.code, error.reason, "change \(index + 1): \(error.message)")
         located.change = Int32(index + 1)
@@ -352,15 +415,28 @@ extension Dispatcher {
     return .export(company, id: request.pointee.id, timeout: timeout(request))
   }
 
-  private func allowLog(to caller: Caller) throws(Failure) {
-    if caller.mayChange { return }
-    throw Failure(.permissionDenied, "log_not_shown", "this listener does not show the log; use the Unix socket")
+  func allowAudit(_ caller: Caller) throws(Failure) {
+    if caller.scopes.contains(.audit) { return }
+    throw Failure(
+      .permissionDenied, "log_not_shown",
+      "this listener shows neither the log nor earlier times; use the Unix socket")
+  }
+
+  private func allowChanges(_ caller: Caller, actor: Name?) throws(Failure) {
+    if actor == nil && !caller.scopes.contains(.platform) {
+      throw Failure(
+        .permissionDenied, "platform_not_allowed",
+        "this listener takes no changes by the platform itself; name the acting user, or use the Unix socket")
+    }
+    if actor != nil && !caller.scopes.contains(.write) {
+      throw Failure(.permissionDenied, "changes_not_allowed", "this listener takes no changes; use the Unix socket")
+    }
   }
 
   private func listChanges(
     _ request: UnsafeMutablePointer<WireRequest>, from caller: Caller
   ) throws(Failure) -> Disposition {
-    try allowLog(to: caller)
+    try allowAudit(caller)
     let call = request.pointee.list_changes.pointee
     if call.limit > 1_000 { throw Failure(.invalidArgument, "bad_limit", "limit is at most 1000, not \(call.limit)") }
     var query = LogQuery()
@@ -372,7 +448,15 @@ extension Dispatcher {
     query.actor = try Self.optionalName("actor", call.actor.key)
     query.caller = try Self.optionalName("caller", call.caller.key)
     query.about = try topic(call.about.key)
+    query.kind = try kind(call.kind.key)
     return .changes(try companyName(request), query, id: request.pointee.id, timeout: timeout(request))
+  }
+
+  private func kind(_ bytes: Key) throws(Failure) -> String? {
+    if bytes.isEmpty { return nil }
+    let kind = String(decoding: bytes, as: UTF8.self)
+    if LogQuery.kinds.contains(kind) { return kind }
+    throw Failure(.invalidArgument, "bad_kind", "kind is one of \(LogQuery.kinds.joined(separator: ", "))")
   }
 
   private func topic(_ bytes: Key) throws(Failure) -> Topic? {
@@ -405,31 +489,31 @@ extension Dispatcher {
 extension Dispatcher {
   /// The company asked about; nil: there is none such.
   @inline(__always)
-  private func company(_ request: UnsafeMutablePointer<WireRequest>) throws(Failure) -> UnsafePointer<CompanyView>? {
+  func company(_ request: UnsafeMutablePointer<WireRequest>) throws(Failure) -> UnsafePointer<CompanyView>? {
     let id = request.pointee.company.key
     try Self.name("company", id)
     return cursor.root.company(id)
   }
 
-  private func companyName(_ request: UnsafeMutablePointer<WireRequest>) throws(Failure) -> Name {
+  func companyName(_ request: UnsafeMutablePointer<WireRequest>) throws(Failure) -> Name {
     do throws(NameError) { return try Name(utf8: request.pointee.company.key) } catch {
       throw .badName("company", error)
     }
   }
 
-  private func allocate<T>(_ type: T.Type, _ count: Int) throws(Failure) -> UnsafeMutablePointer<T> {
+  func allocate<T>(_ type: T.Type, _ count: Int) throws(Failure) -> UnsafeMutablePointer<T> {
     guard let memory = arena.allocate(type, count: count) else { throw Arena.full }
     return memory
   }
 
   @inline(__always)
-  private static func subjectKind(_ type: Scope__V1__EntityType) throws(Failure) -> UInt8 {
+  static func subjectKind(_ type: Scope__V1__EntityType) throws(Failure) -> UInt8 {
     if (1...3).contains(type.rawValue) { return UInt8(truncatingIfNeeded: type.rawValue) }
     return try objectType("subject_type", type)
   }
 
   @inline(__always)
-  private static func objectType(_ field: StaticString, _ type: Scope__V1__EntityType) throws(Failure) -> UInt8 {
+  static func objectType(_ field: StaticString, _ type: Scope__V1__EntityType) throws(Failure) -> UInt8 {
     let number = type.rawValue
     guard number <= 255, ObjectType.numbers.contains(UInt8(truncatingIfNeeded: number)) else {
       throw .badType("\(field)", number)
@@ -438,11 +522,11 @@ extension Dispatcher {
   }
 
   @inline(__always)
-  private static func name(_ field: StaticString, _ bytes: UnsafeRawBufferPointer) throws(Failure) {
+  static func name(_ field: StaticString, _ bytes: UnsafeRawBufferPointer) throws(Failure) {
     if let error = Name.error(in: bytes) { throw .badName("\(field)", error) }
   }
 
-  private static func optionalName(_ field: StaticString, _ bytes: UnsafeRawBufferPointer) throws(Failure) -> Name? {
+  static func optionalName(_ field: StaticString, _ bytes: UnsafeRawBufferPointer) throws(Failure) -> Name? {
     if bytes.isEmpty { return nil }
     do throws(NameError) { return try Name(utf8: bytes) } catch { throw .badName("\(field)", error) }
   }

@@ -4,6 +4,7 @@ import NIOCore
 import ScopeIndex
 import ScopeModel
 import ScopeProtocol
+import ScopeStore
 
 /// An answer in parts. It keeps the index it began with: all parts are of one revision. Between parts it
 /// holds no place in anybody's way, and nothing that points into an arena.
@@ -14,6 +15,9 @@ struct PartStream: Sendable {
     case viewers(ViewerStream)
     case changes(LogStream)
     case export(ExportStream)
+    case listing(ListingStream)
+    case watchedChanges(ChangeWatch)
+    case watchedAccess(AccessWatch)
   }
 
   /// Bounds of one part: rows sent, and entities looked at.
@@ -30,8 +34,22 @@ struct PartStream: Sendable {
     self.kind = kind
   }
 
-  /// Makes the next part; returns whether another follows.
-  mutating func next(using dispatcher: Dispatcher, into out: inout ByteBuffer) throws(Failure) -> Bool {
+  /// Makes the next part.
+  mutating func next(using dispatcher: Dispatcher, into out: inout ByteBuffer) throws(Failure) -> Progress {
+    switch kind {
+    case .watchedChanges(var watch):
+      let progress = try watch.next(id, dispatcher, &out)
+      kind = .watchedChanges(watch)
+      return progress
+    case .watchedAccess(var watch):
+      let progress = try watch.next(id, dispatcher, &out)
+      kind = .watchedAccess(watch)
+      return progress
+    default: return try nextPart(dispatcher, &out) ? .more : .done
+    }
+  }
+
+  private mutating func nextPart(_ dispatcher: Dispatcher, _ out: inout ByteBuffer) throws(Failure) -> Bool {
     switch kind {
     case .projects(var stream):
       let isMore = try stream.next(id, dispatcher, &out)
@@ -53,12 +71,46 @@ struct PartStream: Sendable {
       let isMore = try stream.next(id, dispatcher, &out)
       kind = .export(stream)
       return isMore
+    case .listing(var stream):
+      let isMore = try stream.next(id, dispatcher, &out)
+      kind = .listing(stream)
+      return isMore
+    case .watchedChanges, .watchedAccess: return false
     }
   }
 }
 
+// MARK: - Watches
+
+extension PartStream {
+  /// Longest silence of a watch; nil: it is none.
+  var heartbeat: TimeAmount? {
+    switch kind {
+    case .watchedChanges(let watch): watch.heartbeat
+    case .watchedAccess(let watch): watch.heartbeat
+    default: nil
+    }
+  }
+
+  /// Makes the sign of life of a watch that waits.
+  func beat(using dispatcher: Dispatcher, into out: inout ByteBuffer) {
+    switch kind {
+    case .watchedChanges(let watch): watch.beat(id, dispatcher, &out)
+    case .watchedAccess(let watch): watch.beat(id, dispatcher, &out)
+    default: break
+    }
+  }
+
+  /// Takes a page of the log that a watch asked for.
+  mutating func take(_ page: LogPage, revision: UInt64) {
+    guard case .watchedChanges(var watch) = kind else { return }
+    watch.take(page, revision: revision)
+    kind = .watchedChanges(watch)
+  }
+}
+
 /// The rows of a part, in the arena.
-private struct Rows<Row> {
+struct Rows<Row> {
   private let rows: UnsafeMutablePointer<Row>
   let list: UnsafeMutablePointer<UnsafeMutablePointer<Row>?>
   private(set) var count = 0
@@ -273,7 +325,7 @@ extension UnsafeMutablePointer<Scope__V1__ProjectTile> {
 }
 
 extension UnsafeMutablePointer<Scope__V1__ObjectRow> {
-  fileprivate func write(_ row: ScopeIndex.ObjectRow) {
+  func write(_ row: ScopeIndex.ObjectRow) {
     scope__v1__object_row__init(self)
     pointee.type = Scope__V1__EntityType(UInt32(row.type))
     pointee.id = ProtobufCBinaryData(row.id)

@@ -17,6 +17,7 @@ final class Reply {
   private let hello = make(scope__v1__hello_response__init)
   private let limits = make(scope__v1__limits__init)
   private let health = make(scope__v1__health_response__init)
+  private let watchChanges = make(scope__v1__watch_changes_response__init)
 
   deinit {
     response.deallocate()
@@ -30,6 +31,7 @@ final class Reply {
     hello.deallocate()
     limits.deallocate()
     health.deallocate()
+    watchChanges.deallocate()
   }
 
   private static func make<T>(_ initialise: (UnsafeMutablePointer<T>?) -> Void) -> UnsafeMutablePointer<T> {
@@ -156,9 +158,76 @@ extension Reply {
 }
 
 extension Reply {
+  func setRights(_ rights: UnsafeMutablePointer<Scope__V1__HasRightsResponse>) {
+    response.pointee.has_rights = rights
+    response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_HAS_RIGHTS
+  }
+
+  func setUsers(_ users: UnsafeMutablePointer<Scope__V1__ListUsersResponse>) {
+    response.pointee.list_users = users
+    response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_LIST_USERS
+  }
+
+  func setUser(_ user: UnsafeMutablePointer<Scope__V1__GetUserResponse>) {
+    response.pointee.get_user = user
+    response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_GET_USER
+  }
+
+  func setGroups(_ groups: UnsafeMutablePointer<Scope__V1__ListGroupsResponse>) {
+    response.pointee.list_groups = groups
+    response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_LIST_GROUPS
+  }
+
+  func setRoles(_ roles: UnsafeMutablePointer<Scope__V1__ListRolesResponse>) {
+    response.pointee.list_roles = roles
+    response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_LIST_ROLES
+  }
+
+  func setProject(_ project: UnsafeMutablePointer<Scope__V1__GetProjectResponse>) {
+    response.pointee.get_project = project
+    response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_GET_PROJECT
+  }
+
+  func setObject(_ object: UnsafeMutablePointer<Scope__V1__GetObjectResponse>) {
+    response.pointee.get_object = object
+    response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_GET_OBJECT
+  }
+
+  func setFields(_ fields: UnsafeMutablePointer<Scope__V1__ListFieldsResponse>) {
+    response.pointee.list_fields = fields
+    response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_LIST_FIELDS
+  }
+
+  func setFindings(_ findings: UnsafeMutablePointer<Scope__V1__CheckUpResponse>) {
+    response.pointee.check_up = findings
+    response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_CHECK_UP
+  }
+}
+
+extension Reply {
   func setChanges(_ changes: UnsafeMutablePointer<Scope__V1__ListChangesResponse>) {
     response.pointee.list_changes = changes
     response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_LIST_CHANGES
+  }
+
+  func setWatchedChanges(
+    records: UnsafeMutablePointer<UnsafeMutablePointer<Scope__V1__ChangeRecord>?>?, count: Int
+  ) {
+    scope__v1__watch_changes_response__init(watchChanges)
+    watchChanges.pointee.records = records
+    watchChanges.pointee.n_records = count
+    response.pointee.watch_changes = watchChanges
+    response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_WATCH_CHANGES
+  }
+
+  func setWatchedAccess(_ access: UnsafeMutablePointer<Scope__V1__WatchAccessResponse>) {
+    response.pointee.watch_access = access
+    response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_WATCH_ACCESS
+  }
+
+  func setPreview(_ preview: UnsafeMutablePointer<Scope__V1__PreviewResponse>) {
+    response.pointee.preview = preview
+    response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_PREVIEW
   }
 
   func setVerification(_ verification: UnsafeMutablePointer<Scope__V1__VerifyResponse>) {
@@ -170,8 +239,13 @@ extension Reply {
 // MARK: - Other results
 
 extension Reply {
-  func setApplied(_ applied: Applied, warnings: UnsafeMutablePointer<UnsafeMutablePointer<Scope__V1__Warning>?>?) {
+  func setApplied(
+    _ applied: Applied, warnings: UnsafeMutablePointer<UnsafeMutablePointer<Scope__V1__Warning>?>?,
+    gathered: UnsafeMutablePointer<Scope__V1__Gathered>?, access: UnsafeMutablePointer<Scope__V1__AccessSummary>?
+  ) {
     scope__v1__apply_response__init(apply)
+    apply.pointee.gathered = gathered
+    apply.pointee.access = access
     apply.pointee.edits = UInt32(applied.edits)
     apply.pointee.repeated_key = applied.isRepeated ? 1 : 0
     apply.pointee.warnings = warnings

@@ -17,9 +17,9 @@ public struct ServerConfiguration: Sendable {
   public var addresses: [ListenAddress]
   /// Mode of a Unix socket's file. Default 0660.
   public var socketMode: mode_t = 0o660
-  /// Whether clients over TCP may send changes. Over a Unix socket the file's mode decides who may
-  /// connect; over TCP every user of the machine may. Default: no.
-  public var allowsChangesOverTCP = false
+  /// What clients over TCP may do beside asking. Over a Unix socket the file's mode decides who may connect, and
+  /// who may, may do all; over TCP every user of the machine may connect. Default: nothing.
+  public var tcpScopes: CallerScopes = []
   /// Threads that serve connections. Default: one a core.
   public var eventLoops = System.coreCount
   public var limits = Limits()
@@ -38,6 +38,7 @@ public final class Server: Sendable {
   private let group: MultiThreadedEventLoopGroup
   private let workers: [NIOLoopBound<LoopWorker>]
   private let pool: WorkerPool
+  private let historian: Historian
   private let listeners: [any Channel]
   private let sweeps: [RepeatedTask]
   private let daemon: DaemonState
@@ -65,15 +66,19 @@ public final class Server: Sendable {
     let daemon = DaemonState(limits: limits, authority: authority)
     let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoops)
     let pool = WorkerPool(threads: 2, limits: limits, authority: authority, daemon: daemon)
+    let historian = Historian(limits: limits, authority: authority, daemon: daemon)
     let workers = group.makeIterator().map { loop in
       NIOLoopBound.makingCompletelySendable(on: loop) {
-        LoopWorker(loop: loop, limits: limits, logger: logger, authority: authority, daemon: daemon, pool: pool)
+        LoopWorker(
+          loop: loop, limits: limits, logger: logger, authority: authority, daemon: daemon, pool: pool,
+          historian: historian)
       }
     }
     self.authority = authority
     self.daemon = daemon
     self.group = group
     self.pool = pool
+    self.historian = historian
     self.workers = workers
     self.logger = logger
     let acceptor = Acceptor(
@@ -81,6 +86,7 @@ public final class Server: Sendable {
     do {
       listeners = try await acceptor.listen()
     } catch {
+      try? await historian.stop()
       try? await pool.stop()
       try? await group.shutdownGracefully()
       throw error
@@ -89,6 +95,7 @@ public final class Server: Sendable {
       guard case .loopback(let host, _) = address, let port = channel.localAddress?.port else { return address }
       return .loopback(host: host, port: port)
     }
+    for worker in workers { authority.feed.onChange { worker.eventLoop.execute { worker.value.wake() } } }
     sweeps = workers.map { worker in
       worker.eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in worker.value.sweep() }
     }
@@ -106,6 +113,7 @@ public final class Server: Sendable {
     for worker in workers { worker.eventLoop.execute { worker.value.stop() } }
     await daemon.connections.becomesZero(before: deadline, on: group.next())
     for worker in workers { try await worker.eventLoop.submit { worker.value.closeAll() }.get() }
+    try await historian.stop()
     try await pool.stop()
     try await authority.close()
     try await group.shutdownGracefully()
@@ -183,7 +191,7 @@ private struct Acceptor {
   private func bootstrap(for address: ListenAddress) -> ServerBootstrap {
     let byLoop = Dictionary(uniqueKeysWithValues: workers.map { (ObjectIdentifier($0.eventLoop), $0) })
     let (daemon, mark) = (daemon, limits.unsentBytes)
-    let mayChange = address.isUnix || configuration.allowsChangesOverTCP
+    let scopes = address.isUnix ? .all : configuration.tcpScopes
     return ServerBootstrap(group: group)
       .serverChannelOption(.backlog, value: 1_024)
       .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -195,7 +203,7 @@ private struct Acceptor {
         channel.closeFuture.whenComplete { _ in daemon.connections.leave() }
         return channel.eventLoop.makeCompletedFuture {
           let worker = byLoop[ObjectIdentifier(channel.eventLoop)]!.value
-          let caller = Caller(name: try callerName(channel), mayChange: mayChange)
+          let caller = Caller(name: try callerName(channel), scopes: scopes)
           try channel.pipeline.syncOperations.addHandler(Connection(worker: worker, caller: caller))
         }
       }

@@ -14,6 +14,7 @@ final class DaemonState: Sendable {
   private let authority: Authority
 
   var isWritable: Bool { authority.isWritable }
+  var feed: Feed { authority.feed }
 
   init(limits: Limits, authority: Authority) {
     connections = ConnectionCount(limit: limits.connections)
@@ -85,19 +86,23 @@ final class LoopWorker {
   let dispatcher: Dispatcher
   let authority: Authority
   let pool: WorkerPool
+  let historian: Historian
   private var output = ByteBuffer()
   private var connections: [ObjectIdentifier: Connection] = [:]
   private var isStopping = false
   private var turns: [() -> Void] = []
   private var isTurnSet = false
 
-  init(loop: any EventLoop, limits: Limits, logger: Logger, authority: Authority, daemon: DaemonState, pool: WorkerPool)
-  {
+  init(
+    loop: any EventLoop, limits: Limits, logger: Logger, authority: Authority, daemon: DaemonState, pool: WorkerPool,
+    historian: Historian
+  ) {
     self.loop = loop
     self.limits = limits
     self.logger = logger
     self.authority = authority
     self.pool = pool
+    self.historian = historian
     dispatcher = Dispatcher(limits: limits, publisher: authority.publisher, daemon: daemon)
   }
 
@@ -149,6 +154,11 @@ final class LoopWorker {
   }
 
   func remove(_ connection: Connection) { connections[ObjectIdentifier(connection)] = nil }
+
+  /// Has those who watch look again.
+  func wake() {
+    for connection in connections.values { connection.wake() }
+  }
 
   func sweep() {
     dispatcher.refresh()  // a loop that nobody asks must not keep an old index
@@ -214,37 +224,30 @@ final class WorkerPool: Sendable {
   /// Lays a company out for export; `reply` is called on some thread.
   func export(
     _ company: Name, id: UInt64, from authority: Authority,
-    reply: @escaping @Sendable (Result<PartStream, Failure>) -> Void
+    reply: @escaping Authority.Reply<PartStream>
   ) {
     authority.snapshot(of: company) { result in
-      self.threads.submit { state in
-        guard case .active = state else { return }
-        reply(
-          result.flatMap { snapshot in
-            guard let snapshot else {
-              return .failure(Failure(.notFound, "unknown_company", "there is no company '\(company)'"))
-            }
-            let (company, revision) = snapshot
-            return .success(PartStream(id: id, kind: .export(ExportStream(company, revision: revision))))
-          })
+      self.run(reply) { () throws(Failure) in
+        let (state, revision) = try result.get()
+        guard let state else { throw .unknownCompany(Array(company.text.utf8)) }
+        return PartStream(id: id, kind: .export(ExportStream(state, revision: revision)))
       }
     }
   }
 
-  func stop() async throws { try await threads.shutdownGracefully() }
-}
-
-extension Dispatcher {
-  /// The answer to a batch that was applied.
-  func answer(_ id: UInt64, _ applied: Applied, into out: inout ByteBuffer) {
-    // It is applied: without memory for the warnings it must not look refused.
-    var applied = applied
-    let warnings = (try? wire(applied.warnings)) ?? nil
-    if warnings == nil { applied.warnings = [] }
-    reply.begin(id, revision: applied.revision)
-    reply.setApplied(applied, warnings: warnings)
-    reply.end(into: &out)
+  /// Finds the rows of a listing; `reply` is called on some thread.
+  func find(_ listing: Listing, reply: @escaping Authority.Reply<ListingStream>) {
+    run(reply) { () throws(Failure) in try listing.stream() }
   }
+
+  private func run<T>(_ reply: @escaping Authority.Reply<T>, _ body: @escaping @Sendable () throws(Failure) -> T) {
+    threads.submit { state in
+      guard case .active = state else { return }
+      reply(Result { () throws(Failure) in try body() })
+    }
+  }
+
+  func stop() async throws { try await threads.shutdownGracefully() }
 }
 
 /// How long a large request may be worked on: until the client has hung up, or its time is over.

@@ -18,10 +18,12 @@ public struct ChangeRecord: Sendable {
   public var edits: [Edit]
   /// What makes a repeated request known; nil: the client did not ask for that.
   public var idempotency: Idempotency?
+  /// Who gained and lost what; nil: recorded before this was kept.
+  public var access: AccessSummary?
 
   public init(
     revision: UInt64, company: Name, timeMicroseconds: Int64, actor: Name? = nil, caller: Name, edits: [Edit],
-    idempotency: Idempotency? = nil
+    idempotency: Idempotency? = nil, access: AccessSummary? = nil
   ) {
     self.revision = revision
     self.company = company
@@ -30,6 +32,7 @@ public struct ChangeRecord: Sendable {
     self.caller = caller
     self.edits = edits
     self.idempotency = idempotency
+    self.access = access
   }
 }
 
@@ -58,7 +61,7 @@ public struct Head: Hashable, Sendable {
 
 /// A row of the change log, as stored.
 struct LogRow {
-  static let columns = "revision, company, time, actor, caller, edits, idempotency_key, request_digest, hash"
+  static let columns = "revision, company, time, actor, caller, edits, idempotency_key, request_digest, hash, access"
 
   let revision: Int64
   let company: String
@@ -68,6 +71,7 @@ struct LogRow {
   let edits: String
   let key: String?
   let digest: [UInt8]?
+  let access: String?
 
   init(_ record: ChangeRecord) {
     revision = Int64(record.revision)
@@ -78,6 +82,7 @@ struct LogRow {
     edits = EditsText.encode(record.edits)
     key = record.idempotency?.key.text
     digest = record.idempotency?.digest
+    access = record.access.map(EditsText.encode)
   }
 
   init(_ row: Columns) throws(DamagedRow) {
@@ -89,10 +94,12 @@ struct LogRow {
     edits = try row.text(5)
     key = try row.optionalText(6)
     digest = row.blob(7)
+    access = try row.optionalText(9)
   }
 
   /// The row's seal: SHA-256 over the seal before it and every field, each after its length in eight bytes,
-  /// most significant first; NULL is the length of eight 0xFF.
+  /// most significant first; NULL is the length of eight 0xFF. The summary of access is passed over where there is
+  /// none: older rows have no such column.
   func seal(after previous: [UInt8]) -> [UInt8] {
     var seal = Seal()
     seal.add(previous)
@@ -104,6 +111,7 @@ struct LogRow {
     seal.add(Array(edits.utf8))
     seal.add(key.map { Array($0.utf8) })
     seal.add(digest)
+    if let access { seal.add(Array(access.utf8)) }
     return seal.value
   }
 
@@ -111,7 +119,7 @@ struct LogRow {
     ChangeRecord(
       revision: UInt64(clamping: revision), company: try Name(stored: company), timeMicroseconds: time,
       actor: try name(actor), caller: try Name(stored: caller), edits: try EditsText.decode(edits),
-      idempotency: try idempotency())
+      idempotency: try idempotency(), access: try accessSummary())
   }
 
   private func name(_ text: String?) throws(DamagedRow) -> Name? {
@@ -124,11 +132,16 @@ struct LogRow {
     return Idempotency(key: try Name(stored: key), digest: digest)
   }
 
+  private func accessSummary() throws(DamagedRow) -> AccessSummary? {
+    guard let access else { return nil }
+    return try EditsText.decodeAccess(access)
+  }
+
   func insert(_ db: Database, hash: [UInt8]) throws {
     let statement = try db.cachedStatement(
-      sql: "INSERT INTO change_log (\(LogRow.columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")
+      sql: "INSERT INTO change_log (\(LogRow.columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
     try statement.execute(
-      arguments: [revision, company, time, actor, caller, edits, key, digest.map { Data($0) }, Data(hash)])
+      arguments: [revision, company, time, actor, caller, edits, key, digest.map { Data($0) }, Data(hash), access])
   }
 }
 

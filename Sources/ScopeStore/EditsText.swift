@@ -28,6 +28,35 @@ enum EditsText {
     return try reader.edits()
   }
 
+  /// A summary of access: `[["3","0"],["gained","1001","Anna","queue","support","Support line"],…]`.
+  static func encode(_ access: AccessSummary) -> String {
+    var json: [UInt8] = [UInt8(ascii: "[")]
+    append(["\(access.gained)", "\(access.lost)"], to: &json)
+    for row in access.first {
+      json.append(UInt8(ascii: ","))
+      let columns = [
+        row.isGained ? "gained" : "lost", row.user.text, row.userName.text, row.object.type.name, row.object.id.text,
+        row.objectName.text,
+      ]
+      append(columns, to: &json)
+    }
+    json.append(UInt8(ascii: "]"))
+    return String(decoding: json, as: UTF8.self)
+  }
+
+  static func decodeAccess(_ text: String) throws(DamagedRow) -> AccessSummary {
+    var reader = EditsReader(bytes: Array(text.utf8))
+    return try reader.access()
+  }
+
+  private static func append(_ columns: [String], to json: inout [UInt8]) {
+    for (index, column) in columns.enumerated() {
+      json.append(UInt8(ascii: index == 0 ? "[" : ","))
+      quote(column, to: &json)
+    }
+    json.append(UInt8(ascii: "]"))
+  }
+
   private static func append(_ fact: Fact?, to json: inout [UInt8]) {
     guard let fact else { return json.append(contentsOf: "null".utf8) }
     let row = FactRow(fact)
@@ -93,6 +122,37 @@ private struct EditsReader {
     while skip(",") { columns.append(try string()) }
     try expect("]")
     return try FactRow(kind: kind, columns: columns).fact()
+  }
+
+  mutating func access() throws(DamagedRow) -> AccessSummary {
+    var access = AccessSummary()
+    try expect("[")
+    let counts = try row()
+    guard counts.count == 2, let gained = Int(counts[0]), let lost = Int(counts[1]) else { throw unreadable }
+    (access.gained, access.lost) = (gained, lost)
+    while skip(",") { access.first.append(try accessRow()) }
+    try expect("]")
+    if position != bytes.count { throw unreadable }
+    return access
+  }
+
+  private mutating func accessRow() throws(DamagedRow) -> AccessSummary.Row {
+    let columns = try row()
+    guard columns.count == 6, ["gained", "lost"].contains(columns[0]), let type = ObjectType(name: columns[3]) else {
+      throw unreadable
+    }
+    return AccessSummary.Row(
+      user: try Name(stored: columns[1]), userName: try Name(stored: columns[2]),
+      object: ObjectRef(type, try Name(stored: columns[4])), objectName: try Name(stored: columns[5]),
+      isGained: columns[0] == "gained")
+  }
+
+  private mutating func row() throws(DamagedRow) -> [String] {
+    try expect("[")
+    var columns = [try string()]
+    while skip(",") { columns.append(try string()) }
+    try expect("]")
+    return columns
   }
 
   private mutating func string() throws(DamagedRow) -> String {

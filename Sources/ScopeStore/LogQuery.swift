@@ -14,6 +14,8 @@ public struct LogQuery: Hashable, Sendable {
   public var actor: Name?
   public var caller: Name?
   public var about: Topic?
+  /// A kind of row, as `FactKind` has it; unknown ones match nothing.
+  public var kind: String?
 
   public init() {}
 }
@@ -29,6 +31,8 @@ public struct LogPage: Sendable {
   public internal(set) var changes: [LoggedChange] = []
   /// Where to go on; 0: there are no more.
   public internal(set) var next: UInt64 = 0
+
+  public init(_ changes: [LoggedChange] = []) { self.changes = changes }
 }
 
 extension Store {
@@ -50,7 +54,7 @@ extension Store {
         looks += 1
         page.next = revision
         let record = try LogRow(row).record()
-        if let about = query.about, !record.edits.contains(where: { $0.concerns(about) }) { return true }
+        if !query.matches(record) { return true }
         edits += record.edits.count
         page.changes.append(LoggedChange(record: record, hash: row.blob(8) ?? []))
         return true
@@ -76,6 +80,22 @@ extension Store {
     narrow("caller = ?", query.caller?.text)
     return (sql + " ORDER BY revision \(query.newestFirst ? "DESC" : "ASC")", arguments)
   }
+}
+
+extension LogQuery {
+  fileprivate func matches(_ record: ChangeRecord) -> Bool {
+    if about == nil && kind == nil { return true }
+    return record.edits.contains { edit in
+      about.map(edit.concerns) != false && (kind == nil || edit.kind?.rawValue == kind)
+    }
+  }
+
+  /// The kinds of rows there are.
+  public static var kinds: [String] { FactKind.allCases.map(\.rawValue) }
+}
+
+extension Edit {
+  fileprivate var kind: FactKind? { (after ?? before).map { FactRow($0).kind } }
 }
 
 extension Fact {

@@ -10,8 +10,12 @@ enum Schema {
   static let migrator: DatabaseMigrator = {
     var migrator = DatabaseMigrator()
     migrator.registerMigration("v1", foreignKeyChecks: .immediate) { try $0.execute(sql: version1) }
+    migrator.registerMigration("v2") { try $0.execute(sql: version2) }
     return migrator
   }()
+
+  /// Rows of before have no summary.
+  private static let version2 = "ALTER TABLE change_log ADD COLUMN access TEXT -- JSON: who gained and lost what"
 
   /// Names are compared as bytes: BINARY is SQLite's default. Each link between two things has its key and one
   /// index the other way, so that removing either end need not look through the company.

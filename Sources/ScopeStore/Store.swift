@@ -57,10 +57,11 @@ extension Store {
     try access("reading company '\(id)'") { db in
       var company = Company(id: id)
       try db.forEachFact(of: id) { fact in
-        guard company.hasWhatIsNamed(by: fact) else {
+        let edit = Edit(before: nil, after: fact)
+        guard company.canWrite(edit) else {
           throw DamagedRow("\(EditsText.encode(fact)) names something that is not there")
         }
-        company.write(Edit(before: nil, after: fact))
+        company.write(edit)
       }
       return company
     }
@@ -156,21 +157,6 @@ extension Store {
   }
 }
 
-extension Company {
-  /// `write` stops the process where a fact names something that is not there; a damaged file must not.
-  fileprivate func hasWhatIsNamed(by fact: Fact) -> Bool {
-    switch fact {
-    case .company, .role, .user, .group, .project, .object: true
-    case .roleRight(let role, _): roles[role] != nil
-    case .userRole(let user, let role): users[user] != nil && roles[role] != nil
-    case .groupMember(let group, let user): groups[group] != nil && users[user] != nil
-    case .member(let project, .user(let id)): projects[project] != nil && users[id] != nil
-    case .member(let project, .group(let id)): projects[project] != nil && groups[id] != nil
-    case .placement(let ref, let project): objects[ref] != nil && projects[project] != nil
-    }
-  }
-}
-
 // MARK: - Writing
 
 extension Store {
@@ -181,21 +167,27 @@ extension Store {
   ///     `beforeCommit` is not called.
   ///   - beforeCommit: called when everything is written but COMMIT; what it throws takes all back. Must not use
   ///     the store.
+  /// - Returns: the records with their links of the chain.
   /// - Throws: after a fatal error (see `StoreError.isFatal`) the process must end. After any other, the store is
   ///   as before.
-  public func commit(_ records: [ChangeRecord], beforeCommit: () throws -> Void = {}) throws(StoreError) {
+  @discardableResult
+  public func commit(
+    _ records: [ChangeRecord], beforeCommit: () throws -> Void = {}
+  ) throws(StoreError) -> [LoggedChange] {
     if let failure { throw failure }
-    if records.isEmpty { return }
+    if records.isEmpty { return [] }
     if wal.pages >= configuration.checkpointPages { try checkpoint() }
-    head = try remembering { () throws(StoreError) in
+    let logged = try remembering { () throws(StoreError) in
       try access("writing") { db in
         try transact(db) {
-          let end = try write(records, db)
+          let logged = try write(records, db)
           do { try beforeCommit() } catch { throw StoreError.beforeCommit(error) }
-          return end
+          return logged
         }
       }
     }
+    head = Head(revision: logged.last!.record.revision, hash: logged.last!.hash)
+    return logged
   }
 
   /// Moves the write-ahead log's pages into the database. `commit` does so itself when the log is long; an idle
@@ -208,8 +200,9 @@ extension Store {
     wal.pages = 0
   }
 
-  private func write(_ records: [ChangeRecord], _ db: Database) throws -> Head {
+  private func write(_ records: [ChangeRecord], _ db: Database) throws -> [LoggedChange] {
     var end = head
+    var logged: [LoggedChange] = []
     for record in records {
       guard record.revision == end.revision + 1 else {
         throw StoreError.wrongRevision(expected: end.revision + 1, given: record.revision)
@@ -218,8 +211,9 @@ extension Store {
       let row = LogRow(record)
       end = Head(revision: record.revision, hash: row.seal(after: end.hash))
       try insert(row, of: record, db, end.hash)
+      logged.append(LoggedChange(record: record, hash: end.hash))
     }
-    return end
+    return logged
   }
 
   private func write(_ edit: Edit, of record: ChangeRecord, _ db: Database) throws {

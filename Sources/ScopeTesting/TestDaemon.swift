@@ -41,7 +41,7 @@ public final class TestDaemon: Sendable {
     var configuration = ServerConfiguration(
       store: StoreConfiguration(directory: folder.file("data")),
       addresses: [.unix(path: folder.file("socket")), try .tcp("127.0.0.1:0")])
-    configuration.allowsChangesOverTCP = true
+    configuration.tcpScopes = .all
     adjust(&configuration)
     var logger = Logger(label: "test") { StreamLogHandler.standardError(label: $0) }
     logger.logLevel = .critical

@@ -37,8 +37,13 @@ struct Scoped: AsyncParsableCommand {
   @Option(name: .long, help: "HOST:PORT on loopback to serve as well. Port 0: any free one.")
   var tcp: String?
 
-  @Flag(name: .long, help: "Take changes over TCP too. Every user of this machine can then change the rules.")
-  var tcpAllowsChanges = false
+  @Option(
+    name: .long, parsing: .upToNextOption,
+    help: ArgumentHelp(
+      "What every user of this machine may do over TCP beside asking: write (changes in the name of a user), platform "
+        + "(changes without one), audit (the log, and what was earlier). (default: nothing)",
+      valueName: "scope"))
+  var tcpAllows: [TCPScope] = []
 
   @Option(name: .long, help: "Threads that serve connections. (default: one a core)")
   var threads: Int?
@@ -78,9 +83,21 @@ struct Scoped: AsyncParsableCommand {
     if let tcp { addresses.append(try .tcp(tcp)) }
     var configuration = ServerConfiguration(store: StoreConfiguration(directory: data), addresses: addresses)
     configuration.socketMode = mode_t(socketMode, radix: 8)!
-    configuration.allowsChangesOverTCP = tcpAllowsChanges
+    configuration.tcpScopes = tcpAllows.reduce(into: []) { $0.formUnion($1.scopes) }
     if let threads { configuration.eventLoops = threads }
     return configuration
+  }
+}
+
+enum TCPScope: String, CaseIterable, ExpressibleByArgument {
+  case write, platform, audit
+
+  fileprivate var scopes: CallerScopes {
+    switch self {
+    case .write: .write
+    case .platform: .platform
+    case .audit: .audit
+    }
   }
 }
 

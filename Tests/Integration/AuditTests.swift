@@ -75,7 +75,7 @@ private let queue = ObjectRef(ObjectType(name: "queue")!, "q")
   }
 
   @Test func isNotShownOverTCP() async throws {
-    try await withDaemon(adjust: { $0.allowsChangesOverTCP = false }) { daemon in
+    try await withDaemon(adjust: { $0.tcpScopes = [] }) { daemon in
       try daemon.client().applyAll(smallCompany(), to: "c")
       for call in [22, 23] {
         let connection = try RawConnection(daemon.address(.tcp))

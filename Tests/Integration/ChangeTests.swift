@@ -151,7 +151,7 @@ private let queue = ObjectRef(ObjectType(name: "queue")!, "q")
   }
 
   @Test func areNotTakenOverTCPUnlessAllowed() async throws {
-    try await withDaemon(adjust: { $0.allowsChangesOverTCP = false }) { daemon in
+    try await withDaemon(adjust: { $0.tcpScopes = [] }) { daemon in
       try daemon.client().applyAll(smallCompany(), to: "c")
       #expect(try daemon.client("c", over: .tcp).check("user:u0", "queue:q").verdict == .deny)
       #expect(throws: TestFailure.self) { try daemon.client(over: .tcp).applyAll([.removeUser("u0")], to: "c") }

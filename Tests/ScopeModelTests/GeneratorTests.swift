@@ -43,7 +43,7 @@ import Testing
 
   private func words(of change: Change) -> String {
     switch change {
-    case .putUser(let user, let roles): "\(user.id) \(user.name) \(user.isBlocked) \(roles)"
+    case .putUser(let user, let roles, _): "\(user.id) \(user.name) \(user.isBlocked) \(roles)"
     case .addToGroup(let group, let user): "\(group) \(user)"
     case .addMember(let project, let member): "\(project) \(member)"
     case .place(let ref, let project): "\(ref) \(project)"

@@ -46,7 +46,11 @@ struct ReferenceCompany {
     case .putCompany: break
     case .removeCompany: facts = []
     case .setMode(let new): setMode(from: mode, to: new)
-    case .putUser(let user, let roles): try put(user, roles)
+    case .putUser(let user, let roles, let projects):
+      try put(user, roles)
+      var hints: [Hint] = []
+      for project in projects { hints += try add(.user(user.id), project, index) }
+      return hints
     case .removeUser(let id): try removeUser(id)
     case .putGroup(let group): put(group)
     case .removeGroup(let id): try removeGroup(id)
@@ -62,7 +66,11 @@ struct ReferenceCompany {
     case .removeMember(let project, let member):
       try need(hasProject(project) && has(member))
       facts.remove(.member(project: project, member))
-    case .putObject(let object): try put(object)
+    case .putObject(let object, let projects):
+      try put(object)
+      var hints: [Hint] = []
+      for project in projects { hints += try place(object.ref, project, index) }
+      return hints
     case .removeObject(let ref):
       try need(isMovable(ref))
       facts = facts.filter { fact in

@@ -131,7 +131,7 @@ import Testing
     "INSERT INTO change_log SELECT 9, company, 1, NULL, 'x', '[]', NULL, NULL, hash FROM change_log",
   ])
   func theLogIsNeverAltered(sql: String) throws {
-    try scratch.withStore { try $0.commit([$0.record("acme", creation)]) }
+    try scratch.withStore { _ = try $0.commit([$0.record("acme", creation)]) }
     #expect(throws: DatabaseError.self) { try scratch.withDatabase { try $0.execute(sql: sql) } }
     try scratch.withStore { store throws in #expect(try store.verify().problems == []) }
   }

@@ -39,6 +39,11 @@ typedef struct Scope__V1__Unplace Scope__V1__Unplace;
 typedef struct Scope__V1__Move Scope__V1__Move;
 typedef struct Scope__V1__ApplyRequest Scope__V1__ApplyRequest;
 typedef struct Scope__V1__ApplyResponse Scope__V1__ApplyResponse;
+typedef struct Scope__V1__Gathered Scope__V1__Gathered;
+typedef struct Scope__V1__AccessSummary Scope__V1__AccessSummary;
+typedef struct Scope__V1__AccessChange Scope__V1__AccessChange;
+typedef struct Scope__V1__PreviewRequest Scope__V1__PreviewRequest;
+typedef struct Scope__V1__PreviewResponse Scope__V1__PreviewResponse;
 typedef struct Scope__V1__Warning Scope__V1__Warning;
 typedef struct Scope__V1__ExportCompanyRequest Scope__V1__ExportCompanyRequest;
 typedef struct Scope__V1__ExportCompanyResponse Scope__V1__ExportCompanyResponse;
@@ -178,10 +183,15 @@ struct  Scope__V1__PutUser
    */
   size_t n_roles;
   ProtobufCBinaryData *roles;
+  /*
+   * ids of projects the user is put into, beside those it is in
+   */
+  size_t n_projects;
+  ProtobufCBinaryData *projects;
 };
 #define SCOPE__V1__PUT_USER__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&scope__v1__put_user__descriptor) \
-    , {0,NULL}, {0,NULL}, 0, 0,NULL }
+    , {0,NULL}, {0,NULL}, 0, 0,NULL, 0,NULL }
 
 
 /*
@@ -423,10 +433,15 @@ struct  Scope__V1__PutObject
    * contact fields only: in every project, and fixed from then on
    */
   protobuf_c_boolean system;
+  /*
+   * ids of projects the object is placed in, beside those it is in
+   */
+  size_t n_projects;
+  ProtobufCBinaryData *projects;
 };
 #define SCOPE__V1__PUT_OBJECT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&scope__v1__put_object__descriptor) \
-    , SCOPE__V1__ENTITY_TYPE__ENTITY_TYPE_UNSPECIFIED, {0,NULL}, {0,NULL}, 0 }
+    , SCOPE__V1__ENTITY_TYPE__ENTITY_TYPE_UNSPECIFIED, {0,NULL}, {0,NULL}, 0, 0,NULL }
 
 
 /*
@@ -573,13 +588,180 @@ struct  Scope__V1__ApplyResponse
   size_t n_warnings;
   Scope__V1__Warning **warnings;
   /*
-   * the idempotency key was known: this is the first answer's revision
+   * the idempotency key was known: this is the first answer's revision,
    */
   protobuf_c_boolean repeated_key;
+  /*
+   * and what follows is left out
+   */
+  /*
+   * of a switch to enhanced mode: what went into `Default`, if anything
+   */
+  Scope__V1__Gathered *gathered;
+  /*
+   * who gained and lost what; the log keeps it
+   */
+  Scope__V1__AccessSummary *access;
 };
 #define SCOPE__V1__APPLY_RESPONSE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&scope__v1__apply_response__descriptor) \
-    , 0, 0,NULL, 0 }
+    , 0, 0,NULL, 0, NULL, NULL }
+
+
+/*
+ * What was in no project when the company began to separate, and is in `Default` now.
+ */
+struct  Scope__V1__Gathered
+{
+  ProtobufCMessage base;
+  /*
+   * id of the project named `Default`
+   */
+  ProtobufCBinaryData project;
+  /*
+   * how many users went there
+   */
+  uint64_t users;
+  /*
+   * how many objects went there
+   */
+  uint64_t objects;
+  /*
+   * the first 100 of them as `user:1001` or `queue:support`: users in byte
+   */
+  size_t n_first;
+  ProtobufCBinaryData *first;
+  /*
+   * order of ids, then objects in order of type and id
+   */
+  /*
+   * `first` has all of them
+   */
+  protobuf_c_boolean complete;
+};
+#define SCOPE__V1__GATHERED__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&scope__v1__gathered__descriptor) \
+    , {0,NULL}, 0, 0, 0,NULL, 0 }
+
+
+/*
+ * Which users gained and lost sight of which objects.
+ */
+struct  Scope__V1__AccessSummary
+{
+  ProtobufCMessage base;
+  /*
+   * pairs of a user and an object that it sees and did not see before
+   */
+  uint64_t gained;
+  /*
+   * pairs of a user and an object that it saw and does not see now
+   */
+  uint64_t lost;
+  /*
+   * the first of them, by the user's name, then by type and id of the object
+   */
+  size_t n_first;
+  Scope__V1__AccessChange **first;
+  /*
+   * `first` has all of them
+   */
+  protobuf_c_boolean complete;
+};
+#define SCOPE__V1__ACCESS_SUMMARY__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&scope__v1__access_summary__descriptor) \
+    , 0, 0, 0,NULL, 0 }
+
+
+/*
+ * A user who gained or lost sight of an object.
+ */
+struct  Scope__V1__AccessChange
+{
+  ProtobufCMessage base;
+  /*
+   * id of the user
+   */
+  ProtobufCBinaryData user;
+  /*
+   * name for people; of a removed user, its last
+   */
+  ProtobufCBinaryData user_name;
+  /*
+   * an object type
+   */
+  Scope__V1__EntityType object_type;
+  /*
+   * id of the object
+   */
+  ProtobufCBinaryData object_id;
+  /*
+   * name for people; of a removed object, its last
+   */
+  ProtobufCBinaryData object_name;
+  /*
+   * sees it now; false: does not any more
+   */
+  protobuf_c_boolean gained;
+};
+#define SCOPE__V1__ACCESS_CHANGE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&scope__v1__access_change__descriptor) \
+    , {0,NULL}, {0,NULL}, SCOPE__V1__ENTITY_TYPE__ENTITY_TYPE_UNSPECIFIED, {0,NULL}, {0,NULL}, 0 }
+
+
+/*
+ * What would these changes do? Nothing is changed. What would be refused is answered as Apply answers
+ * it, with the same codes.
+ */
+struct  Scope__V1__PreviewRequest
+{
+  ProtobufCMessage base;
+  /*
+   * 1 to `Limits.changes_per_batch`, in order
+   */
+  size_t n_changes;
+  Scope__V1__Change **changes;
+  /*
+   * as in ApplyRequest
+   */
+  ProtobufCBinaryData actor;
+  /*
+   * how many rows of `AccessSummary.first` are wanted, at most 1,000; 0: 20
+   */
+  uint32_t first;
+};
+#define SCOPE__V1__PREVIEW_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&scope__v1__preview_request__descriptor) \
+    , 0,NULL, {0,NULL}, 0 }
+
+
+/*
+ * What they would do to the rules at the envelope's revision.
+ */
+struct  Scope__V1__PreviewResponse
+{
+  ProtobufCMessage base;
+  /*
+   * as in ApplyResponse
+   */
+  uint32_t edits;
+  /*
+   * as in ApplyResponse
+   */
+  size_t n_warnings;
+  Scope__V1__Warning **warnings;
+  /*
+   * as in ApplyResponse
+   */
+  Scope__V1__Gathered *gathered;
+  /*
+   * who would gain and lose what
+   */
+  Scope__V1__AccessSummary *access;
+};
+#define SCOPE__V1__PREVIEW_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&scope__v1__preview_response__descriptor) \
+    , 0, 0,NULL, NULL, NULL }
 
 
 /*
@@ -1081,6 +1263,101 @@ Scope__V1__ApplyResponse *
 void   scope__v1__apply_response__free_unpacked
                      (Scope__V1__ApplyResponse *message,
                       ProtobufCAllocator *allocator);
+/* Scope__V1__Gathered methods */
+void   scope__v1__gathered__init
+                     (Scope__V1__Gathered         *message);
+size_t scope__v1__gathered__get_packed_size
+                     (const Scope__V1__Gathered   *message);
+size_t scope__v1__gathered__pack
+                     (const Scope__V1__Gathered   *message,
+                      uint8_t             *out);
+size_t scope__v1__gathered__pack_to_buffer
+                     (const Scope__V1__Gathered   *message,
+                      ProtobufCBuffer     *buffer);
+Scope__V1__Gathered *
+       scope__v1__gathered__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   scope__v1__gathered__free_unpacked
+                     (Scope__V1__Gathered *message,
+                      ProtobufCAllocator *allocator);
+/* Scope__V1__AccessSummary methods */
+void   scope__v1__access_summary__init
+                     (Scope__V1__AccessSummary         *message);
+size_t scope__v1__access_summary__get_packed_size
+                     (const Scope__V1__AccessSummary   *message);
+size_t scope__v1__access_summary__pack
+                     (const Scope__V1__AccessSummary   *message,
+                      uint8_t             *out);
+size_t scope__v1__access_summary__pack_to_buffer
+                     (const Scope__V1__AccessSummary   *message,
+                      ProtobufCBuffer     *buffer);
+Scope__V1__AccessSummary *
+       scope__v1__access_summary__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   scope__v1__access_summary__free_unpacked
+                     (Scope__V1__AccessSummary *message,
+                      ProtobufCAllocator *allocator);
+/* Scope__V1__AccessChange methods */
+void   scope__v1__access_change__init
+                     (Scope__V1__AccessChange         *message);
+size_t scope__v1__access_change__get_packed_size
+                     (const Scope__V1__AccessChange   *message);
+size_t scope__v1__access_change__pack
+                     (const Scope__V1__AccessChange   *message,
+                      uint8_t             *out);
+size_t scope__v1__access_change__pack_to_buffer
+                     (const Scope__V1__AccessChange   *message,
+                      ProtobufCBuffer     *buffer);
+Scope__V1__AccessChange *
+       scope__v1__access_change__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   scope__v1__access_change__free_unpacked
+                     (Scope__V1__AccessChange *message,
+                      ProtobufCAllocator *allocator);
+/* Scope__V1__PreviewRequest methods */
+void   scope__v1__preview_request__init
+                     (Scope__V1__PreviewRequest         *message);
+size_t scope__v1__preview_request__get_packed_size
+                     (const Scope__V1__PreviewRequest   *message);
+size_t scope__v1__preview_request__pack
+                     (const Scope__V1__PreviewRequest   *message,
+                      uint8_t             *out);
+size_t scope__v1__preview_request__pack_to_buffer
+                     (const Scope__V1__PreviewRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Scope__V1__PreviewRequest *
+       scope__v1__preview_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   scope__v1__preview_request__free_unpacked
+                     (Scope__V1__PreviewRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Scope__V1__PreviewResponse methods */
+void   scope__v1__preview_response__init
+                     (Scope__V1__PreviewResponse         *message);
+size_t scope__v1__preview_response__get_packed_size
+                     (const Scope__V1__PreviewResponse   *message);
+size_t scope__v1__preview_response__pack
+                     (const Scope__V1__PreviewResponse   *message,
+                      uint8_t             *out);
+size_t scope__v1__preview_response__pack_to_buffer
+                     (const Scope__V1__PreviewResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Scope__V1__PreviewResponse *
+       scope__v1__preview_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   scope__v1__preview_response__free_unpacked
+                     (Scope__V1__PreviewResponse *message,
+                      ProtobufCAllocator *allocator);
 /* Scope__V1__Warning methods */
 void   scope__v1__warning__init
                      (Scope__V1__Warning         *message);
@@ -1209,6 +1486,21 @@ typedef void (*Scope__V1__ApplyRequest_Closure)
 typedef void (*Scope__V1__ApplyResponse_Closure)
                  (const Scope__V1__ApplyResponse *message,
                   void *closure_data);
+typedef void (*Scope__V1__Gathered_Closure)
+                 (const Scope__V1__Gathered *message,
+                  void *closure_data);
+typedef void (*Scope__V1__AccessSummary_Closure)
+                 (const Scope__V1__AccessSummary *message,
+                  void *closure_data);
+typedef void (*Scope__V1__AccessChange_Closure)
+                 (const Scope__V1__AccessChange *message,
+                  void *closure_data);
+typedef void (*Scope__V1__PreviewRequest_Closure)
+                 (const Scope__V1__PreviewRequest *message,
+                  void *closure_data);
+typedef void (*Scope__V1__PreviewResponse_Closure)
+                 (const Scope__V1__PreviewResponse *message,
+                  void *closure_data);
 typedef void (*Scope__V1__Warning_Closure)
                  (const Scope__V1__Warning *message,
                   void *closure_data);
@@ -1247,6 +1539,11 @@ extern const ProtobufCMessageDescriptor scope__v1__unplace__descriptor;
 extern const ProtobufCMessageDescriptor scope__v1__move__descriptor;
 extern const ProtobufCMessageDescriptor scope__v1__apply_request__descriptor;
 extern const ProtobufCMessageDescriptor scope__v1__apply_response__descriptor;
+extern const ProtobufCMessageDescriptor scope__v1__gathered__descriptor;
+extern const ProtobufCMessageDescriptor scope__v1__access_summary__descriptor;
+extern const ProtobufCMessageDescriptor scope__v1__access_change__descriptor;
+extern const ProtobufCMessageDescriptor scope__v1__preview_request__descriptor;
+extern const ProtobufCMessageDescriptor scope__v1__preview_response__descriptor;
 extern const ProtobufCMessageDescriptor scope__v1__warning__descriptor;
 extern const ProtobufCMessageDescriptor scope__v1__export_company_request__descriptor;
 extern const ProtobufCMessageDescriptor scope__v1__export_company_response__descriptor;

@@ -20,6 +20,8 @@ typedef struct Scope__V1__CanSeeRequest Scope__V1__CanSeeRequest;
 typedef struct Scope__V1__CanSeeResponse Scope__V1__CanSeeResponse;
 typedef struct Scope__V1__CheckManyRequest Scope__V1__CheckManyRequest;
 typedef struct Scope__V1__CheckManyResponse Scope__V1__CheckManyResponse;
+typedef struct Scope__V1__HasRightsRequest Scope__V1__HasRightsRequest;
+typedef struct Scope__V1__HasRightsResponse Scope__V1__HasRightsResponse;
 typedef struct Scope__V1__ListProjectsRequest Scope__V1__ListProjectsRequest;
 typedef struct Scope__V1__ListProjectsResponse Scope__V1__ListProjectsResponse;
 typedef struct Scope__V1__ProjectTile Scope__V1__ProjectTile;
@@ -127,6 +129,48 @@ struct  Scope__V1__CheckManyResponse
 #define SCOPE__V1__CHECK_MANY_RESPONSE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&scope__v1__check_many_response__descriptor) \
     , 0,NULL }
+
+
+/*
+ * Which of these rights does the user hold?
+ */
+struct  Scope__V1__HasRightsRequest
+{
+  ProtobufCMessage base;
+  /*
+   * id of the user; required
+   */
+  ProtobufCBinaryData user;
+  /*
+   * 1 to `Limits.checks_per_request` rights, each 1 to 128 bytes
+   */
+  size_t n_rights;
+  ProtobufCBinaryData *rights;
+};
+#define SCOPE__V1__HAS_RIGHTS_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&scope__v1__has_rights_request__descriptor) \
+    , {0,NULL}, 0,NULL }
+
+
+/*
+ * One answer for each right.
+ */
+struct  Scope__V1__HasRightsResponse
+{
+  ProtobufCMessage base;
+  /*
+   * in the order asked; an unknown or blocked user holds none
+   */
+  size_t n_held;
+  protobuf_c_boolean *held;
+  /*
+   * why none is held: UNKNOWN_COMPANY, UNKNOWN_SUBJECT or SUBJECT_BLOCKED;
+   */
+  Scope__V1__Reason reason;
+};
+#define SCOPE__V1__HAS_RIGHTS_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&scope__v1__has_rights_response__descriptor) \
+    , 0,NULL, SCOPE__V1__REASON__REASON_UNSPECIFIED }
 
 
 /*
@@ -408,6 +452,44 @@ Scope__V1__CheckManyResponse *
 void   scope__v1__check_many_response__free_unpacked
                      (Scope__V1__CheckManyResponse *message,
                       ProtobufCAllocator *allocator);
+/* Scope__V1__HasRightsRequest methods */
+void   scope__v1__has_rights_request__init
+                     (Scope__V1__HasRightsRequest         *message);
+size_t scope__v1__has_rights_request__get_packed_size
+                     (const Scope__V1__HasRightsRequest   *message);
+size_t scope__v1__has_rights_request__pack
+                     (const Scope__V1__HasRightsRequest   *message,
+                      uint8_t             *out);
+size_t scope__v1__has_rights_request__pack_to_buffer
+                     (const Scope__V1__HasRightsRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Scope__V1__HasRightsRequest *
+       scope__v1__has_rights_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   scope__v1__has_rights_request__free_unpacked
+                     (Scope__V1__HasRightsRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Scope__V1__HasRightsResponse methods */
+void   scope__v1__has_rights_response__init
+                     (Scope__V1__HasRightsResponse         *message);
+size_t scope__v1__has_rights_response__get_packed_size
+                     (const Scope__V1__HasRightsResponse   *message);
+size_t scope__v1__has_rights_response__pack
+                     (const Scope__V1__HasRightsResponse   *message,
+                      uint8_t             *out);
+size_t scope__v1__has_rights_response__pack_to_buffer
+                     (const Scope__V1__HasRightsResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Scope__V1__HasRightsResponse *
+       scope__v1__has_rights_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   scope__v1__has_rights_response__free_unpacked
+                     (Scope__V1__HasRightsResponse *message,
+                      ProtobufCAllocator *allocator);
 /* Scope__V1__ListProjectsRequest methods */
 void   scope__v1__list_projects_request__init
                      (Scope__V1__ListProjectsRequest         *message);
@@ -574,6 +656,12 @@ typedef void (*Scope__V1__CheckManyRequest_Closure)
 typedef void (*Scope__V1__CheckManyResponse_Closure)
                  (const Scope__V1__CheckManyResponse *message,
                   void *closure_data);
+typedef void (*Scope__V1__HasRightsRequest_Closure)
+                 (const Scope__V1__HasRightsRequest *message,
+                  void *closure_data);
+typedef void (*Scope__V1__HasRightsResponse_Closure)
+                 (const Scope__V1__HasRightsResponse *message,
+                  void *closure_data);
 typedef void (*Scope__V1__ListProjectsRequest_Closure)
                  (const Scope__V1__ListProjectsRequest *message,
                   void *closure_data);
@@ -608,6 +696,8 @@ extern const ProtobufCMessageDescriptor scope__v1__can_see_request__descriptor;
 extern const ProtobufCMessageDescriptor scope__v1__can_see_response__descriptor;
 extern const ProtobufCMessageDescriptor scope__v1__check_many_request__descriptor;
 extern const ProtobufCMessageDescriptor scope__v1__check_many_response__descriptor;
+extern const ProtobufCMessageDescriptor scope__v1__has_rights_request__descriptor;
+extern const ProtobufCMessageDescriptor scope__v1__has_rights_response__descriptor;
 extern const ProtobufCMessageDescriptor scope__v1__list_projects_request__descriptor;
 extern const ProtobufCMessageDescriptor scope__v1__list_projects_response__descriptor;
 extern const ProtobufCMessageDescriptor scope__v1__project_tile__descriptor;

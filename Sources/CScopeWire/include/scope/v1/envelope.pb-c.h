@@ -19,6 +19,7 @@ PROTOBUF_C__BEGIN_DECLS
 #include "scope/v1/changes.pb-c.h"
 #include "scope/v1/overview.pb-c.h"
 #include "scope/v1/audit.pb-c.h"
+#include "scope/v1/watch.pb-c.h"
 
 typedef struct Scope__V1__Request Scope__V1__Request;
 typedef struct Scope__V1__Response Scope__V1__Response;
@@ -49,7 +50,19 @@ typedef enum {
   SCOPE__V1__REQUEST__CALL_WHO_CAN_SEE = 20,
   SCOPE__V1__REQUEST__CALL_WHAT_SEES = 21,
   SCOPE__V1__REQUEST__CALL_LIST_CHANGES = 22,
-  SCOPE__V1__REQUEST__CALL_VERIFY = 23
+  SCOPE__V1__REQUEST__CALL_VERIFY = 23,
+  SCOPE__V1__REQUEST__CALL_HAS_RIGHTS = 24,
+  SCOPE__V1__REQUEST__CALL_LIST_USERS = 25,
+  SCOPE__V1__REQUEST__CALL_GET_USER = 26,
+  SCOPE__V1__REQUEST__CALL_LIST_GROUPS = 27,
+  SCOPE__V1__REQUEST__CALL_LIST_ROLES = 28,
+  SCOPE__V1__REQUEST__CALL_GET_PROJECT = 29,
+  SCOPE__V1__REQUEST__CALL_GET_OBJECT = 30,
+  SCOPE__V1__REQUEST__CALL_LIST_FIELDS = 31,
+  SCOPE__V1__REQUEST__CALL_CHECK_UP = 32,
+  SCOPE__V1__REQUEST__CALL_PREVIEW = 33,
+  SCOPE__V1__REQUEST__CALL_WATCH_CHANGES = 34,
+  SCOPE__V1__REQUEST__CALL_WATCH_ACCESS = 35
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SCOPE__V1__REQUEST__CALL__CASE)
 } Scope__V1__Request__CallCase;
 
@@ -75,6 +88,17 @@ struct  Scope__V1__Request
    * lowest acceptable revision; 0: any
    */
   uint64_t min_revision;
+  /*
+   * answer the question as of this revision; 0: as of now. Questions about
+   */
+  uint64_t at_revision;
+  /*
+   * rules only, over a listener that shows the log
+   */
+  /*
+   * answer it as of this time, in microseconds since 1970; 0: as of now
+   */
+  int64_t at_time_us;
   Scope__V1__Request__CallCase call_case;
   union {
     Scope__V1__HelloRequest *hello;
@@ -91,11 +115,23 @@ struct  Scope__V1__Request
     Scope__V1__WhatSeesRequest *what_sees;
     Scope__V1__ListChangesRequest *list_changes;
     Scope__V1__VerifyRequest *verify;
+    Scope__V1__HasRightsRequest *has_rights;
+    Scope__V1__ListUsersRequest *list_users;
+    Scope__V1__GetUserRequest *get_user;
+    Scope__V1__ListGroupsRequest *list_groups;
+    Scope__V1__ListRolesRequest *list_roles;
+    Scope__V1__GetProjectRequest *get_project;
+    Scope__V1__GetObjectRequest *get_object;
+    Scope__V1__ListFieldsRequest *list_fields;
+    Scope__V1__CheckUpRequest *check_up;
+    Scope__V1__PreviewRequest *preview;
+    Scope__V1__WatchChangesRequest *watch_changes;
+    Scope__V1__WatchAccessRequest *watch_access;
   };
 };
 #define SCOPE__V1__REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&scope__v1__request__descriptor) \
-    , 0, 0, {0,NULL}, 0, SCOPE__V1__REQUEST__CALL__NOT_SET, {0} }
+    , 0, 0, {0,NULL}, 0, 0, 0, SCOPE__V1__REQUEST__CALL__NOT_SET, {0} }
 
 
 typedef enum {
@@ -113,7 +149,19 @@ typedef enum {
   SCOPE__V1__RESPONSE__RESULT_WHO_CAN_SEE = 20,
   SCOPE__V1__RESPONSE__RESULT_WHAT_SEES = 21,
   SCOPE__V1__RESPONSE__RESULT_LIST_CHANGES = 22,
-  SCOPE__V1__RESPONSE__RESULT_VERIFY = 23
+  SCOPE__V1__RESPONSE__RESULT_VERIFY = 23,
+  SCOPE__V1__RESPONSE__RESULT_HAS_RIGHTS = 24,
+  SCOPE__V1__RESPONSE__RESULT_LIST_USERS = 25,
+  SCOPE__V1__RESPONSE__RESULT_GET_USER = 26,
+  SCOPE__V1__RESPONSE__RESULT_LIST_GROUPS = 27,
+  SCOPE__V1__RESPONSE__RESULT_LIST_ROLES = 28,
+  SCOPE__V1__RESPONSE__RESULT_GET_PROJECT = 29,
+  SCOPE__V1__RESPONSE__RESULT_GET_OBJECT = 30,
+  SCOPE__V1__RESPONSE__RESULT_LIST_FIELDS = 31,
+  SCOPE__V1__RESPONSE__RESULT_CHECK_UP = 32,
+  SCOPE__V1__RESPONSE__RESULT_PREVIEW = 33,
+  SCOPE__V1__RESPONSE__RESULT_WATCH_CHANGES = 34,
+  SCOPE__V1__RESPONSE__RESULT_WATCH_ACCESS = 35
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SCOPE__V1__RESPONSE__RESULT__CASE)
 } Scope__V1__Response__ResultCase;
 
@@ -167,6 +215,18 @@ struct  Scope__V1__Response
     Scope__V1__WhatSeesResponse *what_sees;
     Scope__V1__ListChangesResponse *list_changes;
     Scope__V1__VerifyResponse *verify;
+    Scope__V1__HasRightsResponse *has_rights;
+    Scope__V1__ListUsersResponse *list_users;
+    Scope__V1__GetUserResponse *get_user;
+    Scope__V1__ListGroupsResponse *list_groups;
+    Scope__V1__ListRolesResponse *list_roles;
+    Scope__V1__GetProjectResponse *get_project;
+    Scope__V1__GetObjectResponse *get_object;
+    Scope__V1__ListFieldsResponse *list_fields;
+    Scope__V1__CheckUpResponse *check_up;
+    Scope__V1__PreviewResponse *preview;
+    Scope__V1__WatchChangesResponse *watch_changes;
+    Scope__V1__WatchAccessResponse *watch_access;
   };
 };
 #define SCOPE__V1__RESPONSE__INIT \

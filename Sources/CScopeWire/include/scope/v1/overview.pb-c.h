@@ -26,10 +26,119 @@ typedef struct Scope__V1__Viewer Scope__V1__Viewer;
 typedef struct Scope__V1__WhatSeesRequest Scope__V1__WhatSeesRequest;
 typedef struct Scope__V1__WhatSeesResponse Scope__V1__WhatSeesResponse;
 typedef struct Scope__V1__SeenObject Scope__V1__SeenObject;
+typedef struct Scope__V1__ListUsersRequest Scope__V1__ListUsersRequest;
+typedef struct Scope__V1__ListUsersResponse Scope__V1__ListUsersResponse;
+typedef struct Scope__V1__UserRow Scope__V1__UserRow;
+typedef struct Scope__V1__GetUserRequest Scope__V1__GetUserRequest;
+typedef struct Scope__V1__GetUserResponse Scope__V1__GetUserResponse;
+typedef struct Scope__V1__ListGroupsRequest Scope__V1__ListGroupsRequest;
+typedef struct Scope__V1__ListGroupsResponse Scope__V1__ListGroupsResponse;
+typedef struct Scope__V1__GroupRow Scope__V1__GroupRow;
+typedef struct Scope__V1__ListRolesRequest Scope__V1__ListRolesRequest;
+typedef struct Scope__V1__ListRolesResponse Scope__V1__ListRolesResponse;
+typedef struct Scope__V1__RoleRow Scope__V1__RoleRow;
+typedef struct Scope__V1__GetProjectRequest Scope__V1__GetProjectRequest;
+typedef struct Scope__V1__GetProjectResponse Scope__V1__GetProjectResponse;
+typedef struct Scope__V1__MemberRow Scope__V1__MemberRow;
+typedef struct Scope__V1__TypeCount Scope__V1__TypeCount;
+typedef struct Scope__V1__GetObjectRequest Scope__V1__GetObjectRequest;
+typedef struct Scope__V1__GetObjectResponse Scope__V1__GetObjectResponse;
+typedef struct Scope__V1__ListFieldsRequest Scope__V1__ListFieldsRequest;
+typedef struct Scope__V1__ListFieldsResponse Scope__V1__ListFieldsResponse;
+typedef struct Scope__V1__FieldRow Scope__V1__FieldRow;
+typedef struct Scope__V1__CheckUpRequest Scope__V1__CheckUpRequest;
+typedef struct Scope__V1__CheckUpResponse Scope__V1__CheckUpResponse;
+typedef struct Scope__V1__Finding Scope__V1__Finding;
 
 
 /* --- enums --- */
 
+/*
+ * How users are sorted.
+ */
+typedef enum _Scope__V1__UserOrder {
+  /*
+   * by name
+   */
+  SCOPE__V1__USER_ORDER__USER_ORDER_UNSPECIFIED = 0,
+  /*
+   * by name, then id
+   */
+  SCOPE__V1__USER_ORDER__USER_ORDER_NAME = 1,
+  /*
+   * by the name of the first group, then as above; those in none come last
+   */
+  SCOPE__V1__USER_ORDER__USER_ORDER_GROUP = 2
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SCOPE__V1__USER_ORDER)
+} Scope__V1__UserOrder;
+/*
+ * Which contact fields are wanted.
+ */
+typedef enum _Scope__V1__FieldFilter {
+  /*
+   * all
+   */
+  SCOPE__V1__FIELD_FILTER__FIELD_FILTER_UNSPECIFIED = 0,
+  /*
+   * those of the system, which are in every project
+   */
+  SCOPE__V1__FIELD_FILTER__FIELD_FILTER_SYSTEM = 1,
+  /*
+   * all others
+   */
+  SCOPE__V1__FIELD_FILTER__FIELD_FILTER_CUSTOM = 2,
+  /*
+   * those in more than one project
+   */
+  SCOPE__V1__FIELD_FILTER__FIELD_FILTER_SHARED = 3,
+  /*
+   * custom ones in no project
+   */
+  SCOPE__V1__FIELD_FILTER__FIELD_FILTER_IN_NONE = 4
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SCOPE__V1__FIELD_FILTER)
+} Scope__V1__FieldFilter;
+/*
+ * What may be found.
+ */
+typedef enum _Scope__V1__FindingKind {
+  /*
+   * not set: the request is refused
+   */
+  SCOPE__V1__FINDING_KIND__FINDING_KIND_UNSPECIFIED = 0,
+  /*
+   * a custom contact field that nobody but `projects.see_all` sees
+   */
+  SCOPE__V1__FINDING_KIND__FINDING_KIND_FIELD_IN_NO_PROJECT = 1,
+  /*
+   * the same of any other object
+   */
+  SCOPE__V1__FINDING_KIND__FINDING_KIND_OBJECT_IN_NO_PROJECT = 2,
+  /*
+   * what one project writes into it, the others read
+   */
+  SCOPE__V1__FINDING_KIND__FINDING_KIND_FIELD_SHARED = 3,
+  /*
+   * neither itself nor through a group
+   */
+  SCOPE__V1__FINDING_KIND__FINDING_KIND_USER_IN_NO_PROJECT = 4,
+  /*
+   * in `Default` itself beside a project of its own
+   */
+  SCOPE__V1__FINDING_KIND__FINDING_KIND_USER_STILL_IN_DEFAULT = 5,
+  /*
+   * nobody is in it, neither directly nor through a group
+   */
+  SCOPE__V1__FINDING_KIND__FINDING_KIND_PROJECT_WITHOUT_USERS = 6,
+  /*
+   * nothing is placed in it
+   */
+  SCOPE__V1__FINDING_KIND__FINDING_KIND_PROJECT_WITHOUT_OBJECTS = 7,
+  /*
+   * nobody is in it
+   */
+  SCOPE__V1__FINDING_KIND__FINDING_KIND_GROUP_WITHOUT_MEMBERS = 8
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SCOPE__V1__FINDING_KIND)
+} Scope__V1__FindingKind;
 
 /* --- messages --- */
 
@@ -252,6 +361,558 @@ struct  Scope__V1__SeenObject
     , NULL, SCOPE__V1__REASON__REASON_UNSPECIFIED, {0,NULL}, {0,NULL} }
 
 
+/*
+ * The users of a company, narrowed and sorted. Sorting goes by bytes.
+ */
+struct  Scope__V1__ListUsersRequest
+{
+  ProtobufCMessage base;
+  /*
+   * only those with this in their id or name, in capitals or not; empty: any
+   */
+  ProtobufCBinaryData text;
+  /*
+   * only members of this group; empty: any
+   */
+  ProtobufCBinaryData group;
+  /*
+   * only those in this project, themselves or through a group; empty: any
+   */
+  ProtobufCBinaryData project;
+  /*
+   * only those in no project, neither themselves nor through a group
+   */
+  protobuf_c_boolean in_no_project;
+  /*
+   * unspecified: by name
+   */
+  Scope__V1__UserOrder order;
+  /*
+   * pass over so many
+   */
+  uint32_t offset;
+  /*
+   * most rows; 0: all
+   */
+  uint32_t limit;
+};
+#define SCOPE__V1__LIST_USERS_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&scope__v1__list_users_request__descriptor) \
+    , {0,NULL}, {0,NULL}, {0,NULL}, 0, SCOPE__V1__USER_ORDER__USER_ORDER_UNSPECIFIED, 0, 0 }
+
+
+/*
+ * One part of the users.
+ */
+struct  Scope__V1__ListUsersResponse
+{
+  ProtobufCMessage base;
+  /*
+   * the rows of this part
+   */
+  size_t n_users;
+  Scope__V1__UserRow **users;
+  /*
+   * how many users match, whatever `offset` and `limit`
+   */
+  uint32_t total;
+};
+#define SCOPE__V1__LIST_USERS_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&scope__v1__list_users_response__descriptor) \
+    , 0,NULL, 0 }
+
+
+/*
+ * A user with all that belongs to it.
+ */
+struct  Scope__V1__UserRow
+{
+  ProtobufCMessage base;
+  /*
+   * id of the user
+   */
+  ProtobufCBinaryData id;
+  /*
+   * name for people
+   */
+  ProtobufCBinaryData name;
+  /*
+   * is denied everything
+   */
+  protobuf_c_boolean blocked;
+  /*
+   * all its roles, in byte order
+   */
+  size_t n_roles;
+  ProtobufCBinaryData *roles;
+  /*
+   * the first 20 groups it is in (GetUser: 1,000), in byte order of ids
+   */
+  size_t n_groups;
+  ProtobufCBinaryData *groups;
+  /*
+   * how many groups it is in
+   */
+  uint32_t group_count;
+  /*
+   * the first 20 projects it is in (GetUser: 1,000), in byte order of ids, and how
+   */
+  size_t n_projects;
+  Scope__V1__Way **projects;
+  /*
+   * how many projects it is in
+   */
+  uint32_t project_count;
+};
+#define SCOPE__V1__USER_ROW__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&scope__v1__user_row__descriptor) \
+    , {0,NULL}, {0,NULL}, 0, 0,NULL, 0,NULL, 0, 0,NULL, 0 }
+
+
+/*
+ * One user.
+ */
+struct  Scope__V1__GetUserRequest
+{
+  ProtobufCMessage base;
+  /*
+   * required; an unknown one is NOT_FOUND
+   */
+  ProtobufCBinaryData id;
+};
+#define SCOPE__V1__GET_USER_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&scope__v1__get_user_request__descriptor) \
+    , {0,NULL} }
+
+
+/*
+ * What is known of the user.
+ */
+struct  Scope__V1__GetUserResponse
+{
+  ProtobufCMessage base;
+  /*
+   * the user
+   */
+  Scope__V1__UserRow *user;
+};
+#define SCOPE__V1__GET_USER_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&scope__v1__get_user_response__descriptor) \
+    , NULL }
+
+
+/*
+ * The groups of a company, in byte order of ids.
+ */
+struct  Scope__V1__ListGroupsRequest
+{
+  ProtobufCMessage base;
+  /*
+   * as in ListUsersRequest
+   */
+  ProtobufCBinaryData text;
+};
+#define SCOPE__V1__LIST_GROUPS_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&scope__v1__list_groups_request__descriptor) \
+    , {0,NULL} }
+
+
+/*
+ * One part of the groups.
+ */
+struct  Scope__V1__ListGroupsResponse
+{
+  ProtobufCMessage base;
+  /*
+   * the rows of this part
+   */
+  size_t n_groups;
+  Scope__V1__GroupRow **groups;
+};
+#define SCOPE__V1__LIST_GROUPS_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&scope__v1__list_groups_response__descriptor) \
+    , 0,NULL }
+
+
+/*
+ * A group.
+ */
+struct  Scope__V1__GroupRow
+{
+  ProtobufCMessage base;
+  /*
+   * id of the group
+   */
+  ProtobufCBinaryData id;
+  /*
+   * name for people
+   */
+  ProtobufCBinaryData name;
+  /*
+   * how many members it has
+   */
+  uint32_t users;
+  /*
+   * the first 20 projects it is in, in byte order of ids
+   */
+  size_t n_projects;
+  ProtobufCBinaryData *projects;
+  /*
+   * how many projects it is in
+   */
+  uint32_t project_count;
+};
+#define SCOPE__V1__GROUP_ROW__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&scope__v1__group_row__descriptor) \
+    , {0,NULL}, {0,NULL}, 0, 0,NULL, 0 }
+
+
+/*
+ * The roles of a company, in byte order.
+ */
+struct  Scope__V1__ListRolesRequest
+{
+  ProtobufCMessage base;
+};
+#define SCOPE__V1__LIST_ROLES_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&scope__v1__list_roles_request__descriptor) \
+     }
+
+
+/*
+ * One part of the roles.
+ */
+struct  Scope__V1__ListRolesResponse
+{
+  ProtobufCMessage base;
+  /*
+   * the rows of this part
+   */
+  size_t n_roles;
+  Scope__V1__RoleRow **roles;
+};
+#define SCOPE__V1__LIST_ROLES_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&scope__v1__list_roles_response__descriptor) \
+    , 0,NULL }
+
+
+/*
+ * A role.
+ */
+struct  Scope__V1__RoleRow
+{
+  ProtobufCMessage base;
+  /*
+   * name of the role, which is its id
+   */
+  ProtobufCBinaryData name;
+  /*
+   * its rights, in byte order; `admin` lists none
+   */
+  size_t n_rights;
+  ProtobufCBinaryData *rights;
+  /*
+   * `admin`: holds every right
+   */
+  protobuf_c_boolean every_right;
+  /*
+   * how many users have it
+   */
+  uint32_t users;
+};
+#define SCOPE__V1__ROLE_ROW__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&scope__v1__role_row__descriptor) \
+    , {0,NULL}, 0,NULL, 0, 0 }
+
+
+/*
+ * A project with what belongs to it.
+ */
+struct  Scope__V1__GetProjectRequest
+{
+  ProtobufCMessage base;
+  /*
+   * required; an unknown one is NOT_FOUND
+   */
+  ProtobufCBinaryData id;
+};
+#define SCOPE__V1__GET_PROJECT_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&scope__v1__get_project_request__descriptor) \
+    , {0,NULL} }
+
+
+/*
+ * One part of the project: the parts in order make the whole.
+ */
+struct  Scope__V1__GetProjectResponse
+{
+  ProtobufCMessage base;
+  /*
+   * id of the project
+   */
+  ProtobufCBinaryData id;
+  /*
+   * name for people
+   */
+  ProtobufCBinaryData name;
+  /*
+   * may be empty
+   */
+  ProtobufCBinaryData description;
+  /*
+   * groups, then users who are in it themselves, each in byte order of ids
+   */
+  size_t n_members;
+  Scope__V1__MemberRow **members;
+  /*
+   * its objects in order of type and id; system fields are left out
+   */
+  size_t n_objects;
+  Scope__V1__ObjectRow **objects;
+  /*
+   * in the last part: how many objects there are of each type it has
+   */
+  size_t n_counts;
+  Scope__V1__TypeCount **counts;
+};
+#define SCOPE__V1__GET_PROJECT_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&scope__v1__get_project_response__descriptor) \
+    , {0,NULL}, {0,NULL}, {0,NULL}, 0,NULL, 0,NULL, 0,NULL }
+
+
+/*
+ * A group or user in a project.
+ */
+struct  Scope__V1__MemberRow
+{
+  ProtobufCMessage base;
+  /*
+   * user or group
+   */
+  Scope__V1__EntityType type;
+  /*
+   * id of the member
+   */
+  ProtobufCBinaryData id;
+  /*
+   * name for people
+   */
+  ProtobufCBinaryData name;
+  /*
+   * of a group: how many members it has
+   */
+  uint32_t users;
+};
+#define SCOPE__V1__MEMBER_ROW__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&scope__v1__member_row__descriptor) \
+    , SCOPE__V1__ENTITY_TYPE__ENTITY_TYPE_UNSPECIFIED, {0,NULL}, {0,NULL}, 0 }
+
+
+/*
+ * How many objects there are of a type.
+ */
+struct  Scope__V1__TypeCount
+{
+  ProtobufCMessage base;
+  /*
+   * an object type
+   */
+  Scope__V1__EntityType type;
+  /*
+   * above 0
+   */
+  uint32_t count;
+};
+#define SCOPE__V1__TYPE_COUNT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&scope__v1__type_count__descriptor) \
+    , SCOPE__V1__ENTITY_TYPE__ENTITY_TYPE_UNSPECIFIED, 0 }
+
+
+/*
+ * One object.
+ */
+struct  Scope__V1__GetObjectRequest
+{
+  ProtobufCMessage base;
+  /*
+   * an object type; required
+   */
+  Scope__V1__EntityType type;
+  /*
+   * required; an unknown one is NOT_FOUND
+   */
+  ProtobufCBinaryData id;
+};
+#define SCOPE__V1__GET_OBJECT_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&scope__v1__get_object_request__descriptor) \
+    , SCOPE__V1__ENTITY_TYPE__ENTITY_TYPE_UNSPECIFIED, {0,NULL} }
+
+
+/*
+ * What is known of the object.
+ */
+struct  Scope__V1__GetObjectResponse
+{
+  ProtobufCMessage base;
+  /*
+   * the object
+   */
+  Scope__V1__ObjectRow *object;
+  /*
+   * the first 1,000 projects it is in, in byte order of ids
+   */
+  size_t n_projects;
+  ProtobufCBinaryData *projects;
+  /*
+   * how many projects it is in; of a system field 0, for it is in each
+   */
+  uint32_t project_count;
+};
+#define SCOPE__V1__GET_OBJECT_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&scope__v1__get_object_response__descriptor) \
+    , NULL, 0,NULL, 0 }
+
+
+/*
+ * The contact fields of a company.
+ */
+struct  Scope__V1__ListFieldsRequest
+{
+  ProtobufCMessage base;
+  /*
+   * unspecified: all
+   */
+  Scope__V1__FieldFilter filter;
+};
+#define SCOPE__V1__LIST_FIELDS_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&scope__v1__list_fields_request__descriptor) \
+    , SCOPE__V1__FIELD_FILTER__FIELD_FILTER_UNSPECIFIED }
+
+
+/*
+ * One part of the fields, in byte order of ids.
+ */
+struct  Scope__V1__ListFieldsResponse
+{
+  ProtobufCMessage base;
+  /*
+   * the rows of this part
+   */
+  size_t n_fields;
+  Scope__V1__FieldRow **fields;
+};
+#define SCOPE__V1__LIST_FIELDS_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&scope__v1__list_fields_response__descriptor) \
+    , 0,NULL }
+
+
+/*
+ * A contact field.
+ */
+struct  Scope__V1__FieldRow
+{
+  ProtobufCMessage base;
+  /*
+   * id of the field
+   */
+  ProtobufCBinaryData id;
+  /*
+   * name for people
+   */
+  ProtobufCBinaryData name;
+  /*
+   * in every project, and fixed
+   */
+  protobuf_c_boolean system;
+  /*
+   * the first 20 projects it is in, in byte order of ids
+   */
+  size_t n_projects;
+  ProtobufCBinaryData *projects;
+  /*
+   * how many projects it is in; of a system field 0
+   */
+  uint32_t project_count;
+};
+#define SCOPE__V1__FIELD_ROW__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&scope__v1__field_row__descriptor) \
+    , {0,NULL}, {0,NULL}, 0, 0,NULL, 0 }
+
+
+/*
+ * What in the company is worth a look?
+ */
+struct  Scope__V1__CheckUpRequest
+{
+  ProtobufCMessage base;
+  /*
+   * what to look for; empty: everything
+   */
+  size_t n_kinds;
+  Scope__V1__FindingKind *kinds;
+};
+#define SCOPE__V1__CHECK_UP_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&scope__v1__check_up_request__descriptor) \
+    , 0,NULL }
+
+
+/*
+ * One part of the findings, by kind in the order above, then by type and id.
+ */
+struct  Scope__V1__CheckUpResponse
+{
+  ProtobufCMessage base;
+  /*
+   * the rows of this part
+   */
+  size_t n_findings;
+  Scope__V1__Finding **findings;
+};
+#define SCOPE__V1__CHECK_UP_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&scope__v1__check_up_response__descriptor) \
+    , 0,NULL }
+
+
+/*
+ * Something worth a look.
+ */
+struct  Scope__V1__Finding
+{
+  ProtobufCMessage base;
+  /*
+   * what was found
+   */
+  Scope__V1__FindingKind kind;
+  /*
+   * of the thing: user, group, project or an object type
+   */
+  Scope__V1__EntityType type;
+  /*
+   * id of the thing
+   */
+  ProtobufCBinaryData id;
+  /*
+   * name for people
+   */
+  ProtobufCBinaryData name;
+  /*
+   * of a shared field the first 20 projects; of a user still in `Default` those
+   */
+  size_t n_projects;
+  ProtobufCBinaryData *projects;
+  /*
+   * of its own
+   */
+  /*
+   * how many projects that is
+   */
+  uint32_t project_count;
+};
+#define SCOPE__V1__FINDING__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&scope__v1__finding__descriptor) \
+    , SCOPE__V1__FINDING_KIND__FINDING_KIND_UNSPECIFIED, SCOPE__V1__ENTITY_TYPE__ENTITY_TYPE_UNSPECIFIED, {0,NULL}, {0,NULL}, 0,NULL, 0 }
+
+
 /* Scope__V1__ExplainRequest methods */
 void   scope__v1__explain_request__init
                      (Scope__V1__ExplainRequest         *message);
@@ -423,6 +1084,443 @@ Scope__V1__SeenObject *
 void   scope__v1__seen_object__free_unpacked
                      (Scope__V1__SeenObject *message,
                       ProtobufCAllocator *allocator);
+/* Scope__V1__ListUsersRequest methods */
+void   scope__v1__list_users_request__init
+                     (Scope__V1__ListUsersRequest         *message);
+size_t scope__v1__list_users_request__get_packed_size
+                     (const Scope__V1__ListUsersRequest   *message);
+size_t scope__v1__list_users_request__pack
+                     (const Scope__V1__ListUsersRequest   *message,
+                      uint8_t             *out);
+size_t scope__v1__list_users_request__pack_to_buffer
+                     (const Scope__V1__ListUsersRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Scope__V1__ListUsersRequest *
+       scope__v1__list_users_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   scope__v1__list_users_request__free_unpacked
+                     (Scope__V1__ListUsersRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Scope__V1__ListUsersResponse methods */
+void   scope__v1__list_users_response__init
+                     (Scope__V1__ListUsersResponse         *message);
+size_t scope__v1__list_users_response__get_packed_size
+                     (const Scope__V1__ListUsersResponse   *message);
+size_t scope__v1__list_users_response__pack
+                     (const Scope__V1__ListUsersResponse   *message,
+                      uint8_t             *out);
+size_t scope__v1__list_users_response__pack_to_buffer
+                     (const Scope__V1__ListUsersResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Scope__V1__ListUsersResponse *
+       scope__v1__list_users_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   scope__v1__list_users_response__free_unpacked
+                     (Scope__V1__ListUsersResponse *message,
+                      ProtobufCAllocator *allocator);
+/* Scope__V1__UserRow methods */
+void   scope__v1__user_row__init
+                     (Scope__V1__UserRow         *message);
+size_t scope__v1__user_row__get_packed_size
+                     (const Scope__V1__UserRow   *message);
+size_t scope__v1__user_row__pack
+                     (const Scope__V1__UserRow   *message,
+                      uint8_t             *out);
+size_t scope__v1__user_row__pack_to_buffer
+                     (const Scope__V1__UserRow   *message,
+                      ProtobufCBuffer     *buffer);
+Scope__V1__UserRow *
+       scope__v1__user_row__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   scope__v1__user_row__free_unpacked
+                     (Scope__V1__UserRow *message,
+                      ProtobufCAllocator *allocator);
+/* Scope__V1__GetUserRequest methods */
+void   scope__v1__get_user_request__init
+                     (Scope__V1__GetUserRequest         *message);
+size_t scope__v1__get_user_request__get_packed_size
+                     (const Scope__V1__GetUserRequest   *message);
+size_t scope__v1__get_user_request__pack
+                     (const Scope__V1__GetUserRequest   *message,
+                      uint8_t             *out);
+size_t scope__v1__get_user_request__pack_to_buffer
+                     (const Scope__V1__GetUserRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Scope__V1__GetUserRequest *
+       scope__v1__get_user_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   scope__v1__get_user_request__free_unpacked
+                     (Scope__V1__GetUserRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Scope__V1__GetUserResponse methods */
+void   scope__v1__get_user_response__init
+                     (Scope__V1__GetUserResponse         *message);
+size_t scope__v1__get_user_response__get_packed_size
+                     (const Scope__V1__GetUserResponse   *message);
+size_t scope__v1__get_user_response__pack
+                     (const Scope__V1__GetUserResponse   *message,
+                      uint8_t             *out);
+size_t scope__v1__get_user_response__pack_to_buffer
+                     (const Scope__V1__GetUserResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Scope__V1__GetUserResponse *
+       scope__v1__get_user_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   scope__v1__get_user_response__free_unpacked
+                     (Scope__V1__GetUserResponse *message,
+                      ProtobufCAllocator *allocator);
+/* Scope__V1__ListGroupsRequest methods */
+void   scope__v1__list_groups_request__init
+                     (Scope__V1__ListGroupsRequest         *message);
+size_t scope__v1__list_groups_request__get_packed_size
+                     (const Scope__V1__ListGroupsRequest   *message);
+size_t scope__v1__list_groups_request__pack
+                     (const Scope__V1__ListGroupsRequest   *message,
+                      uint8_t             *out);
+size_t scope__v1__list_groups_request__pack_to_buffer
+                     (const Scope__V1__ListGroupsRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Scope__V1__ListGroupsRequest *
+       scope__v1__list_groups_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   scope__v1__list_groups_request__free_unpacked
+                     (Scope__V1__ListGroupsRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Scope__V1__ListGroupsResponse methods */
+void   scope__v1__list_groups_response__init
+                     (Scope__V1__ListGroupsResponse         *message);
+size_t scope__v1__list_groups_response__get_packed_size
+                     (const Scope__V1__ListGroupsResponse   *message);
+size_t scope__v1__list_groups_response__pack
+                     (const Scope__V1__ListGroupsResponse   *message,
+                      uint8_t             *out);
+size_t scope__v1__list_groups_response__pack_to_buffer
+                     (const Scope__V1__ListGroupsResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Scope__V1__ListGroupsResponse *
+       scope__v1__list_groups_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   scope__v1__list_groups_response__free_unpacked
+                     (Scope__V1__ListGroupsResponse *message,
+                      ProtobufCAllocator *allocator);
+/* Scope__V1__GroupRow methods */
+void   scope__v1__group_row__init
+                     (Scope__V1__GroupRow         *message);
+size_t scope__v1__group_row__get_packed_size
+                     (const Scope__V1__GroupRow   *message);
+size_t scope__v1__group_row__pack
+                     (const Scope__V1__GroupRow   *message,
+                      uint8_t             *out);
+size_t scope__v1__group_row__pack_to_buffer
+                     (const Scope__V1__GroupRow   *message,
+                      ProtobufCBuffer     *buffer);
+Scope__V1__GroupRow *
+       scope__v1__group_row__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   scope__v1__group_row__free_unpacked
+                     (Scope__V1__GroupRow *message,
+                      ProtobufCAllocator *allocator);
+/* Scope__V1__ListRolesRequest methods */
+void   scope__v1__list_roles_request__init
+                     (Scope__V1__ListRolesRequest         *message);
+size_t scope__v1__list_roles_request__get_packed_size
+                     (const Scope__V1__ListRolesRequest   *message);
+size_t scope__v1__list_roles_request__pack
+                     (const Scope__V1__ListRolesRequest   *message,
+                      uint8_t             *out);
+size_t scope__v1__list_roles_request__pack_to_buffer
+                     (const Scope__V1__ListRolesRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Scope__V1__ListRolesRequest *
+       scope__v1__list_roles_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   scope__v1__list_roles_request__free_unpacked
+                     (Scope__V1__ListRolesRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Scope__V1__ListRolesResponse methods */
+void   scope__v1__list_roles_response__init
+                     (Scope__V1__ListRolesResponse         *message);
+size_t scope__v1__list_roles_response__get_packed_size
+                     (const Scope__V1__ListRolesResponse   *message);
+size_t scope__v1__list_roles_response__pack
+                     (const Scope__V1__ListRolesResponse   *message,
+                      uint8_t             *out);
+size_t scope__v1__list_roles_response__pack_to_buffer
+                     (const Scope__V1__ListRolesResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Scope__V1__ListRolesResponse *
+       scope__v1__list_roles_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   scope__v1__list_roles_response__free_unpacked
+                     (Scope__V1__ListRolesResponse *message,
+                      ProtobufCAllocator *allocator);
+/* Scope__V1__RoleRow methods */
+void   scope__v1__role_row__init
+                     (Scope__V1__RoleRow         *message);
+size_t scope__v1__role_row__get_packed_size
+                     (const Scope__V1__RoleRow   *message);
+size_t scope__v1__role_row__pack
+                     (const Scope__V1__RoleRow   *message,
+                      uint8_t             *out);
+size_t scope__v1__role_row__pack_to_buffer
+                     (const Scope__V1__RoleRow   *message,
+                      ProtobufCBuffer     *buffer);
+Scope__V1__RoleRow *
+       scope__v1__role_row__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   scope__v1__role_row__free_unpacked
+                     (Scope__V1__RoleRow *message,
+                      ProtobufCAllocator *allocator);
+/* Scope__V1__GetProjectRequest methods */
+void   scope__v1__get_project_request__init
+                     (Scope__V1__GetProjectRequest         *message);
+size_t scope__v1__get_project_request__get_packed_size
+                     (const Scope__V1__GetProjectRequest   *message);
+size_t scope__v1__get_project_request__pack
+                     (const Scope__V1__GetProjectRequest   *message,
+                      uint8_t             *out);
+size_t scope__v1__get_project_request__pack_to_buffer
+                     (const Scope__V1__GetProjectRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Scope__V1__GetProjectRequest *
+       scope__v1__get_project_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   scope__v1__get_project_request__free_unpacked
+                     (Scope__V1__GetProjectRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Scope__V1__GetProjectResponse methods */
+void   scope__v1__get_project_response__init
+                     (Scope__V1__GetProjectResponse         *message);
+size_t scope__v1__get_project_response__get_packed_size
+                     (const Scope__V1__GetProjectResponse   *message);
+size_t scope__v1__get_project_response__pack
+                     (const Scope__V1__GetProjectResponse   *message,
+                      uint8_t             *out);
+size_t scope__v1__get_project_response__pack_to_buffer
+                     (const Scope__V1__GetProjectResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Scope__V1__GetProjectResponse *
+       scope__v1__get_project_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   scope__v1__get_project_response__free_unpacked
+                     (Scope__V1__GetProjectResponse *message,
+                      ProtobufCAllocator *allocator);
+/* Scope__V1__MemberRow methods */
+void   scope__v1__member_row__init
+                     (Scope__V1__MemberRow         *message);
+size_t scope__v1__member_row__get_packed_size
+                     (const Scope__V1__MemberRow   *message);
+size_t scope__v1__member_row__pack
+                     (const Scope__V1__MemberRow   *message,
+                      uint8_t             *out);
+size_t scope__v1__member_row__pack_to_buffer
+                     (const Scope__V1__MemberRow   *message,
+                      ProtobufCBuffer     *buffer);
+Scope__V1__MemberRow *
+       scope__v1__member_row__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   scope__v1__member_row__free_unpacked
+                     (Scope__V1__MemberRow *message,
+                      ProtobufCAllocator *allocator);
+/* Scope__V1__TypeCount methods */
+void   scope__v1__type_count__init
+                     (Scope__V1__TypeCount         *message);
+size_t scope__v1__type_count__get_packed_size
+                     (const Scope__V1__TypeCount   *message);
+size_t scope__v1__type_count__pack
+                     (const Scope__V1__TypeCount   *message,
+                      uint8_t             *out);
+size_t scope__v1__type_count__pack_to_buffer
+                     (const Scope__V1__TypeCount   *message,
+                      ProtobufCBuffer     *buffer);
+Scope__V1__TypeCount *
+       scope__v1__type_count__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   scope__v1__type_count__free_unpacked
+                     (Scope__V1__TypeCount *message,
+                      ProtobufCAllocator *allocator);
+/* Scope__V1__GetObjectRequest methods */
+void   scope__v1__get_object_request__init
+                     (Scope__V1__GetObjectRequest         *message);
+size_t scope__v1__get_object_request__get_packed_size
+                     (const Scope__V1__GetObjectRequest   *message);
+size_t scope__v1__get_object_request__pack
+                     (const Scope__V1__GetObjectRequest   *message,
+                      uint8_t             *out);
+size_t scope__v1__get_object_request__pack_to_buffer
+                     (const Scope__V1__GetObjectRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Scope__V1__GetObjectRequest *
+       scope__v1__get_object_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   scope__v1__get_object_request__free_unpacked
+                     (Scope__V1__GetObjectRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Scope__V1__GetObjectResponse methods */
+void   scope__v1__get_object_response__init
+                     (Scope__V1__GetObjectResponse         *message);
+size_t scope__v1__get_object_response__get_packed_size
+                     (const Scope__V1__GetObjectResponse   *message);
+size_t scope__v1__get_object_response__pack
+                     (const Scope__V1__GetObjectResponse   *message,
+                      uint8_t             *out);
+size_t scope__v1__get_object_response__pack_to_buffer
+                     (const Scope__V1__GetObjectResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Scope__V1__GetObjectResponse *
+       scope__v1__get_object_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   scope__v1__get_object_response__free_unpacked
+                     (Scope__V1__GetObjectResponse *message,
+                      ProtobufCAllocator *allocator);
+/* Scope__V1__ListFieldsRequest methods */
+void   scope__v1__list_fields_request__init
+                     (Scope__V1__ListFieldsRequest         *message);
+size_t scope__v1__list_fields_request__get_packed_size
+                     (const Scope__V1__ListFieldsRequest   *message);
+size_t scope__v1__list_fields_request__pack
+                     (const Scope__V1__ListFieldsRequest   *message,
+                      uint8_t             *out);
+size_t scope__v1__list_fields_request__pack_to_buffer
+                     (const Scope__V1__ListFieldsRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Scope__V1__ListFieldsRequest *
+       scope__v1__list_fields_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   scope__v1__list_fields_request__free_unpacked
+                     (Scope__V1__ListFieldsRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Scope__V1__ListFieldsResponse methods */
+void   scope__v1__list_fields_response__init
+                     (Scope__V1__ListFieldsResponse         *message);
+size_t scope__v1__list_fields_response__get_packed_size
+                     (const Scope__V1__ListFieldsResponse   *message);
+size_t scope__v1__list_fields_response__pack
+                     (const Scope__V1__ListFieldsResponse   *message,
+                      uint8_t             *out);
+size_t scope__v1__list_fields_response__pack_to_buffer
+                     (const Scope__V1__ListFieldsResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Scope__V1__ListFieldsResponse *
+       scope__v1__list_fields_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   scope__v1__list_fields_response__free_unpacked
+                     (Scope__V1__ListFieldsResponse *message,
+                      ProtobufCAllocator *allocator);
+/* Scope__V1__FieldRow methods */
+void   scope__v1__field_row__init
+                     (Scope__V1__FieldRow         *message);
+size_t scope__v1__field_row__get_packed_size
+                     (const Scope__V1__FieldRow   *message);
+size_t scope__v1__field_row__pack
+                     (const Scope__V1__FieldRow   *message,
+                      uint8_t             *out);
+size_t scope__v1__field_row__pack_to_buffer
+                     (const Scope__V1__FieldRow   *message,
+                      ProtobufCBuffer     *buffer);
+Scope__V1__FieldRow *
+       scope__v1__field_row__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   scope__v1__field_row__free_unpacked
+                     (Scope__V1__FieldRow *message,
+                      ProtobufCAllocator *allocator);
+/* Scope__V1__CheckUpRequest methods */
+void   scope__v1__check_up_request__init
+                     (Scope__V1__CheckUpRequest         *message);
+size_t scope__v1__check_up_request__get_packed_size
+                     (const Scope__V1__CheckUpRequest   *message);
+size_t scope__v1__check_up_request__pack
+                     (const Scope__V1__CheckUpRequest   *message,
+                      uint8_t             *out);
+size_t scope__v1__check_up_request__pack_to_buffer
+                     (const Scope__V1__CheckUpRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Scope__V1__CheckUpRequest *
+       scope__v1__check_up_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   scope__v1__check_up_request__free_unpacked
+                     (Scope__V1__CheckUpRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Scope__V1__CheckUpResponse methods */
+void   scope__v1__check_up_response__init
+                     (Scope__V1__CheckUpResponse         *message);
+size_t scope__v1__check_up_response__get_packed_size
+                     (const Scope__V1__CheckUpResponse   *message);
+size_t scope__v1__check_up_response__pack
+                     (const Scope__V1__CheckUpResponse   *message,
+                      uint8_t             *out);
+size_t scope__v1__check_up_response__pack_to_buffer
+                     (const Scope__V1__CheckUpResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Scope__V1__CheckUpResponse *
+       scope__v1__check_up_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   scope__v1__check_up_response__free_unpacked
+                     (Scope__V1__CheckUpResponse *message,
+                      ProtobufCAllocator *allocator);
+/* Scope__V1__Finding methods */
+void   scope__v1__finding__init
+                     (Scope__V1__Finding         *message);
+size_t scope__v1__finding__get_packed_size
+                     (const Scope__V1__Finding   *message);
+size_t scope__v1__finding__pack
+                     (const Scope__V1__Finding   *message,
+                      uint8_t             *out);
+size_t scope__v1__finding__pack_to_buffer
+                     (const Scope__V1__Finding   *message,
+                      ProtobufCBuffer     *buffer);
+Scope__V1__Finding *
+       scope__v1__finding__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   scope__v1__finding__free_unpacked
+                     (Scope__V1__Finding *message,
+                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
 typedef void (*Scope__V1__ExplainRequest_Closure)
@@ -452,12 +1550,84 @@ typedef void (*Scope__V1__WhatSeesResponse_Closure)
 typedef void (*Scope__V1__SeenObject_Closure)
                  (const Scope__V1__SeenObject *message,
                   void *closure_data);
+typedef void (*Scope__V1__ListUsersRequest_Closure)
+                 (const Scope__V1__ListUsersRequest *message,
+                  void *closure_data);
+typedef void (*Scope__V1__ListUsersResponse_Closure)
+                 (const Scope__V1__ListUsersResponse *message,
+                  void *closure_data);
+typedef void (*Scope__V1__UserRow_Closure)
+                 (const Scope__V1__UserRow *message,
+                  void *closure_data);
+typedef void (*Scope__V1__GetUserRequest_Closure)
+                 (const Scope__V1__GetUserRequest *message,
+                  void *closure_data);
+typedef void (*Scope__V1__GetUserResponse_Closure)
+                 (const Scope__V1__GetUserResponse *message,
+                  void *closure_data);
+typedef void (*Scope__V1__ListGroupsRequest_Closure)
+                 (const Scope__V1__ListGroupsRequest *message,
+                  void *closure_data);
+typedef void (*Scope__V1__ListGroupsResponse_Closure)
+                 (const Scope__V1__ListGroupsResponse *message,
+                  void *closure_data);
+typedef void (*Scope__V1__GroupRow_Closure)
+                 (const Scope__V1__GroupRow *message,
+                  void *closure_data);
+typedef void (*Scope__V1__ListRolesRequest_Closure)
+                 (const Scope__V1__ListRolesRequest *message,
+                  void *closure_data);
+typedef void (*Scope__V1__ListRolesResponse_Closure)
+                 (const Scope__V1__ListRolesResponse *message,
+                  void *closure_data);
+typedef void (*Scope__V1__RoleRow_Closure)
+                 (const Scope__V1__RoleRow *message,
+                  void *closure_data);
+typedef void (*Scope__V1__GetProjectRequest_Closure)
+                 (const Scope__V1__GetProjectRequest *message,
+                  void *closure_data);
+typedef void (*Scope__V1__GetProjectResponse_Closure)
+                 (const Scope__V1__GetProjectResponse *message,
+                  void *closure_data);
+typedef void (*Scope__V1__MemberRow_Closure)
+                 (const Scope__V1__MemberRow *message,
+                  void *closure_data);
+typedef void (*Scope__V1__TypeCount_Closure)
+                 (const Scope__V1__TypeCount *message,
+                  void *closure_data);
+typedef void (*Scope__V1__GetObjectRequest_Closure)
+                 (const Scope__V1__GetObjectRequest *message,
+                  void *closure_data);
+typedef void (*Scope__V1__GetObjectResponse_Closure)
+                 (const Scope__V1__GetObjectResponse *message,
+                  void *closure_data);
+typedef void (*Scope__V1__ListFieldsRequest_Closure)
+                 (const Scope__V1__ListFieldsRequest *message,
+                  void *closure_data);
+typedef void (*Scope__V1__ListFieldsResponse_Closure)
+                 (const Scope__V1__ListFieldsResponse *message,
+                  void *closure_data);
+typedef void (*Scope__V1__FieldRow_Closure)
+                 (const Scope__V1__FieldRow *message,
+                  void *closure_data);
+typedef void (*Scope__V1__CheckUpRequest_Closure)
+                 (const Scope__V1__CheckUpRequest *message,
+                  void *closure_data);
+typedef void (*Scope__V1__CheckUpResponse_Closure)
+                 (const Scope__V1__CheckUpResponse *message,
+                  void *closure_data);
+typedef void (*Scope__V1__Finding_Closure)
+                 (const Scope__V1__Finding *message,
+                  void *closure_data);
 
 /* --- services --- */
 
 
 /* --- descriptors --- */
 
+extern const ProtobufCEnumDescriptor    scope__v1__user_order__descriptor;
+extern const ProtobufCEnumDescriptor    scope__v1__field_filter__descriptor;
+extern const ProtobufCEnumDescriptor    scope__v1__finding_kind__descriptor;
 extern const ProtobufCMessageDescriptor scope__v1__explain_request__descriptor;
 extern const ProtobufCMessageDescriptor scope__v1__explain_response__descriptor;
 extern const ProtobufCMessageDescriptor scope__v1__way__descriptor;
@@ -467,6 +1637,29 @@ extern const ProtobufCMessageDescriptor scope__v1__viewer__descriptor;
 extern const ProtobufCMessageDescriptor scope__v1__what_sees_request__descriptor;
 extern const ProtobufCMessageDescriptor scope__v1__what_sees_response__descriptor;
 extern const ProtobufCMessageDescriptor scope__v1__seen_object__descriptor;
+extern const ProtobufCMessageDescriptor scope__v1__list_users_request__descriptor;
+extern const ProtobufCMessageDescriptor scope__v1__list_users_response__descriptor;
+extern const ProtobufCMessageDescriptor scope__v1__user_row__descriptor;
+extern const ProtobufCMessageDescriptor scope__v1__get_user_request__descriptor;
+extern const ProtobufCMessageDescriptor scope__v1__get_user_response__descriptor;
+extern const ProtobufCMessageDescriptor scope__v1__list_groups_request__descriptor;
+extern const ProtobufCMessageDescriptor scope__v1__list_groups_response__descriptor;
+extern const ProtobufCMessageDescriptor scope__v1__group_row__descriptor;
+extern const ProtobufCMessageDescriptor scope__v1__list_roles_request__descriptor;
+extern const ProtobufCMessageDescriptor scope__v1__list_roles_response__descriptor;
+extern const ProtobufCMessageDescriptor scope__v1__role_row__descriptor;
+extern const ProtobufCMessageDescriptor scope__v1__get_project_request__descriptor;
+extern const ProtobufCMessageDescriptor scope__v1__get_project_response__descriptor;
+extern const ProtobufCMessageDescriptor scope__v1__member_row__descriptor;
+extern const ProtobufCMessageDescriptor scope__v1__type_count__descriptor;
+extern const ProtobufCMessageDescriptor scope__v1__get_object_request__descriptor;
+extern const ProtobufCMessageDescriptor scope__v1__get_object_response__descriptor;
+extern const ProtobufCMessageDescriptor scope__v1__list_fields_request__descriptor;
+extern const ProtobufCMessageDescriptor scope__v1__list_fields_response__descriptor;
+extern const ProtobufCMessageDescriptor scope__v1__field_row__descriptor;
+extern const ProtobufCMessageDescriptor scope__v1__check_up_request__descriptor;
+extern const ProtobufCMessageDescriptor scope__v1__check_up_response__descriptor;
+extern const ProtobufCMessageDescriptor scope__v1__finding__descriptor;
 
 PROTOBUF_C__END_DECLS
 

@@ -218,7 +218,7 @@ typedef enum _Scope__V1__Code {
    */
   SCOPE__V1__CODE__CODE_ABORTED = 10,
   /*
-   * not sent by this daemon
+   * a watcher was too slow: it has to begin again
    */
   SCOPE__V1__CODE__CODE_OUT_OF_RANGE = 11,
   /*

@@ -1,0 +1,399 @@
+/// Which users gained and lost sight of which objects by some changes.
+public struct AccessSummary: Hashable, Sendable {
+  /// A user who gained or lost sight of an object.
+  public struct Row: Hashable, Sendable {
+    public let user: Name
+    /// For people; of a removed user, its last.
+    public let userName: Name
+    public let object: ObjectRef
+    /// For people; of a removed object, its last.
+    public let objectName: Name
+    public let isGained: Bool
+
+    public init(user: Name, userName: Name, object: ObjectRef, objectName: Name, isGained: Bool) {
+      self.user = user
+      self.userName = userName
+      self.object = object
+      self.objectName = objectName
+      self.isGained = isGained
+    }
+  }
+
+  /// Rows told where nobody asks for more.
+  public static let standardRows = 20
+
+  /// Pairs of a user and an object.
+  public var gained = 0
+  public var lost = 0
+  /// The first pairs, by the user's name, then by the object.
+  public var first: [Row] = []
+
+  /// `first` has all of them.
+  public var isComplete: Bool { first.count == gained + lost }
+
+  public init() {}
+}
+
+extension Company {
+  /// Who sees what now and did not before, and the other way round.
+  ///
+  /// Users and objects that were and are alike are counted together, and only what the edits touch is looked
+  /// at: the time goes with the members and contents of the projects concerned.
+  ///
+  /// - Parameters:
+  ///   - edits: those that led to this state, in order.
+  ///   - first: how many pairs to tell.
+  public func accessSummary(of edits: [Edit], first: Int = AccessSummary.standardRows) -> AccessSummary {
+    let past = Past(self, undoing: edits)
+    var comparison = Comparison(now: self, past: past)
+    comparison.compare()
+    return comparison.summary(first: first)
+  }
+}
+
+/// What a user sees by.
+private enum Sight: Hashable {
+  case nothing
+  case everything
+  case projects(Set<Name>)
+
+  func sees(_ place: Place) -> Bool {
+    switch (self, place) {
+    case (.nothing, _), (_, .nowhere): false
+    case (.everything, _), (_, .everywhere): true
+    case (.projects(let own), .projects(let others)): !own.isDisjoint(with: others)
+    }
+  }
+}
+
+/// Where an object is.
+private enum Place: Hashable {
+  /// There is no such object.
+  case nowhere
+  /// A system field.
+  case everywhere
+  case projects(Set<Name>)
+}
+
+private struct Before<Value: Hashable>: Hashable {
+  let before: Value
+  let after: Value
+
+  var isChanged: Bool { before != after }
+}
+
+// MARK: - How it was
+
+/// What edits touched, as it was before them. Everything else was as it is now.
+private struct Past {
+  struct UserThen {
+    var user: User
+    var roles: Set<Name> = []
+    var groups: Set<Name> = []
+    var projects: Set<Name> = []
+  }
+
+  struct ObjectThen {
+    var object: Object
+    var projects: Set<Name> = []
+  }
+
+  private let now: Company
+  private(set) var mode: SecurityMode?
+  /// Nil within: it was not there.
+  private(set) var users: [Name: UserThen?] = [:]
+  private(set) var objects: [ObjectRef: ObjectThen?] = [:]
+  /// The projects of groups.
+  private(set) var groups: [Name: Set<Name>] = [:]
+  /// Whether roles let see everything.
+  private(set) var roles: [Name: Bool] = [:]
+
+  init(_ now: Company, undoing edits: [Edit]) {
+    self.now = now
+    mode = now.mode
+    for edit in edits.reversed() {
+      switch (edit.before, edit.after) {
+      case (let before?, nil): restore(before)
+      case (nil, let after?): takeBack(after)
+      case (let before?, _): replace(before)
+      case (nil, nil): break
+      }
+    }
+  }
+
+  private mutating func restore(_ fact: Fact) {
+    switch fact {
+    case .company(let mode): self.mode = mode
+    case .role: break
+    case .roleRight(let role, let right): if right == Right.seeAll { roles[role] = true }
+    case .user(let user): users[user.id] = .some(UserThen(user: user))
+    case .userRole(let user, let role): alter(user) { $0.roles.insert(role) }
+    case .group(let group): groups[group.id] = []
+    case .groupMember(let group, let user): alter(user) { $0.groups.insert(group) }
+    case .project: break
+    case .member(let project, .user(let user)): alter(user) { $0.projects.insert(project) }
+    case .member(let project, .group(let group)): alter(group: group) { $0.insert(project) }
+    case .object(let object): objects[object.ref] = .some(ObjectThen(object: object))
+    case .placement(let ref, let project): alter(ref) { $0.projects.insert(project) }
+    }
+  }
+
+  private mutating func takeBack(_ fact: Fact) {
+    switch fact {
+    case .company: mode = nil
+    case .role: break
+    case .roleRight(let role, let right): if right == Right.seeAll { roles[role] = false }
+    case .user(let user): users[user.id] = .some(nil)
+    case .userRole(let user, let role): alter(user) { $0.roles.remove(role) }
+    case .group(let group): groups[group.id] = []
+    case .groupMember(let group, let user): alter(user) { $0.groups.remove(group) }
+    case .project: break
+    case .member(let project, .user(let user)): alter(user) { $0.projects.remove(project) }
+    case .member(let project, .group(let group)): alter(group: group) { $0.remove(project) }
+    case .object(let object): objects[object.ref] = .some(nil)
+    case .placement(let ref, let project): alter(ref) { $0.projects.remove(project) }
+    }
+  }
+
+  private mutating func replace(_ fact: Fact) {
+    switch fact {
+    case .company(let mode): self.mode = mode
+    case .user(let user): alter(user.id) { $0.user = user }
+    case .object(let object): alter(object.ref) { $0.object = object }
+    default: break
+    }
+  }
+
+  private mutating func alter(_ user: Name, _ change: (inout UserThen) -> Void) {
+    guard var then = self.user(user) else { return }
+    change(&then)
+    users[user] = .some(then)
+  }
+
+  private mutating func alter(group: Name, _ change: (inout Set<Name>) -> Void) {
+    change(&groups[group, default: now.groups[group]?.projects ?? []])
+  }
+
+  private mutating func alter(_ ref: ObjectRef, _ change: (inout ObjectThen) -> Void) {
+    guard var then = object(ref) else { return }
+    change(&then)
+    objects[ref] = .some(then)
+  }
+
+  func user(_ id: Name) -> UserThen? {
+    if let then = users[id] { return then }
+    return now.users[id].map { UserThen(user: $0.user, roles: $0.roles, groups: $0.groups, projects: $0.projects) }
+  }
+
+  func object(_ ref: ObjectRef) -> ObjectThen? {
+    if let then = objects[ref] { return then }
+    return now.objects[ref].map { ObjectThen(object: $0.object, projects: Set($0.projects)) }
+  }
+
+  func sight(_ id: Name) -> Sight {
+    guard let mode, let then = user(id), !then.user.isBlocked else { return .nothing }
+    if mode == .simple || then.roles.contains(where: seesAll) { return .everything }
+    return .projects(then.groups.reduce(into: then.projects) { $0.formUnion(projects(ofGroup: $1)) })
+  }
+
+  private func seesAll(_ role: Name) -> Bool { roles[role] ?? now.seesAll(role) }
+
+  private func projects(ofGroup group: Name) -> Set<Name> { groups[group] ?? now.groups[group]?.projects ?? [] }
+
+  func place(_ ref: ObjectRef) -> Place { object(ref).map { Place($0.object, $0.projects) } ?? .nowhere }
+}
+
+extension Place {
+  fileprivate init(_ object: Object, _ projects: Set<Name>) {
+    self = object.isSystem ? .everywhere : .projects(projects)
+  }
+}
+
+extension Company {
+  fileprivate func seesAll(_ role: Name) -> Bool {
+    role == Company.adminRole || roles[role]?.contains(Right.seeAll) == true
+  }
+
+  fileprivate func sight(_ id: Name) -> Sight {
+    guard let mode, let state = users[id], !state.user.isBlocked else { return .nothing }
+    if mode == .simple || state.roles.contains(where: seesAll) { return .everything }
+    return .projects(state.groups.reduce(into: state.projects) { $0.formUnion(groups[$1]!.projects) })
+  }
+
+  fileprivate func place(_ ref: ObjectRef) -> Place {
+    objects[ref].map { Place($0.object, Set($0.projects)) } ?? .nowhere
+  }
+
+  /// Everyone in a project, some perhaps twice.
+  fileprivate func users(in project: Name) -> [Name] {
+    projects[project]?.members.flatMap { member in
+      switch member {
+      case .user(let id): [id]
+      case .group(let id): Array(groups[id]!.users)
+      }
+    } ?? []
+  }
+
+  fileprivate func usersSeeingAll() -> [Name] {
+    mode == .simple ? Array(users.keys) : roles.keys.filter(seesAll).flatMap(holders)
+  }
+}
+
+// MARK: - Comparing
+
+/// Users alike in what they see by, and what that means for objects.
+private struct UserClass {
+  var users: [Name]
+  var differences: [(objects: [ObjectRef], isGained: Bool)] = []
+}
+
+private struct Comparison {
+  let now: Company
+  let past: Past
+  private var movedUsers: [Before<Sight>: [Name]] = [:]
+  private var movedObjects: [Before<Place>: [ObjectRef]] = [:]
+  private var classes: [UserClass] = []
+
+  init(now: Company, past: Past) {
+    self.now = now
+    self.past = past
+  }
+
+  mutating func compare() {
+    var moved: Set<Name> = []
+    for user in touchedUsers() {
+      let sights = Before(before: past.sight(user), after: now.sight(user))
+      if sights.isChanged, moved.insert(user).inserted { movedUsers[sights, default: []].append(user) }
+    }
+    for ref in past.objects.keys {
+      let places = Before(before: past.place(ref), after: now.place(ref))
+      if places.isChanged { movedObjects[places, default: []].append(ref) }
+    }
+    compareMovedUsers()
+    compareOthers(moved)
+  }
+
+  private func touchedUsers() -> [Name] {
+    if past.mode != now.mode { return Array(Set(now.users.keys).union(past.users.keys)) }
+    var touched = Array(past.users.keys)
+    for group in past.groups.keys { touched += now.groups[group]?.users ?? [] }
+    for role in past.roles.keys { touched += now.holders(of: role) }
+    return touched
+  }
+
+  /// Those who see by something else than before, against everything that this may concern.
+  private mutating func compareMovedUsers() {
+    if movedUsers.isEmpty { return }
+    var objects: [Before<Place>: [ObjectRef]] = movedObjects
+    for ref in objectsConcerned() where past.objects[ref] == nil || past.place(ref) == now.place(ref) {
+      let place = now.place(ref)
+      objects[Before(before: place, after: place), default: []].append(ref)
+    }
+    for (sights, users) in movedUsers { add(users, sights, objects) }
+  }
+
+  private func objectsConcerned() -> Set<ObjectRef> {
+    var projects: Set<Name> = []
+    for sights in movedUsers.keys {
+      switch (sights.before, sights.after) {
+      case (.everything, _), (_, .everything): return Set(now.objects.keys)
+      case (.projects(let before), .projects(let after)): projects.formUnion(before.symmetricDifference(after))
+      case (.projects(let own), .nothing), (.nothing, .projects(let own)): projects.formUnion(own)
+      case (.nothing, .nothing): break
+      }
+    }
+    return projects.reduce(into: now.systemObjects) { $0.formUnion(now.projects[$1]?.objects ?? []) }
+  }
+
+  /// Everyone else, against the objects that are somewhere else than before.
+  private mutating func compareOthers(_ moved: Set<Name>) {
+    if movedObjects.isEmpty { return }
+    var others: [Sight: [Name]] = [:]
+    for user in usersConcerned() where !moved.contains(user) { others[now.sight(user), default: []].append(user) }
+    for (sight, users) in others { add(users, Before(before: sight, after: sight), movedObjects) }
+  }
+
+  private func usersConcerned() -> Set<Name> {
+    var projects: Set<Name> = []
+    var isForAll = false
+    for places in movedObjects.keys {
+      switch (places.before, places.after) {
+      case (.everywhere, _), (_, .everywhere): return Set(now.users.keys)
+      case (.projects(let before), .projects(let after)): projects.formUnion(before.symmetricDifference(after))
+      case (.projects(let own), .nowhere), (.nowhere, .projects(let own)):
+        isForAll = true
+        projects.formUnion(own)
+      case (.nowhere, .nowhere): break
+      }
+    }
+    let users = projects.reduce(into: Set<Name>()) { $0.formUnion(now.users(in: $1)) }
+    return isForAll ? users.union(now.usersSeeingAll()) : users
+  }
+
+  private mutating func add(_ users: [Name], _ sights: Before<Sight>, _ objects: [Before<Place>: [ObjectRef]]) {
+    var found = UserClass(users: users)
+    for (places, refs) in objects {
+      let (saw, sees) = (sights.before.sees(places.before), sights.after.sees(places.after))
+      if saw != sees { found.differences.append((refs, sees)) }
+    }
+    if !found.differences.isEmpty { classes.append(found) }
+  }
+}
+
+// MARK: - Telling
+
+extension Comparison {
+  func summary(first: Int) -> AccessSummary {
+    var summary = AccessSummary()
+    for found in classes {
+      for difference in found.differences {
+        let pairs = found.users.count * difference.objects.count
+        if difference.isGained { summary.gained += pairs } else { summary.lost += pairs }
+      }
+    }
+    summary.first = rows(first)
+    return summary
+  }
+
+  /// Each user of a class has a row at least: no more users than rows are needed.
+  private func rows(_ count: Int) -> [AccessSummary.Row] {
+    var users = Smallest<(name: Name, id: Name, class: Int)>(count) { ($0.name, $0.id) < ($1.name, $1.id) }
+    for (index, found) in classes.enumerated() {
+      for user in found.users { users.add((now.users[user]?.user.name ?? past.user(user)!.user.name, user, index)) }
+    }
+    var rows: [AccessSummary.Row] = []
+    for (name, id, index) in users.items where rows.count < count {
+      var objects = Smallest<(ref: ObjectRef, isGained: Bool)>(count - rows.count) { $0.ref < $1.ref }
+      for difference in classes[index].differences {
+        for ref in difference.objects { objects.add((ref, difference.isGained)) }
+      }
+      for (ref, isGained) in objects.items {
+        let object = now.objects[ref]?.object ?? past.object(ref)!.object
+        rows.append(
+          AccessSummary.Row(
+            user: id, userName: name, object: ref, objectName: object.name, isGained: isGained))
+      }
+    }
+    return rows
+  }
+}
+
+/// The smallest of many, in order.
+private struct Smallest<Item> {
+  private(set) var items: [Item] = []
+  private let count: Int
+  private let isBefore: (Item, Item) -> Bool
+
+  init(_ count: Int, by isBefore: @escaping (Item, Item) -> Bool) {
+    self.count = count
+    self.isBefore = isBefore
+  }
+
+  mutating func add(_ item: Item) {
+    if items.count == count {
+      guard let last = items.last, isBefore(item, last) else { return }
+      items.removeLast()
+    }
+    items.insert(item, at: items.firstIndex { isBefore(item, $0) } ?? items.endIndex)
+  }
+}

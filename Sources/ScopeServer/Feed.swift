@@ -1,0 +1,92 @@
+import NIOConcurrencyHelpers
+import ScopeModel
+import ScopeStore
+import Synchronization
+
+/// The newest changes, for those who watch, so that no watcher costs the writer a look into the log.
+final class Feed: Sendable {
+  /// What is kept: records, and their edits in all.
+  fileprivate static let recordsKept = 4_096
+  fileprivate static let editsKept = 100_000
+
+  fileprivate struct State {
+    var records: [LoggedChange] = []
+    var edits = 0
+    /// The last change that is not kept any more.
+    var lostRevision: UInt64
+    var revision: UInt64
+  }
+
+  enum Finding {
+    /// Changes of the company in order; all up to `through` are among them.
+    case changes([LoggedChange], through: UInt64)
+    /// What is wanted is not kept any more.
+    case lost
+  }
+
+  private let state: NIOLockedValueBox<State>
+  private let watchers = Atomic<Int>(0)
+  private let wakers = NIOLockedValueBox<[@Sendable () -> Void]>([])
+
+  init(revision: UInt64) { state = NIOLockedValueBox(State(lostRevision: revision, revision: revision)) }
+
+  /// Has something called after each commit, as long as anybody watches.
+  func onChange(_ wake: @escaping @Sendable () -> Void) { wakers.withLockedValue { $0.append(wake) } }
+
+  /// Counts a watcher in; false: there are too many.
+  func enter(limit: Int) -> Bool {
+    if watchers.add(1, ordering: .sequentiallyConsistent).newValue <= limit { return true }
+    leave()
+    return false
+  }
+
+  func leave() { watchers.subtract(1, ordering: .sequentiallyConsistent) }
+
+  /// Adds what was committed and published, and wakes those who watch.
+  func append(_ changes: [LoggedChange]) {
+    guard let last = changes.last else { return }
+    state.withLockedValue { state in
+      state.records += changes
+      state.edits += changes.reduce(0) { $0 + $1.record.edits.count }
+      state.revision = last.record.revision
+      state.shorten()
+    }
+    if watchers.load(ordering: .sequentiallyConsistent) == 0 { return }
+    for wake in wakers.withLockedValue(\.self) { wake() }
+  }
+
+  /// Some of a company's changes behind a revision.
+  func changes(of company: Name, after revision: UInt64, limit: Int) -> Finding {
+    state.withLockedValue { state in
+      if revision < state.lostRevision { return .lost }
+      var found: [LoggedChange] = []
+      for change in state.records[state.firstIndex(after: revision)...] where change.record.company == company {
+        found.append(change)
+        if found.count == limit { return .changes(found, through: change.record.revision) }
+      }
+      return .changes(found, through: state.revision)
+    }
+  }
+}
+
+extension Feed.State {
+  /// Forgets a quarter at a time: to forget one at a time would move all the others each time.
+  fileprivate mutating func shorten() {
+    if records.count <= Feed.recordsKept && edits <= Feed.editsKept { return }
+    var count = 0
+    while count < records.count,
+      records.count - count > Feed.recordsKept * 3 / 4 || edits > Feed.editsKept * 3 / 4
+    {
+      edits -= records[count].record.edits.count
+      lostRevision = records[count].record.revision
+      count += 1
+    }
+    records.removeFirst(count)
+  }
+
+  /// Revisions have no gaps.
+  fileprivate func firstIndex(after revision: UInt64) -> Int {
+    guard let first = records.first?.record.revision, revision >= first else { return 0 }
+    return min(Int(revision - first) + 1, records.count)
+  }
+}

@@ -1,0 +1,188 @@
+import Dispatch
+import NIOConcurrencyHelpers
+import NIOCore
+import NIOPosix
+import ScopeIndex
+import ScopeModel
+import ScopeProtocol
+import ScopeStore
+
+/// A question to be answered as of an earlier time.
+struct PastQuestion: Sendable {
+  let company: Name
+  let moment: PastMoment
+  /// The whole request, once more.
+  let frame: [UInt8]
+  let deadline: NIODeadline
+}
+
+/// Answers questions as of an earlier time: takes the log forward from the beginning or back from today, whichever
+/// is nearer, and has the state of that day compiled and asked like today's.
+///
+/// It has a thread of its own, on which it waits for the writer, one batch of the log at a time. What was compiled
+/// is kept for a while, within a bound.
+final class Historian: Sendable {
+  private struct Kept {
+    let company: Name
+    let index: CompanyIndex
+    let revision: UInt64
+  }
+
+  private let thread = NIOThreadPool(numberOfThreads: 1)
+  private let authority: Authority
+  private let limits: Limits
+  private let daemon: DaemonState
+  private let waiting = NIOLockedValueBox(0)
+  /// The last used stands last.
+  private let kept = NIOLockedValueBox<[Kept]>([])
+
+  init(limits: Limits, authority: Authority, daemon: DaemonState) {
+    self.limits = limits
+    self.authority = authority
+    self.daemon = daemon
+    thread.start()
+  }
+
+  func stop() async throws { try await thread.shutdownGracefully() }
+
+  /// Answers; `reply` is called on some thread.
+  func answer(
+    _ question: PastQuestion, from caller: Caller, reply: @escaping Authority.Reply<(ByteBuffer, Disposition)>
+  ) {
+    let isAccepted = waiting.withLockedValue { waiting in
+      if waiting >= limits.readsWaiting { return false }
+      waiting += 1
+      return true
+    }
+    if !isAccepted {
+      return reply(
+        .failure(Failure(.resourceExhausted, "too_many_reads_waiting", "too many such questions are waiting")))
+    }
+    thread.submit { state in
+      self.waiting.withLockedValue { $0 -= 1 }
+      guard case .active = state else { return }
+      reply(Result { () throws(Failure) in try self.answer(question, caller) })
+    }
+  }
+
+  private func answer(_ question: PastQuestion, _ caller: Caller) throws(Failure) -> (ByteBuffer, Disposition) {
+    let point = try wait(question) { authority.point(question.moment, of: question.company, reply: $0) }
+    let index = try index(question, point)
+    let root = IndexRoot(revision: point.revision, companies: index.map { [$0] } ?? [], seed: authority.seed)
+    let dispatcher = Dispatcher(limits: limits, publisher: IndexPublisher(root), daemon: daemon, isPast: true)
+    var out = ByteBuffer()
+    let disposition = question.frame.withUnsafeBytes { dispatcher.answer($0, from: caller, into: &out) }
+    return (out, disposition)
+  }
+
+  /// The company as of then; nil: it did not exist.
+  private func index(_ question: PastQuestion, _ point: PastPoint) throws(Failure) -> CompanyIndex? {
+    if let index = kept(question.company, point.companyRevision) { return index }
+    var replay = Replay(question: question, authority: authority, limits: limits)
+    let company = try replay.company(at: point)
+    if company.mode == nil { return nil }
+    let index = CompanyIndex(company, seed: authority.seed)
+    keep(Kept(company: question.company, index: index, revision: point.companyRevision))
+    return index
+  }
+
+  private func kept(_ company: Name, _ revision: UInt64) -> CompanyIndex? {
+    kept.withLockedValue { kept in
+      guard let at = kept.firstIndex(where: { $0.company == company && $0.revision == revision }) else { return nil }
+      kept.append(kept.remove(at: at))
+      return kept.last!.index
+    }
+  }
+
+  private func keep(_ new: Kept) {
+    kept.withLockedValue { kept in
+      kept.append(new)
+      var bytes = kept.reduce(0) { $0 + $1.index.byteCount }
+      while bytes > limits.pastIndexBytes { bytes -= kept.removeFirst().index.byteCount }
+    }
+  }
+}
+
+/// Waits on the historian's thread for what the authority answers.
+private func wait<T: Sendable>(
+  _ question: PastQuestion, _ ask: (@escaping Authority.Reply<T>) -> Void
+) throws(Failure) -> T {
+  let (answer, isThere) = (NIOLockedValueBox<Result<T, Failure>?>(nil), DispatchSemaphore(value: 0))
+  ask { result in
+    answer.withLockedValue { $0 = result }
+    isThere.signal()
+  }
+  let left = question.deadline - .now()
+  if isThere.wait(timeout: .now() + .nanoseconds(Int(max(0, left.nanoseconds)))) == .timedOut {
+    throw Failure(.deadlineExceeded, "deadline_exceeded", "the time was over before the log was read")
+  }
+  return try answer.withLockedValue { $0! }.get()
+}
+
+/// Takes a company to an earlier state.
+private struct Replay {
+  let question: PastQuestion
+  let authority: Authority
+  let limits: Limits
+  private var edits = 0
+
+  init(question: PastQuestion, authority: Authority, limits: Limits) {
+    self.question = question
+    self.authority = authority
+    self.limits = limits
+  }
+
+  mutating func company(at point: PastPoint) throws(Failure) -> Company {
+    if point.companyRevision == 0 { return Company(id: question.company) }
+    return point.recordsBefore <= point.recordsAfter ? try forward(to: point) : try back(to: point)
+  }
+
+  private mutating func forward(to point: PastPoint) throws(Failure) -> Company {
+    var company = Company(id: question.company)
+    var from: UInt64 = 1
+    while from <= point.companyRevision {
+      let batch = try batch(from...point.companyRevision, newestFirst: false)
+      guard let last = batch.last else { break }
+      for record in batch { for edit in try edits(of: record) { try write(edit, record, to: &company) } }
+      from = last.revision + 1
+    }
+    return company
+  }
+
+  private mutating func back(to point: PastPoint) throws(Failure) -> Company {
+    let today = try wait(question) { authority.snapshot(of: question.company, reply: $0) }
+    var company = today.company ?? Company(id: question.company)
+    var through = today.revision
+    while through > point.companyRevision {
+      let batch = try batch(point.companyRevision + 1...through, newestFirst: true)
+      guard let last = batch.last else { break }
+      for record in batch {
+        for edit in try edits(of: record).reversed() { try write(edit.reversed, record, to: &company) }
+      }
+      through = last.revision - 1
+    }
+    return company
+  }
+
+  private func batch(
+    _ revisions: ClosedRange<UInt64>, newestFirst: Bool
+  ) throws(Failure) -> [LoggedEdits] {
+    try wait(question) { authority.edits(of: question.company, in: revisions, newestFirst: newestFirst, reply: $0) }
+  }
+
+  private mutating func edits(of record: LoggedEdits) throws(Failure) -> [Edit] {
+    let found: [Edit]
+    do throws(StoreError) { found = try record.edits() } catch { throw Failure(.dataLoss, error.code, "\(error)") }
+    edits += found.count
+    if edits <= limits.pastEdits { return found }
+    throw Failure(
+      .resourceExhausted, "too_far_back",
+      "more than \(limits.pastEdits) rows changed between that time and both today and the beginning")
+  }
+
+  private func write(_ edit: Edit, _ record: LoggedEdits, to company: inout Company) throws(Failure) {
+    if company.canWrite(edit) { return company.write(edit) }
+    throw Failure(
+      .dataLoss, "damaged", "revision \(record.revision) of the log does not fit those beside it; run verify")
+  }
+}

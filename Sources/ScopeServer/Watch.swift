@@ -1,0 +1,227 @@
+import CScopeWire
+import NIOCore
+import ScopeIndex
+import ScopeModel
+import ScopeProtocol
+import ScopeStore
+
+/// How far an answer in parts has come.
+enum Progress {
+  /// Another part follows.
+  case more
+  case done
+  /// Nothing is there to be sent until something changes.
+  case waiting
+  /// A page of the log is wanted.
+  case needsLog(Name, LogQuery)
+}
+
+// MARK: - Changes
+
+/// The changes of a company as they come: first from the log, then, once all that was there has been sent, from the
+/// newest that are kept in memory.
+struct ChangeWatch: Sendable {
+  private static let recordsPerTurn = 64
+
+  let heartbeat: TimeAmount
+  private let company: Name
+  /// All up to this revision has been sent.
+  private var sent: UInt64
+  private var page: LogStream?
+  /// It had once sent all there was.
+  private var isLive: Bool
+
+  init(company: Name, after revision: UInt64, isLive: Bool, heartbeat: TimeAmount) {
+    self.company = company
+    self.heartbeat = heartbeat
+    self.isLive = isLive
+    sent = revision
+  }
+
+  mutating func next(_ id: UInt64, _ dispatcher: Dispatcher, _ out: inout ByteBuffer) throws(Failure) -> Progress {
+    if page == nil, let progress = try look(dispatcher.feed) { return progress }
+    dispatcher.reply.begin(id, revision: sent, more: true)
+    let isMore = try page!.writePart(dispatcher) { dispatcher.reply.setWatchedChanges(records: $0, count: $1) }
+    dispatcher.reply.end(into: &out)
+    if !isMore { page = nil }
+    return .more
+  }
+
+  /// Takes what there is into `page`; otherwise says what to wait for.
+  private mutating func look(_ feed: Feed) throws(Failure) -> Progress? {
+    switch feed.changes(of: company, after: sent, limit: ChangeWatch.recordsPerTurn) {
+    case .changes(let changes, let through):
+      sent = through
+      if changes.isEmpty {
+        isLive = true
+        return .waiting
+      }
+      page = LogStream(LogPage(changes), revision: through)
+      return nil
+    case .lost where isLive:
+      throw Failure(
+        .outOfRange, "watch_behind",
+        "more changes came than are kept for a slow watcher; watch again after revision \(sent)")
+    case .lost:
+      var query = LogQuery()
+      query.afterRevision = sent
+      return .needsLog(company, query)
+    }
+  }
+
+  /// Takes a page of the log that was asked for.
+  mutating func take(_ page: LogPage, revision: UInt64) {
+    sent = page.next == 0 ? revision : page.next
+    if !page.changes.isEmpty { self.page = LogStream(page, revision: sent) }
+  }
+
+  /// An empty part: all up to its revision has been sent.
+  func beat(_ id: UInt64, _ dispatcher: Dispatcher, _ out: inout ByteBuffer) {
+    dispatcher.reply.begin(id, revision: sent, more: true)
+    dispatcher.reply.setWatchedChanges(records: nil, count: 0)
+    dispatcher.reply.end(into: &out)
+  }
+}
+
+// MARK: - Access
+
+/// What a subject sees, as it changes: compares the index that was told with the newest one, in order of type and id,
+/// some thousand objects at a time.
+struct AccessWatch: Sendable {
+  let heartbeat: TimeAmount
+  private let company: [UInt8]
+  private let subjectKind: UInt8
+  private let subject: [UInt8]
+  private let types: [UInt8]
+  /// What was told; nil: nothing yet.
+  private var told: IndexRoot?
+  private var comparison: AccessComparison?
+
+  init(company: Key, subjectKind: UInt8, subject: Key, types: Set<UInt8>, heartbeat: TimeAmount) {
+    self.company = Array(company)
+    self.subjectKind = subjectKind
+    self.subject = Array(subject)
+    self.types = types.isEmpty ? Array(ObjectType.numbers) : types.sorted()
+    self.heartbeat = heartbeat
+  }
+
+  mutating func next(_ id: UInt64, _ dispatcher: Dispatcher, _ out: inout ByteBuffer) throws(Failure) -> Progress {
+    if comparison == nil {
+      let newest = dispatcher.cursor.root
+      if let told, isAlike(told, newest) {
+        self.told = newest
+        return .waiting
+      }
+      comparison = AccessComparison(from: told, to: newest, types: types)
+    }
+    let isMore = try send(id, dispatcher, &out)
+    if isMore { return .more }
+    told = comparison!.to
+    comparison = nil
+    return .more  // there may be a newer index by now
+  }
+
+  /// Whether a look at the subject alone tells that nothing has changed.
+  private func isAlike(_ old: IndexRoot, _ new: IndexRoot) -> Bool {
+    let (before, after) = company.withUnsafeBytes { (old.company($0), new.company($0)) }
+    guard let before, let after else { return before == nil && after == nil }
+    if before == after { return true }
+    return subject.withUnsafeBytes { after.pointee.isAlike(before.pointee, forSubject: $0, kind: subjectKind) }
+  }
+
+  private mutating func send(
+    _ id: UInt64, _ dispatcher: Dispatcher, _ out: inout ByteBuffer
+  ) throws(Failure) -> Bool {
+    var gained = try Rows<Scope__V1__ObjectRow>(dispatcher.arena)
+    var lost = try Rows<Scope__V1__ObjectRow>(dispatcher.arena)
+    let isMore = comparison!.goOn(company: company, subjectKind: subjectKind, subject: subject, &gained, &lost)
+    let isFirst = told == nil
+    if !isMore && gained.count == 0 && lost.count == 0 && !isFirst { return false }
+    let response = try dispatcher.arena.make(scope__v1__watch_access_response__init)
+    (response.pointee.gained, response.pointee.n_gained) = (gained.list, gained.count)
+    (response.pointee.lost, response.pointee.n_lost) = (lost.list, lost.count)
+    response.pointee.settled = isMore ? 0 : 1
+    dispatcher.reply.begin(id, revision: comparison!.to.revision, more: true)
+    dispatcher.reply.setWatchedAccess(response)
+    dispatcher.reply.end(into: &out)
+    return isMore
+  }
+
+  func beat(_ id: UInt64, _ dispatcher: Dispatcher, _ out: inout ByteBuffer) {
+    guard let told, comparison == nil, let response = try? dispatcher.arena.make(scope__v1__watch_access_response__init)
+    else { return }
+    response.pointee.settled = 1
+    dispatcher.reply.begin(id, revision: told.revision, more: true)
+    dispatcher.reply.setWatchedAccess(response)
+    dispatcher.reply.end(into: &out)
+  }
+}
+
+/// Walks through the objects of two indexes side by side.
+private struct AccessComparison: Sendable {
+  /// Nil: nothing was seen.
+  private let from: IndexRoot?
+  let to: IndexRoot
+  /// Types still to be walked through; the first is under way.
+  private var types: ArraySlice<UInt8>
+  /// Places in the type under way.
+  private var before: Range<Int>?
+  private var after: Range<Int>?
+
+  init(from: IndexRoot?, to: IndexRoot, types: [UInt8]) {
+    self.from = from
+    self.to = to
+    self.types = types[...]
+  }
+
+  /// One part of the way; returns whether there is more.
+  mutating func goOn(
+    company: [UInt8], subjectKind: UInt8, subject: [UInt8], _ gained: inout Rows<Scope__V1__ObjectRow>,
+    _ lost: inout Rows<Scope__V1__ObjectRow>
+  ) -> Bool {
+    let (old, new) = company.withUnsafeBytes { (from?.company($0), to.company($0)) }
+    let (was, isNow) = subject.withUnsafeBytes {
+      (old?.pointee.subject(kind: subjectKind, id: $0), new?.pointee.subject(kind: subjectKind, id: $0))
+    }
+    func seen(_ number: Int?, _ view: UnsafePointer<CompanyView>?, _ subject: ResolvedSubject?) -> ScopeIndex.ObjectRow?
+    {
+      guard let number, let view, let subject else { return nil }
+      return view.pointee.visibleObject(number, to: subject, within: .none)
+    }
+    var looks = PartStream.looksPerPart
+    while looks > 0, !gained.isFull, !lost.isFull, let (a, b) = step(old, new) {
+      looks -= 1
+      let (saw, sees) = (seen(a, old, was), seen(b, new, isNow))
+      if let row = sees, saw == nil { gained.append().write(row) }
+      if let row = saw, sees == nil { lost.append().write(row) }
+    }
+    return !types.isEmpty
+  }
+
+  /// The next object, where it is in either index; nil: there are no more.
+  private mutating func step(
+    _ old: UnsafePointer<CompanyView>?, _ new: UnsafePointer<CompanyView>?
+  ) -> (before: Int?, after: Int?)? {
+    while let type = types.first {
+      let a = before ?? old?.pointee.objectNumbers(ofType: type) ?? 0..<0
+      let b = after ?? new?.pointee.objectNumbers(ofType: type) ?? 0..<0
+      let order = order(a, old, b, new)
+      if let order {
+        (before, after) = (order <= 0 ? a.dropFirst() : a, order >= 0 ? b.dropFirst() : b)
+        return (order <= 0 ? a.lowerBound : nil, order >= 0 ? b.lowerBound : nil)
+      }
+      (before, after) = (nil, nil)
+      types = types.dropFirst()
+    }
+    return nil
+  }
+
+  /// Which of the two comes next: below zero the old one, above the new one, zero both; nil: there is neither.
+  private func order(
+    _ a: Range<Int>, _ old: UnsafePointer<CompanyView>?, _ b: Range<Int>, _ new: UnsafePointer<CompanyView>?
+  ) -> Int? {
+    if a.isEmpty { return b.isEmpty ? nil : 1 }
+    if b.isEmpty { return -1 }
+    return old!.pointee.object(a.lowerBound).id.order(new!.pointee.object(b.lowerBound).id)
+  }
+}
