@@ -72,7 +72,14 @@ final class Historian: Sendable {
     let dispatcher = Dispatcher(limits: limits, publisher: IndexPublisher(root), daemon: daemon, isPast: true)
     var out = ByteBuffer()
     let disposition = question.frame.withUnsafeBytes { dispatcher.answer($0, from: caller, into: &out) }
-    return (out, disposition)
+    guard case .listing(let listing, let id, let timeout) = disposition else { return (out, disposition) }
+    do throws(Failure) {
+      let stream = PartStream(id: id, kind: .listing(try listing.stream()))
+      return (out, .stream(stream, timeout: timeout))
+    } catch {
+      dispatcher.fail(id, error, &out)  // with that day's revision
+      return (out, .answered)
+    }
   }
 
   /// The company as of then; nil: it did not exist.

@@ -118,6 +118,17 @@ public final class RawConnection: @unchecked Sendable {  // one thread at a time
     }
   }
 
+  /// Sends a request and reads all parts of its response, as they came.
+  public func askForParts(_ request: RawRequest) throws -> [[UInt8]] {
+    sendFrame(request.packed)
+    var parts: [[UInt8]] = []
+    repeat {
+      guard case .message(let part) = receive() else { throw TestFailure("no whole answer to call \(request)") }
+      parts.append(part)
+    } while try RawResponse(parts.last!).more
+    return parts
+  }
+
   /// Sends a request and reads its response.
   public func ask(_ request: RawRequest) throws -> RawResponse {
     sendFrame(request.packed)
@@ -131,6 +142,8 @@ public struct RawRequest: Sendable {
   public var timeoutMilliseconds: UInt32 = 0
   public var company: [UInt8] = []
   public var minRevision: UInt64 = 0
+  public var atRevision: UInt64 = 0
+  public var atTimeMicroseconds: Int64 = 0
   /// Number of the call's field, and its message.
   public var call: (field: Int, message: [UInt8])?
 
@@ -141,7 +154,8 @@ public struct RawRequest: Sendable {
 
   public var packed: [UInt8] {
     var out = Proto.number(1, id) + Proto.number(2, UInt64(timeoutMilliseconds)) + Proto.bytes(3, company)
-    out += Proto.number(4, minRevision)
+    out += Proto.number(4, minRevision) + Proto.number(5, atRevision)
+    out += Proto.number(6, UInt64(bitPattern: atTimeMicroseconds))
     if let call { out += Proto.message(call.field, call.message) }
     return out
   }

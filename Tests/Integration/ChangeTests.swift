@@ -158,6 +158,38 @@ private let queue = ObjectRef(ObjectType(name: "queue")!, "q")
     }
   }
 
+  @Test func actingAsThePlatformIsAScopeOfItsOwn() async throws {
+    try await withDaemon(adjust: { $0.tcpScopes = [.write] }) { daemon in
+      let changes = smallCompany() + [.putUser(User(id: "boss", name: "Boss"), roles: ["admin"])]
+      try daemon.client().applyAll(changes, to: "c")
+      let client = try daemon.client("c", over: .tcp)
+      func reason(actor: String) -> String? {
+        do throws(RefusedApply) {
+          _ = try client.apply(
+            [.addMember(project: "p", .user("u0"))], to: "c", actor: actor, timeoutMilliseconds: 20_000)
+          return nil
+        } catch {
+          return error.error.reason
+        }
+      }
+      #expect(reason(actor: "") == "platform_not_allowed")
+      #expect(reason(actor: "u1") == "right_missing")
+      #expect(reason(actor: "boss") == nil)
+      let preview = try RawConnection(daemon.address(.tcp)).ask(RawRequest(company: "c", call: 33))
+      #expect(preview.reason == "platform_not_allowed")
+    }
+    try await withDaemon(adjust: { $0.tcpScopes = [.platform] }) { daemon in
+      let client = try daemon.client("c", over: .tcp)
+      try client.applyAll(smallCompany() + [.putUser(User(id: "boss", name: "Boss"), roles: ["admin"])], to: "c")
+      do throws(RefusedApply) {
+        _ = try client.apply([.removeUser("u0")], to: "c", actor: "boss", timeoutMilliseconds: 20_000)
+        Issue.record("applied")
+      } catch {
+        #expect(error.error.reason == "changes_not_allowed")
+      }
+    }
+  }
+
   @Test func ofTenThousandChangesAreOneCommit() async throws {
     try await withDaemon { daemon in
       let client = try daemon.client("c")

@@ -1,0 +1,155 @@
+import ScopeClient
+import ScopeModel
+import ScopeTesting
+import Testing
+
+/// Questions as of an earlier time, against what was answered then.
+@Suite struct Past {
+  /// Every kind of question that can be asked as of another time.
+  private func questions(_ walker: RandomCompany, _ random: inout SeededRandom) -> [RawRequest] {
+    let users = walker.users.map { Array($0.text.utf8) }
+    let objects = walker.objects
+    func ref(_ object: ObjectRef) -> (UInt64, [UInt8]) { (UInt64(object.type.number), Array(object.id.text.utf8)) }
+    let (user, object, project) = (random.pick(users), random.pick(objects), random.pick(walker.projects))
+    let projectID = Array(project.text.utf8)
+    let checks = (0..<40).flatMap { _ in
+      Proto.message(1, RawRequest.check((1, random.pick(users)), ref(random.pick(objects))))
+    }
+    let check = RawRequest.check((1, user), ref(object), right: Array("projects.list".utf8))
+    let filter =
+      Proto.number(1, 1) + Proto.bytes(2, user) + Proto.number(3, UInt64(object.type.number))
+      + objects.filter { $0.type == object.type }.flatMap { Proto.message(4, Array($0.id.text.utf8)) }
+    let subject = Proto.number(1, 1) + Proto.bytes(2, user)
+    let thing = Proto.number(1, UInt64(object.type.number)) + Proto.bytes(2, Array(object.id.text.utf8))
+    let rights = RandomCompany.rights.flatMap { Proto.message(2, Array($0.text.utf8)) }
+    let calls: [(Int, [UInt8])] = [
+      (11, check), (12, checks), (13, Proto.bytes(1, user)), (14, filter), (15, subject),
+      (19, Proto.message(1, check)), (20, thing), (21, subject + Proto.bytes(4, projectID)),
+      (24, Proto.bytes(1, user) + rights), (25, Proto.number(5, random.below(2) == 0 ? 2 : 1)),
+      (25, Proto.bytes(3, projectID)), (26, Proto.bytes(1, user)), (27, []), (28, []), (29, Proto.bytes(1, projectID)),
+      (30, thing), (31, []), (32, []),
+    ]
+    return calls.map { RawRequest(company: "company", call: $0.0, $0.1) }
+  }
+
+  private func time(of revision: UInt64, _ client: Client) throws -> Int64 {
+    var time: Int64 = 0
+    try client.changes(LogFilter()) { record in
+      time = record.timeMicroseconds
+      return record.revision < revision
+    }
+    return time
+  }
+
+  @Test("1,000 revisions: every question as of then is answered byte by byte as it was then")
+  func recorded() async throws {
+    try await withDaemon { daemon in
+      let connection = try RawConnection(daemon.address(.unix))
+      let client = try daemon.client("company")
+      var walker = RandomCompany(seed: 19, mode: .enhanced)
+      var random = SeededRandom(seed: 91)
+      try client.applyAll(walker.changes, to: "company")
+      var recorded: [(revision: UInt64, request: RawRequest, answer: [[UInt8]])] = []
+      var revision: UInt64 = 1
+      while revision < 1_001 {
+        let change = walker.nextChange()
+        guard let outcome = try? walker.apply([change]), !outcome.edits.isEmpty else { continue }
+        revision = try client.apply([change], to: "company", timeoutMilliseconds: 20_000).revision
+        for request in random.pick(6, of: questions(walker, &random)) {
+          recorded.append((revision, request, try connection.askForParts(request)))
+        }
+      }
+      #expect(Set(recorded.map(\.revision)).count == 1_000)
+      for (revision, request, answer) in random.pick(recorded.count, of: recorded) {
+        var past = request
+        past.atRevision = revision
+        #expect(try connection.askForParts(past) == answer, "revision \(revision), call \(request.call!.field)")
+      }
+    }
+  }
+
+  @Test func aTimeIsTheLastRevisionNotAfterIt() async throws {
+    try await withDaemon { daemon in
+      let client = try daemon.client("c")
+      try client.applyAll(smallCompany(), to: "c")
+      try client.applyAll([.addMember(project: "p", .user("u0"))], to: "c")
+      try client.applyAll([.removeMember(project: "p", .user("u0"))], to: "c")
+      let connection = try RawConnection(daemon.address(.unix))
+      let second = try time(of: 2, client)
+      func decision(at time: Int64) throws -> (UInt32, UInt64) {
+        var request = RawRequest.canSee("c", (1, Array("u0".utf8)), (16, Array("q".utf8)))
+        request.atTimeMicroseconds = time
+        let response = try connection.ask(request)
+        #expect(response.code == 0, "\(response.message)")
+        return (response.decision, response.revision)
+      }
+      #expect(try decision(at: second) == (1, 2))
+      #expect(try decision(at: second - 1) == (2, 1))
+      #expect(try decision(at: try time(of: 3, client)) == (2, 3))
+      #expect(try decision(at: .max) == (2, 3))
+      let first = try decision(at: 1)
+      #expect(first == (2, 0), "long before the company was there")
+    }
+  }
+
+  @Test func aRemovedCompanyIsStillThereInThePast() async throws {
+    try await withDaemon { daemon in
+      let client = try daemon.client("c")
+      try client.applyAll(smallCompany() + [.addMember(project: "p", .user("u0"))], to: "c")
+      try client.applyAll([.removeCompany], to: "c")
+      try client.applyAll([.putCompany(.enhanced)], to: "c")
+      let connection = try RawConnection(daemon.address(.unix))
+      let reasons = try (1...3).map { (revision: UInt64) in
+        var request = RawRequest.canSee("c", (1, Array("u0".utf8)), (16, Array("q".utf8)))
+        request.atRevision = revision
+        return try connection.ask(request).decisionReason
+      }
+      #expect(reasons == [Reason.sharedProject, .unknownCompany, .unknownSubject].map { UInt32($0.rawValue) })
+    }
+  }
+
+  @Test func whatCannotBeAskedIsRefused() async throws {
+    try await withDaemon(adjust: { $0.tcpScopes = [] }) { daemon in
+      try daemon.client().applyAll(smallCompany(), to: "c")
+      func reason(
+        _ transport: Transport = .unix, call: Int = 24, _ message: [UInt8] = [], _ adjust: (inout RawRequest) -> Void
+      ) throws -> String {
+        var request = RawRequest(company: "c", call: call, message)
+        adjust(&request)
+        return try RawConnection(daemon.address(transport)).ask(request).reason
+      }
+      #expect(try reason { $0.atRevision = 2 } == "revision_not_reached")
+      #expect(try reason(.tcp) { $0.atRevision = 1 } == "log_not_shown")
+      for call in [16, 17, 18, 22, 23, 33, 34, 35] {
+        #expect(try reason(call: call) { $0.atRevision = 1 } == "at_not_possible", "call \(call)")
+      }
+      let both = try reason { request in
+        request.atRevision = 1
+        request.atTimeMicroseconds = 1
+      }
+      #expect(both == "two_times")
+    }
+  }
+
+  @Test func moreRowsThanAllowedAreTooFarBack() async throws {
+    try await withDaemon(adjust: { $0.limits.pastEdits = 40 }) { daemon in
+      let client = try daemon.client("c")
+      try client.applyAll(smallCompany(), to: "c")
+      for step in 0..<100 {
+        let member = Member.user("u0")
+        let change: Change = step % 2 == 0 ? .addMember(project: "p", member) : .removeMember(project: "p", member)
+        try client.applyAll([change], to: "c")
+      }
+      let connection = try RawConnection(daemon.address(.unix))
+      func ask(_ revision: UInt64) throws -> RawResponse {
+        var request = RawRequest.canSee("c", (1, Array("u0".utf8)), (16, Array("q".utf8)))
+        request.atRevision = revision
+        return try connection.ask(request)
+      }
+      let (near, far) = (try ask(80), try ask(50))
+      #expect(near.decision == 1 || near.decision == 2)
+      #expect(far.code == 8 && far.reason == "too_far_back")
+      #expect(try connection.ask(.canSee("c", (1, Array("u0".utf8)), (16, Array("q".utf8)))).code == 0)
+    }
+  }
+}
