@@ -5,45 +5,50 @@ import ScopeTesting
 import Testing
 
 @Suite struct Overview {
-  /// Over random companies: an explanation's answer is the check's, at the same revision, and what it rests on
-  /// fits it.
-  @Test func explainAgreesWithTheCheck() async throws {
+  @Test("an explanation's answer is the check's, and what it rests on fits it: 100,000 random checks")
+  func explainAgreesWithTheCheck() async throws {
     try await withDaemon { daemon in
-      for seed in 1...150 as ClosedRange<UInt64> {
+      for seed in 1...200 as ClosedRange<UInt64> {
         let id = Name(stringLiteral: "company-\(seed)")
         let random = RandomCompany(seed: seed, id: id)
         try daemon.client().applyAll(random.company.changesToRebuild(), to: id)
         let client = try daemon.client(id.text)
         var numbers = SeededRandom(seed: seed)
-        let checks = (0..<40).map { _ in
+        let checks = (0..<500).map { _ in
           Check(
             subject: random.subjects.randomElement(using: &numbers)!,
             object: random.objects.randomElement(using: &numbers)!,
             right: Bool.random(using: &numbers) ? RandomCompany.rights.randomElement(using: &numbers) : nil)
         }
         for (check, answer) in zip(checks, try client.check(checks, timeoutMilliseconds: 20_000)) {
-          try expect(try client.explain(check), fits: answer, "seed \(seed): \(check)")
+          if let fault = fault(in: try client.explain(check), of: answer) {
+            Issue.record("seed \(seed), \(check): \(fault)")
+          }
         }
       }
     }
   }
 
-  private func expect(_ explanation: Explanation, fits answer: Answer, _ place: String) throws {
-    let (told, found) = (explanation.answer, answer)
-    #expect(told.reason == found.reason && told.verdict == found.verdict, "\(place)")
-    #expect(told.project == found.project && told.group == found.group && told.revision == found.revision, "\(place)")
-    #expect(explanation.isComplete)
-    let last = try #require(explanation.words.last)
-    #expect(found.verdict != .deny || last.hasSuffix("deny"), "\(place): \(explanation.words)")
-    #expect(found.verdict != .allow || explanation.words.contains { $0.hasSuffix("allow") }, "\(place)")
+  /// What of an explanation does not fit the answer; nil: all does. (An expectation each would take minutes.)
+  private func fault(in explanation: Explanation, of answer: Answer) -> String? {
+    func bytes(_ answer: Answer) -> [[UInt8]] {
+      [answer.verdict.rawValue, answer.reason, answer.project, answer.group, "\(answer.revision)"].map {
+        Array($0.utf8)
+      }
+    }
+    if bytes(explanation.answer) != bytes(answer) { return "explains another answer: \(explanation.answer)" }
+    guard explanation.isComplete, let last = explanation.words.last else { return "is cut" }
+    let isWellWorded =
+      answer.verdict == .deny ? last.hasSuffix("deny") : explanation.words.contains { $0.hasSuffix("allow") }
+    if !isWellWorded { return "says otherwise: \(explanation.words)" }
     // As bytes: the companies have ids that Swift's strings take for one.
     func ids(_ ways: [Explanation.Way]) -> Set<[UInt8]> { Set(ways.map { Array($0.project.utf8) }) }
     let common = ids(explanation.subjectWays).intersection(ids(explanation.objectWays))
-    #expect(ids(explanation.shared) == common, "\(place)")
-    if found.reason == "shared_project" {
-      #expect(explanation.shared.first.map { [$0.project, $0.group] } == [found.project, found.group], "\(place)")
-    }
-    if found.reason == "no_shared_project" { #expect(common.isEmpty, "\(place)") }
+    if ids(explanation.shared) != common { return "shares other projects" }
+    if answer.reason == "no_shared_project" && !common.isEmpty { return "denies what is shared" }
+    guard answer.reason == "shared_project" else { return nil }
+    let first = explanation.shared.first.map { [Array($0.project.utf8), Array($0.group.utf8)] }
+    return first == [Array(answer.project.utf8), Array(answer.group.utf8)] ? nil : "goes another way"
   }
 
   /// Who can see an object, and what a user sees, are the checks that allow: no more, no less.
