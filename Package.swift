@@ -44,7 +44,7 @@ let package = Package(
       name: "scope-bench",
       dependencies: ["ScopeTesting", "ScopeClient", "ScopeIndex", "ScopeModel", nio, posix, arguments]),
     .testTarget(name: "CScopeTests", dependencies: ["CScope", "CScopeWire"], exclude: ["Programs"]),
-    .testTarget(name: "ScopeModelTests", dependencies: ["ScopeModel", "ScopeTesting"]),
+    .testTarget(name: "ScopeModelTests", dependencies: ["ScopeModel", "ScopeIndex", "ScopeTesting"]),
     .testTarget(name: "ScopeIndexTests", dependencies: ["ScopeIndex", "ScopeModel", "ScopeTesting"]),
     .testTarget(name: "ScopeStoreTests", dependencies: ["ScopeStore", "ScopeModel", "ScopeTesting", grdb, sqlite]),
     .testTarget(

@@ -241,17 +241,99 @@ extension Company {
 
 // MARK: - Comparing
 
-/// Users alike in what they see by, and what that means for objects.
+/// Objects alike in where they were and are.
+private struct ObjectClasses {
+  private(set) var members: [(places: Before<Place>, refs: [ObjectRef])] = []
+  /// How many objects there were, there are, or both.
+  private(set) var all = Existence()
+  private var byProject: [Name: [Int]] = [:]
+  private var everywhere: [Int] = []
+
+  var isEmpty: Bool { members.isEmpty }
+
+  init(_ objects: [Before<Place>: [ObjectRef]]) {
+    for (places, refs) in objects {
+      var projects: Set<Name> = []
+      for place in [places.before, places.after] {
+        switch place {
+        case .nowhere: break
+        case .everywhere: everywhere.append(members.count)
+        case .projects(let own): projects.formUnion(own)
+        }
+      }
+      for project in projects { byProject[project, default: []].append(members.count) }
+      members.append((places, refs))
+      all.add(places, count: refs.count)
+    }
+  }
+
+  /// The classes that can be seen by something less than everything.
+  func concerned(by sights: Before<Sight>) -> Set<Int> {
+    var found = Set(everywhere)
+    for case .projects(let own) in [sights.before, sights.after] {
+      for project in own { found.formUnion(byProject[project] ?? []) }
+    }
+    return found
+  }
+}
+
+/// Counts of objects that were there, are there, or both.
+private struct Existence {
+  var before = 0
+  var after = 0
+  var both = 0
+
+  mutating func add(_ places: Before<Place>, count: Int) {
+    if places.before != .nowhere { before += count }
+    if places.after != .nowhere { after += count }
+    if places.before != .nowhere && places.after != .nowhere { both += count }
+  }
+}
+
+/// Users alike in what they saw and see by.
 private struct UserClass {
-  var users: [Name]
-  var differences: [(objects: [ObjectRef], isGained: Bool)] = []
+  let users: [Name]
+  let sights: Before<Sight>
+  let objects: ObjectClasses
+  private(set) var gained = 0
+  private(set) var lost = 0
+
+  /// Most classes of objects are out of reach of most users: those are not looked at one by one, only counted
+  /// where somebody saw or sees everything.
+  init(_ users: [Name], _ sights: Before<Sight>, _ objects: ObjectClasses) {
+    self.users = users
+    self.sights = sights
+    self.objects = objects
+    var looked = Existence()
+    for index in objects.concerned(by: sights) {
+      let (places, refs) = objects.members[index]
+      let (saw, sees) = (sights.before.sees(places.before), sights.after.sees(places.after))
+      if sees && !saw { gained += refs.count }
+      if saw && !sees { lost += refs.count }
+      looked.add(places, count: refs.count)
+    }
+    let (before, after) = (objects.all.before - looked.before, objects.all.after - looked.after)
+    let both = objects.all.both - looked.both
+    switch (sights.before == .everything, sights.after == .everything) {
+    case (true, true): (gained, lost) = (gained + after - both, lost + before - both)
+    case (true, false): lost += before
+    case (false, true): gained += after
+    case (false, false): break
+    }
+  }
+
+  /// The objects of which sight was gained or lost.
+  var differences: [(refs: [ObjectRef], isGained: Bool)] {
+    objects.members.compactMap { places, refs in
+      let (saw, sees) = (sights.before.sees(places.before), sights.after.sees(places.after))
+      return saw == sees ? nil : (refs, sees)
+    }
+  }
 }
 
 private struct Comparison {
   let now: Company
   let past: Past
-  private var movedUsers: [Before<Sight>: [Name]] = [:]
-  private var movedObjects: [Before<Place>: [ObjectRef]] = [:]
   private var classes: [UserClass] = []
 
   init(now: Company, past: Past) {
@@ -260,17 +342,19 @@ private struct Comparison {
   }
 
   mutating func compare() {
+    var movedUsers: [Before<Sight>: [Name]] = [:]
     var moved: Set<Name> = []
     for user in touchedUsers() {
       let sights = Before(before: past.sight(user), after: now.sight(user))
       if sights.isChanged, moved.insert(user).inserted { movedUsers[sights, default: []].append(user) }
     }
+    var movedObjects: [Before<Place>: [ObjectRef]] = [:]
     for ref in past.objects.keys {
       let places = Before(before: past.place(ref), after: now.place(ref))
       if places.isChanged { movedObjects[places, default: []].append(ref) }
     }
-    compareMovedUsers()
-    compareOthers(moved)
+    compare(movedUsers, movedObjects)
+    compareOthers(than: moved, movedObjects)
   }
 
   private func touchedUsers() -> [Name] {
@@ -282,19 +366,22 @@ private struct Comparison {
   }
 
   /// Those who see by something else than before, against everything that this may concern.
-  private mutating func compareMovedUsers() {
+  private mutating func compare(
+    _ movedUsers: [Before<Sight>: [Name]], _ movedObjects: [Before<Place>: [ObjectRef]]
+  ) {
     if movedUsers.isEmpty { return }
-    var objects: [Before<Place>: [ObjectRef]] = movedObjects
-    for ref in objectsConcerned() where past.objects[ref] == nil || past.place(ref) == now.place(ref) {
+    var objects = movedObjects
+    for ref in objectsConcerned(by: movedUsers.keys) where past.objects[ref] == nil || past.place(ref) == now.place(ref)
+    {
       let place = now.place(ref)
       objects[Before(before: place, after: place), default: []].append(ref)
     }
-    for (sights, users) in movedUsers { add(users, sights, objects) }
+    add(movedUsers, ObjectClasses(objects))
   }
 
-  private func objectsConcerned() -> Set<ObjectRef> {
+  private func objectsConcerned(by sights: some Sequence<Before<Sight>>) -> Set<ObjectRef> {
     var projects: Set<Name> = []
-    for sights in movedUsers.keys {
+    for sights in sights {
       switch (sights.before, sights.after) {
       case (.everything, _), (_, .everything): return Set(now.objects.keys)
       case (.projects(let before), .projects(let after)): projects.formUnion(before.symmetricDifference(after))
@@ -306,17 +393,20 @@ private struct Comparison {
   }
 
   /// Everyone else, against the objects that are somewhere else than before.
-  private mutating func compareOthers(_ moved: Set<Name>) {
+  private mutating func compareOthers(than moved: Set<Name>, _ movedObjects: [Before<Place>: [ObjectRef]]) {
     if movedObjects.isEmpty { return }
-    var others: [Sight: [Name]] = [:]
-    for user in usersConcerned() where !moved.contains(user) { others[now.sight(user), default: []].append(user) }
-    for (sight, users) in others { add(users, Before(before: sight, after: sight), movedObjects) }
+    var others: [Before<Sight>: [Name]] = [:]
+    for user in usersConcerned(by: movedObjects.keys) where !moved.contains(user) {
+      let sight = now.sight(user)
+      others[Before(before: sight, after: sight), default: []].append(user)
+    }
+    add(others, ObjectClasses(movedObjects))
   }
 
-  private func usersConcerned() -> Set<Name> {
+  private func usersConcerned(by places: some Sequence<Before<Place>>) -> Set<Name> {
     var projects: Set<Name> = []
     var isForAll = false
-    for places in movedObjects.keys {
+    for places in places {
       switch (places.before, places.after) {
       case (.everywhere, _), (_, .everywhere): return Set(now.users.keys)
       case (.projects(let before), .projects(let after)): projects.formUnion(before.symmetricDifference(after))
@@ -330,13 +420,11 @@ private struct Comparison {
     return isForAll ? users.union(now.usersSeeingAll()) : users
   }
 
-  private mutating func add(_ users: [Name], _ sights: Before<Sight>, _ objects: [Before<Place>: [ObjectRef]]) {
-    var found = UserClass(users: users)
-    for (places, refs) in objects {
-      let (saw, sees) = (sights.before.sees(places.before), sights.after.sees(places.after))
-      if saw != sees { found.differences.append((refs, sees)) }
+  private mutating func add(_ users: [Before<Sight>: [Name]], _ objects: ObjectClasses) {
+    for (sights, users) in users {
+      let found = UserClass(users, sights, objects)
+      if found.gained + found.lost > 0 { classes.append(found) }
     }
-    if !found.differences.isEmpty { classes.append(found) }
   }
 }
 
@@ -346,10 +434,8 @@ extension Comparison {
   func summary(first: Int) -> AccessSummary {
     var summary = AccessSummary()
     for found in classes {
-      for difference in found.differences {
-        let pairs = found.users.count * difference.objects.count
-        if difference.isGained { summary.gained += pairs } else { summary.lost += pairs }
-      }
+      summary.gained += found.users.count * found.gained
+      summary.lost += found.users.count * found.lost
     }
     summary.first = rows(first)
     return summary
@@ -365,13 +451,12 @@ extension Comparison {
     for (name, id, index) in users.items where rows.count < count {
       var objects = Smallest<(ref: ObjectRef, isGained: Bool)>(count - rows.count) { $0.ref < $1.ref }
       for difference in classes[index].differences {
-        for ref in difference.objects { objects.add((ref, difference.isGained)) }
+        for ref in difference.refs { objects.add((ref, difference.isGained)) }
       }
       for (ref, isGained) in objects.items {
         let object = now.objects[ref]?.object ?? past.object(ref)!.object
         rows.append(
-          AccessSummary.Row(
-            user: id, userName: name, object: ref, objectName: object.name, isGained: isGained))
+          AccessSummary.Row(user: id, userName: name, object: ref, objectName: object.name, isGained: isGained))
       }
     }
     return rows

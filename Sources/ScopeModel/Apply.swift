@@ -81,7 +81,9 @@ extension Company {
     }
     let fallback = projectID(named: Company.defaultProjectName)
     for (user, index) in outcome.givenUsers {
-      guard let fallback, users[user]?.projects.contains(fallback) == true else { continue }
+      guard let fallback, users[user]?.projects.contains(fallback) == true, isMember(user, besides: fallback) else {
+        continue
+      }
       found.append((index, .stillInDefault(user: user), user))
     }
     found.sort { $0.index == $1.index ? $0.about < $1.about : $0.index < $1.index }

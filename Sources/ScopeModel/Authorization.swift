@@ -31,7 +31,9 @@ extension Company {
     case .putRole(let role, let rights):
       granted = Set(rights).subtracting(roles[role] ?? [])
     case .putUser(let user, let wanted, _):
-      let new = Set(wanted).subtracting(users[user.id]?.roles ?? [])
+      // To unblock is to give back what a blocked user does not have.
+      let isUnblocked = users[user.id]?.user.isBlocked == true && !user.isBlocked
+      let new = Set(wanted).subtracting(isUnblocked ? [] : users[user.id]?.roles ?? [])
       if new.contains(Company.adminRole) && !users[actor]!.roles.contains(Company.adminRole) {
         throw .roleNotHeld(actor: actor, role: Company.adminRole)
       }

@@ -232,6 +232,13 @@ extension Company {
     return state.projects.contains(project) || state.groups.contains { groups[$0]!.projects.contains(project) }
   }
 
+  /// The user is in another project than this one, itself or through a group.
+  func isMember(_ user: Name, besides project: Name) -> Bool {
+    guard let state = users[user] else { return false }
+    func hasOther(_ projects: Set<Name>) -> Bool { projects.contains { $0 != project } }
+    return hasOther(state.projects) || state.groups.contains { hasOther(groups[$0]!.projects) }
+  }
+
   /// The user is in no project, neither itself nor through a group.
   public func isInNoProject(_ user: Name) -> Bool {
     guard let state = users[user] else { return true }

@@ -160,6 +160,7 @@ extension Dispatcher {
     _ request: UnsafeMutablePointer<WireRequest>, from caller: Caller
   ) throws(Failure) -> Disposition {
     try allowAudit(caller)
+    if try company(request) == nil { throw .unknownCompany(Array(request.pointee.company.key)) }
     let call = request.pointee.watch_changes!
     let revision = cursor.root.revision
     if call.pointee.after_revision > revision {
@@ -175,7 +176,7 @@ extension Dispatcher {
   }
 
   func watchAccess(_ request: UnsafeMutablePointer<WireRequest>) throws(Failure) -> Disposition {
-    _ = try company(request)
+    if try company(request) == nil { throw .unknownCompany(Array(request.pointee.company.key)) }
     let call = request.pointee.watch_access!
     let kind = try Self.subjectKind(call.pointee.subject_type)
     try Self.name("subject_id", call.pointee.subject_id.key)

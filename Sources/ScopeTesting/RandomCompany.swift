@@ -111,7 +111,7 @@ extension RandomCompany {
 
   private mutating func nextChangeOfUsers() -> Change {
     switch random.below(10) {
-    case 0..<3: .putUser(user(random.pick(pool.users)), roles: someRoles())
+    case 0..<3: .putUser(user(random.pick(pool.users)), roles: someRoles(), projects: someProjects())
     case 3: .removeUser(random.pick(pool.users))
     case 4: .putGroup(Group(id: random.pick(pool.groups), name: anyName()))
     case 5: .removeGroup(random.pick(pool.groups))
@@ -139,7 +139,7 @@ extension RandomCompany {
     let ref = random.pick(objects)
     let project = random.pick(pool.projects)
     return switch random.below(10) {
-    case 0..<3: .putObject(object(ref))
+    case 0..<3: .putObject(object(ref), projects: someProjects())
     case 3: .removeObject(ref)
     case 4..<7: .place(ref, project: project)
     case 7: .unplace(ref, project: project)
@@ -175,6 +175,12 @@ extension RandomCompany {
   private mutating func someRights() -> [Name] {
     let count = random.below(4)
     return random.pick(count, of: RandomCompany.rights)
+  }
+
+  /// None mostly.
+  private mutating func someProjects() -> [Name] {
+    let count = max(0, random.below(6) - 3)
+    return random.pick(count, of: pool.projects)
   }
 
   private mutating func someRoles() -> [Name] {

@@ -63,10 +63,41 @@ public final class TestDaemon: Sendable {
   public func stop() async throws { try await server.stop() }
 }
 
-/// Runs a test against a daemon that is stopped afterwards, whatever happens.
+/// How many daemons of tests run at once. Tests all run at the same time; with some hundred daemons the process has
+/// descriptors beyond 1,023, at which Foundation's `Process` crashes.
+private actor Slots {
+  private var free = 16
+  private var waiting: [CheckedContinuation<Void, Never>] = []
+
+  func enter() async {
+    if free > 0 { free -= 1 } else { await withCheckedContinuation { waiting.append($0) } }
+  }
+
+  func leave() {
+    if waiting.isEmpty { free += 1 } else { waiting.removeFirst().resume() }
+  }
+}
+
+private let slots = Slots()
+
+/// Runs a test against a daemon that is stopped afterwards, whatever happens. Within another it takes a second slot.
 @discardableResult
 public func withDaemon<T>(
   adjust: (inout ServerConfiguration) -> Void = { _ in }, _ body: (TestDaemon) async throws -> T
+) async throws -> T {
+  await slots.enter()
+  do {
+    let value = try await withDaemonAtOnce(adjust: adjust, body)
+    await slots.leave()
+    return value
+  } catch {
+    await slots.leave()
+    throw error
+  }
+}
+
+private func withDaemonAtOnce<T>(
+  adjust: (inout ServerConfiguration) -> Void, _ body: (TestDaemon) async throws -> T
 ) async throws -> T {
   let daemon = try await TestDaemon(adjust: adjust)
   do {

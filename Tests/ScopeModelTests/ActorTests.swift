@@ -134,6 +134,18 @@ import Testing
     #expect(try refused(put(user: "strong", roles: ["admin"])) == nil)
   }
 
+  @Test("to unblock a user is to give back its roles")
+  func unblocking() throws {
+    var company = try sample()
+    func strong(isBlocked: Bool) -> Change {
+      .putUser(User(id: "strong", name: "strong", isBlocked: isBlocked), roles: ["strong"])
+    }
+    #expect(refusal(of: strong(isBlocked: true), in: company, actor: "actor") == nil)
+    _ = try company.apply([strong(isBlocked: true)])
+    #expect(refusal(of: strong(isBlocked: false), in: company, actor: "actor") == missing)
+    #expect(refusal(of: strong(isBlocked: true), in: company, actor: "actor") == nil)
+  }
+
   @Test("only an admin makes an admin, whatever rights another holds")
   func admin() throws {
     let refused = try #require(try refused(put(user: "u", roles: ["admin"])))

@@ -1,287 +1,346 @@
 import ScopeModel
 
-/// A company as nothing but a set of facts, with the domain's rules of change written down a second time in
-/// the plainest way: each is a search through all facts. Slow, and without links that could come apart.
+/// The domain's rules written down a second time, in the plainest way and from the requirements alone. Of the
+/// model it shares nothing but the words: changes, facts and refusals.
+///
+/// Every link is kept once, from one side, so none can come apart; what lies on the other side is searched for.
+/// Limits are left out: random companies are far too small to meet them.
 struct ReferenceCompany {
-  private(set) var facts: Set<Fact> = []
+  let id: Name
+  private(set) var mode: SecurityMode?
+  /// What each role allows. `admin` lists nothing and allows everything.
+  private(set) var rights: [Name: Set<Name>] = [:]
+  private(set) var users: [Name: User] = [:]
+  private(set) var rolesOfUser: [Name: Set<Name>] = [:]
+  private(set) var groups: [Name: Group] = [:]
+  private(set) var groupsOfUser: [Name: Set<Name>] = [:]
+  private(set) var projects: [Name: Project] = [:]
+  /// Projects that a user or group is in itself.
+  private(set) var memberships: [Member: Set<Name>] = [:]
+  private(set) var objects: [ObjectRef: Object] = [:]
+  private(set) var placements: [ObjectRef: Set<Name>] = [:]
+
+  init(id: Name) { self.id = id }
 
   /// What a warning says; the model's own can't be made here.
-  struct Hint: Equatable {
+  struct Hint: Hashable {
     let index: Int
     let kind: Warning.Kind
     let projects: [Name]
-
-    init(index: Int, kind: Warning.Kind, projects: [Name]) {
-      self.index = index
-      self.kind = kind
-      self.projects = projects
-    }
-
-    init(_ warning: Warning) { self.init(index: warning.index, kind: warning.kind, projects: warning.projects) }
   }
 
-  /// Why a change is refused does not matter here.
-  private struct Refused: Error {}
-
-  /// Applies the batch, all or none, and gives its warnings; nil: refused.
-  mutating func apply(_ batch: [Change]) -> [Hint]? {
-    let before = facts
-    var warnings: [Hint] = []
-    do {
-      for (index, change) in batch.enumerated() { warnings += try apply(change, index) }
-      return warnings
-    } catch {
-      facts = before
-      return nil
-    }
+  /// What came of a batch.
+  struct Taken: Equatable {
+    var hints: [Hint] = []
+    /// The project named `Default`, and what went there.
+    var gathered: Gathering?
   }
 
-  private mutating func apply(_ change: Change, _ index: Int) throws(Refused) -> [Hint] {
-    if case .putCompany(let mode) = change {
-      if self.mode == nil { create(mode) }
-      return []
-    }
-    guard let mode else { throw Refused() }
-    switch change {
-    case .putCompany: break
-    case .removeCompany: facts = []
-    case .setMode(let new): setMode(from: mode, to: new)
-    case .putUser(let user, let roles, let projects):
-      try put(user, roles)
-      var hints: [Hint] = []
-      for project in projects { hints += try add(.user(user.id), project, index) }
-      return hints
-    case .removeUser(let id): try removeUser(id)
-    case .putGroup(let group): put(group)
-    case .removeGroup(let id): try removeGroup(id)
-    case .addToGroup(let group, let user): return try add(user, toGroup: group, index)
-    case .removeFromGroup(let group, let user):
-      try need(hasGroup(group) && hasUser(user))
-      facts.remove(.groupMember(group: group, user: user))
-    case .putRole(let role, let rights): try putRole(role, rights)
-    case .removeRole(let role): try removeRole(role)
-    case .putProject(let project): try put(project)
-    case .removeProject(let id): try removeProject(id)
-    case .addMember(let project, let member): return try add(member, project, index)
-    case .removeMember(let project, let member):
-      try need(hasProject(project) && has(member))
-      facts.remove(.member(project: project, member))
-    case .putObject(let object, let projects):
-      try put(object)
-      var hints: [Hint] = []
-      for project in projects { hints += try place(object.ref, project, index) }
-      return hints
-    case .removeObject(let ref):
-      try need(isMovable(ref))
-      facts = facts.filter { fact in
-        switch fact {
-        case .object(let object): object.ref != ref
-        case .placement(let other, _): other != ref
-        default: true
-        }
+  struct Gathering: Equatable {
+    let project: Name
+    let users: [Name]
+    let objects: [ObjectRef]
+  }
+
+  /// What a batch has done so far.
+  struct Course {
+    let actor: Name?
+    var index = 0
+    /// New objects: the actor can't see them yet and may place them all the same.
+    var created: Set<ObjectRef> = []
+    /// Fields placed and users given a project, with the last change that did so.
+    var placed: [ObjectRef: Int] = [:]
+    var given: [Name: Int] = [:]
+    var gathered: Gathering?
+  }
+
+  /// Applies the batch, all or none. A nil actor is the platform.
+  mutating func apply(_ batch: [Change], actor: Name? = nil) throws(Refusal) -> Taken {
+    let before = self
+    var course = Course(actor: actor)
+    for (index, change) in batch.enumerated() {
+      course.index = index
+      do throws(ChangeError) {
+        if let actor { try permit(change, by: actor, created: course.created) }
+        try make(change, &course)
+      } catch {
+        self = before
+        throw Refusal(index: index, error: error)
       }
-    case .place(let ref, let project): return try place(ref, project, index)
-    case .unplace(let ref, let project):
-      try need(isMovable(ref) && hasProject(project))
-      facts.remove(.placement(ref, project: project))
-    case .move(let ref, let from, let to):
-      try need(isMovable(ref) && hasProject(to) && facts.contains(.placement(ref, project: from)))
-      if from == to { break }
-      facts.remove(.placement(ref, project: from))
-      return try place(ref, to, index)
     }
-    return []
+    return Taken(hints: hints(course), gathered: course.gathered)
   }
+}
 
-  private func need(_ condition: Bool) throws(Refused) { if !condition { throw Refused() } }
+// MARK: - As facts
+
+extension ReferenceCompany {
+  /// All of the state.
+  var facts: Set<Fact> { difference(from: ReferenceCompany(id: id)).made }
+
+  /// What is no longer so since an earlier state, and what has become so.
+  func difference(from old: ReferenceCompany) -> (gone: Set<Fact>, made: Set<Fact>) {
+    var (gone, made): (Set<Fact>, Set<Fact>) = ([], [])
+    func compare<Key, Value: Equatable>(_ part: KeyPath<Self, [Key: Value]>, facts: (Key, Value) -> [Fact]) {
+      let (before, after) = (old[keyPath: part], self[keyPath: part])
+      if before == after { return }  // at once, where the batch left this part alone
+      for (key, value) in before where after[key] != value { gone.formUnion(facts(key, value)) }
+      for (key, value) in after where before[key] != value { made.formUnion(facts(key, value)) }
+    }
+    if old.mode != mode {
+      if let mode = old.mode { gone.insert(.company(mode)) }
+      if let mode { made.insert(.company(mode)) }
+    }
+    compare(\.rights) { role, rights in [.role(role)] + rights.map { .roleRight(role: role, right: $0) } }
+    compare(\.users) { _, user in [.user(user)] }
+    compare(\.rolesOfUser) { user, roles in roles.map { .userRole(user: user, role: $0) } }
+    compare(\.groups) { _, group in [.group(group)] }
+    compare(\.groupsOfUser) { user, groups in groups.map { .groupMember(group: $0, user: user) } }
+    compare(\.projects) { _, project in [.project(project)] }
+    compare(\.memberships) { member, projects in projects.map { .member(project: $0, member) } }
+    compare(\.objects) { _, object in [.object(object)] }
+    compare(\.placements) { ref, projects in projects.map { .placement(ref, project: $0) } }
+    let kept = gone.intersection(made)
+    return (gone.subtracting(kept), made.subtracting(kept))
+  }
 }
 
 // MARK: - What is there
 
 extension ReferenceCompany {
-  private var mode: SecurityMode? {
-    for case .company(let mode) in facts { return mode }
-    return nil
+  /// The project that everyone and everything went into.
+  var defaultProject: Name? { projects.values.first { $0.name == "Default" }?.id }
+
+  /// A user's projects: those it is in itself and those of its groups.
+  func projects(ofUser user: Name) -> Set<Name> {
+    var found = memberships[.user(user)] ?? []
+    for group in groupsOfUser[user] ?? [] { found.formUnion(memberships[.group(group)] ?? []) }
+    return found
   }
 
-  private var users: [User] { facts.compactMap { if case .user(let user) = $0 { user } else { nil } } }
-  private var groups: [Group] { facts.compactMap { if case .group(let group) = $0 { group } else { nil } } }
-  private var projects: [Project] { facts.compactMap { if case .project(let project) = $0 { project } else { nil } } }
-  private var objects: [Object] { facts.compactMap { if case .object(let object) = $0 { object } else { nil } } }
+  private func usersOfGroup(_ group: Name) -> [Name] {
+    groupsOfUser.filter { $0.value.contains(group) }.map(\.key)
+  }
 
-  private func hasUser(_ id: Name) -> Bool { users.contains { $0.id == id } }
-  private func hasGroup(_ id: Name) -> Bool { groups.contains { $0.id == id } }
-  private func hasProject(_ id: Name) -> Bool { projects.contains { $0.id == id } }
+  private func need(user: Name) throws(ChangeError) { if users[user] == nil { throw .unknownUser(user) } }
+  private func need(group: Name) throws(ChangeError) { if groups[group] == nil { throw .unknownGroup(group) } }
 
-  private func has(_ member: Member) -> Bool {
+  private func need(project: Name) throws(ChangeError) {
+    if projects[project] == nil { throw .unknownProject(project) }
+  }
+
+  private func need(_ member: Member) throws(ChangeError) {
     switch member {
-    case .user(let id): hasUser(id)
-    case .group(let id): hasGroup(id)
+    case .user(let id): try need(user: id)
+    case .group(let id): try need(group: id)
     }
   }
 
-  private func isMovable(_ ref: ObjectRef) -> Bool { objects.contains { $0.ref == ref && !$0.isSystem } }
-
-  private func projects(of ref: ObjectRef) -> [Name] {
-    facts.compactMap { if case .placement(ref, let project) = $0 { project } else { nil } }
+  /// There, and not one of the fields that are fixed.
+  private func need(custom ref: ObjectRef) throws(ChangeError) {
+    guard let object = objects[ref] else { throw .unknownObject(ref) }
+    if object.isSystem { throw .systemFieldFixed(ref) }
   }
-
-  private func projects(of member: Member) -> [Name] {
-    facts.compactMap { if case .member(let project, member) = $0 { project } else { nil } }
-  }
-
-  private func groups(of user: Name) -> [Name] {
-    facts.compactMap { if case .groupMember(let group, user) = $0 { group } else { nil } }
-  }
-
-  private var defaultProject: Name? { projects.first { $0.name == "Default" }?.id }
 }
 
-// MARK: - The rules
+// MARK: - Changes
 
 extension ReferenceCompany {
-  private mutating func create(_ mode: SecurityMode) {
-    facts = [.company(mode), .role("admin")]
-    for field: Name in ["name", "phone"] {
-      facts.insert(.object(Object(ObjectRef(.contactField, field), name: field, isSystem: true)))
+  private mutating func make(_ change: Change, _ course: inout Course) throws(ChangeError) {
+    if case .putCompany(let mode) = change {
+      if self.mode == nil { create(mode) }
+      return
+    }
+    if mode == nil { throw .unknownCompany(id) }
+    switch change {
+    case .putCompany: break
+    case .removeCompany: self = ReferenceCompany(id: id)
+    case .setMode(let mode): set(mode, &course)
+    case .putUser(let user, let roles, let projects): try put(user, roles, projects, &course)
+    case .removeUser(let user): try remove(user: user)
+    case .putGroup(let group): groups[group.id] = group
+    case .removeGroup(let group): try remove(group: group)
+    case .addToGroup(let group, let user): try add(user, to: group, &course)
+    case .removeFromGroup(let group, let user):
+      try need(group: group)
+      try need(user: user)
+      groupsOfUser[user]?.remove(group)
+    case .putRole(let role, let rights):
+      if role == "admin" { throw .adminRoleFixed }
+      self.rights[role] = Set(rights)
+    case .removeRole(let role): try remove(role: role)
+    case .putProject(let project): try put(project, &course)
+    case .removeProject(let project): try remove(project: project)
+    case .addMember(let project, let member):
+      try need(project: project)
+      try need(member)
+      add(member, to: project, &course)
+    case .removeMember(let project, let member):
+      try need(project: project)
+      try need(member)
+      memberships[member]?.remove(project)
+    case .putObject(let object, let projects): try put(object, projects, &course)
+    case .removeObject(let ref):
+      try need(custom: ref)
+      objects[ref] = nil
+      placements[ref] = nil
+    case .place(let ref, let project): try place(ref, project, &course)
+    case .unplace(let ref, let project):
+      try need(custom: ref)
+      try need(project: project)
+      placements[ref]?.remove(project)
+    case .move(let ref, let from, let to): try move(ref, from, to, &course)
     }
   }
 
-  private mutating func setMode(from old: SecurityMode, to new: SecurityMode) {
-    facts.remove(.company(old))
-    facts.insert(.company(new))
-    if old == .enhanced || new == .simple { return }
-    let users = users.map(\.id).filter { id in
-      projects(of: .user(id)).isEmpty && groups(of: id).allSatisfy { projects(of: .group($0)).isEmpty }
+  private mutating func create(_ mode: SecurityMode) {
+    self.mode = mode
+    rights["admin"] = []
+    for field: Name in ["name", "phone"] {
+      let ref = ObjectRef(.contactField, field)
+      objects[ref] = Object(ref, name: field, isSystem: true)
     }
-    let objects = objects.filter { !$0.isSystem && projects(of: $0.ref).isEmpty }
+  }
+
+  /// Beginning to separate, a company puts what is in no project into `Default`.
+  private mutating func set(_ mode: SecurityMode, _ course: inout Course) {
+    let isSeparating = self.mode == .simple && mode == .enhanced
+    self.mode = mode
+    if !isSeparating { return }
+    let users = users.keys.filter { projects(ofUser: $0).isEmpty }.sorted()
+    let objects = objects.values.filter { !$0.isSystem && placements[$0.ref, default: []].isEmpty }.map(\.ref).sorted()
     if users.isEmpty && objects.isEmpty { return }
     let project = defaultProject ?? freeID()
-    if !hasProject(project) { facts.insert(.project(Project(id: project, name: "Default"))) }
-    for user in users { facts.insert(.member(project: project, .user(user))) }
-    for object in objects { facts.insert(.placement(object.ref, project: project)) }
+    if projects[project] == nil { projects[project] = Project(id: project, name: "Default") }
+    for user in users { memberships[.user(user), default: []].insert(project) }
+    for ref in objects { placements[ref, default: []].insert(project) }
+    course.gathered = Gathering(project: project, users: users, objects: objects)
   }
 
   private func freeID() -> Name {
-    if !hasProject("default") { return "default" }
-    return (2...).lazy.map { Name(stringLiteral: "default-\($0)") }.first { !hasProject($0) }!
+    if projects["default"] == nil { return "default" }
+    return (2...).lazy.map { Name(stringLiteral: "default-\($0)") }.first { projects[$0] == nil }!
+  }
+}
+
+// MARK: - Users, groups and roles
+
+extension ReferenceCompany {
+  private mutating func put(
+    _ user: User, _ roles: [Name], _ projects: [Name], _ course: inout Course
+  ) throws(ChangeError) {
+    for role in Set(roles).sorted() where rights[role] == nil { throw .unknownRole(role) }
+    for project in projects { try need(project: project) }
+    users[user.id] = user
+    rolesOfUser[user.id] = Set(roles)
+    for project in projects { add(.user(user.id), to: project, &course) }
   }
 
-  private mutating func put(_ user: User, _ roles: [Name]) throws(Refused) {
-    try need(roles.allSatisfy { facts.contains(.role($0)) })
-    facts = facts.filter { fact in
-      switch fact {
-      case .user(let other): other.id != user.id
-      case .userRole(let id, _): id != user.id
-      default: true
-      }
+  private mutating func remove(user: Name) throws(ChangeError) {
+    try need(user: user)
+    users[user] = nil
+    rolesOfUser[user] = nil
+    groupsOfUser[user] = nil
+    memberships[.user(user)] = nil
+  }
+
+  private mutating func remove(group: Name) throws(ChangeError) {
+    try need(group: group)
+    groups[group] = nil
+    memberships[.group(group)] = nil
+    for user in usersOfGroup(group) { groupsOfUser[user]?.remove(group) }
+  }
+
+  private mutating func add(_ user: Name, to group: Name, _ course: inout Course) throws(ChangeError) {
+    try need(group: group)
+    try need(user: user)
+    if !groupsOfUser[user, default: []].insert(group).inserted { return }
+    let own = memberships[.group(group), default: []].filter { $0 != defaultProject }
+    if !own.isEmpty { course.given[user] = course.index }
+  }
+
+  private mutating func remove(role: Name) throws(ChangeError) {
+    if role == "admin" { throw .adminRoleFixed }
+    if rights[role] == nil { throw .unknownRole(role) }
+    rights[role] = nil
+    for user in rolesOfUser.keys { rolesOfUser[user]?.remove(role) }
+  }
+}
+
+// MARK: - Projects and objects
+
+extension ReferenceCompany {
+  private mutating func put(_ project: Project, _ course: inout Course) throws(ChangeError) {
+    for other in projects.values where other.name == project.name && other.id != project.id {
+      throw .projectNameTaken(project.name, by: other.id)
     }
-    facts.insert(.user(user))
-    for role in roles { facts.insert(.userRole(user: user.id, role: role)) }
+    let isNew = projects[project.id] == nil
+    projects[project.id] = project
+    if isNew, let creator = course.actor { add(.user(creator), to: project.id, &course) }
   }
 
-  private mutating func removeUser(_ id: Name) throws(Refused) {
-    try need(hasUser(id))
-    facts = facts.filter { fact in
-      switch fact {
-      case .user(let user): user.id != id
-      case .userRole(let user, _), .groupMember(_, let user), .member(_, .user(let user)): user != id
-      default: true
-      }
-    }
+  private mutating func remove(project: Name) throws(ChangeError) {
+    try need(project: project)
+    projects[project] = nil
+    for member in memberships.keys { memberships[member]?.remove(project) }
+    for ref in placements.keys { placements[ref]?.remove(project) }
   }
 
-  private mutating func put(_ group: Group) {
-    for other in groups where other.id == group.id { facts.remove(.group(other)) }
-    facts.insert(.group(group))
-  }
-
-  private mutating func removeGroup(_ id: Name) throws(Refused) {
-    try need(hasGroup(id))
-    facts = facts.filter { fact in
-      switch fact {
-      case .group(let group): group.id != id
-      case .groupMember(let group, _), .member(_, .group(let group)): group != id
-      default: true
-      }
-    }
-  }
-
-  private mutating func putRole(_ role: Name, _ rights: [Name]) throws(Refused) {
-    try need(role != "admin")
-    facts = facts.filter { if case .roleRight(role, _) = $0 { false } else { true } }
-    facts.insert(.role(role))
-    for right in rights { facts.insert(.roleRight(role: role, right: right)) }
-  }
-
-  private mutating func removeRole(_ role: Name) throws(Refused) {
-    try need(role != "admin" && facts.contains(.role(role)))
-    facts = facts.filter { fact in
-      switch fact {
-      case .role(let other), .roleRight(let other, _), .userRole(_, let other): other != role
-      default: true
-      }
-    }
-  }
-
-  private mutating func put(_ project: Project) throws(Refused) {
-    try need(!projects.contains { $0.name == project.name && $0.id != project.id })
-    for other in projects where other.id == project.id { facts.remove(.project(other)) }
-    facts.insert(.project(project))
-  }
-
-  private mutating func removeProject(_ id: Name) throws(Refused) {
-    try need(hasProject(id))
-    facts = facts.filter { fact in
-      switch fact {
-      case .project(let project): project.id != id
-      case .member(let project, _), .placement(_, let project): project != id
-      default: true
-      }
-    }
-  }
-
-  private mutating func add(_ member: Member, _ project: Name, _ index: Int) throws(Refused) -> [Hint] {
-    try need(hasProject(project) && has(member))
-    let isNew = facts.insert(.member(project: project, member)).inserted
-    guard isNew, project != defaultProject else { return [] }
+  private mutating func add(_ member: Member, to project: Name, _ course: inout Course) {
+    if !memberships[member, default: []].insert(project).inserted { return }
+    if project == defaultProject { return }
     switch member {
-    case .user(let user): return hints([user], index)
-    case .group(let group): return hints(users.map(\.id).filter { groups(of: $0).contains(group) }, index)
+    case .user(let user): course.given[user] = course.index
+    case .group(let group): for user in usersOfGroup(group) { course.given[user] = course.index }
     }
   }
 
-  private mutating func add(_ user: Name, toGroup group: Name, _ index: Int) throws(Refused) -> [Hint] {
-    try need(hasGroup(group) && hasUser(user))
-    let isNew = facts.insert(.groupMember(group: group, user: user)).inserted
-    let given = projects(of: .group(group)).filter { $0 != defaultProject }
-    return isNew && !given.isEmpty ? hints([user], index) : []
+  private mutating func put(_ object: Object, _ projects: [Name], _ course: inout Course) throws(ChangeError) {
+    let ref = object.ref
+    if object.isSystem && ref.type.name != "contact_field" { throw .notAContactField(ref) }
+    if let old = objects[ref], old != object, old.isSystem || object.isSystem { throw .systemFieldFixed(ref) }
+    if objects[ref] == nil { course.created.insert(ref) }
+    objects[ref] = object
+    for project in projects { try place(ref, project, &course) }
   }
 
-  /// Those users who were given a project and are in `Default` still.
-  private func hints(_ users: [Name], _ index: Int) -> [Hint] {
-    guard let ofAll = defaultProject else { return [] }
-    return users.filter { projects(of: .user($0)).contains(ofAll) }.sorted().map {
-      Hint(index: index, kind: .stillInDefault(user: $0), projects: [ofAll])
+  private mutating func place(_ ref: ObjectRef, _ project: Name, _ course: inout Course) throws(ChangeError) {
+    try need(custom: ref)
+    try need(project: project)
+    let isExclusive = ["queue", "call_scenario", "dialer", "crm_form"].contains(ref.type.name)
+    if isExclusive, let holder = placements[ref]?.first, holder != project {
+      throw .exclusivelyPlaced(ref, in: holder)
     }
+    let isNew = placements[ref, default: []].insert(project).inserted
+    if isNew && ref.type.name == "contact_field" { course.placed[ref] = course.index }
   }
 
-  private mutating func put(_ object: Object) throws(Refused) {
-    try need(!object.isSystem || object.ref.type == .contactField)
-    if let old = objects.first(where: { $0.ref == object.ref }), old != object {
-      try need(!old.isSystem && !object.isSystem)
-      facts.remove(.object(old))
+  private mutating func move(_ ref: ObjectRef, _ from: Name, _ to: Name, _ course: inout Course) throws(ChangeError) {
+    try need(custom: ref)
+    try need(project: from)
+    try need(project: to)
+    if placements[ref]?.contains(from) != true { throw .notPlaced(ref, in: from) }
+    if from == to { return }
+    placements[ref]?.remove(from)
+    try place(ref, to, &course)
+  }
+}
+
+// MARK: - What is pointed out
+
+extension ReferenceCompany {
+  /// By the order of the changes, and of the users whom one change gave a project.
+  private func hints(_ course: Course) -> [Hint] {
+    var hints: [Hint] = []
+    for (ref, index) in course.placed.sorted(by: { $0.key < $1.key }) {
+      let sharing = placements[ref] ?? []
+      if sharing.count > 1 { hints.append(Hint(index: index, kind: .fieldShared(ref), projects: sharing.sorted())) }
     }
-    facts.insert(.object(object))
-  }
-
-  private mutating func place(_ ref: ObjectRef, _ project: Name, _ index: Int) throws(Refused) -> [Hint] {
-    try need(isMovable(ref) && hasProject(project))
-    let exclusive: Set<String> = ["queue", "call_scenario", "dialer", "crm_form"]
-    let others = projects(of: ref).filter { $0 != project }
-    if exclusive.contains(ref.type.name) { try need(others.isEmpty) }
-    let isNew = facts.insert(.placement(ref, project: project)).inserted
-    if !isNew || others.isEmpty || ref.type.name != "contact_field" { return [] }
-    return [Hint(index: index, kind: .fieldShared(ref), projects: (others + [project]).sorted())]
+    for (user, index) in course.given.sorted(by: { $0.key < $1.key }) {
+      guard let ofAll = defaultProject, memberships[.user(user)]?.contains(ofAll) == true else { continue }
+      if projects(ofUser: user) == [ofAll] { continue }
+      hints.append(Hint(index: index, kind: .stillInDefault(user: user), projects: [ofAll]))
+    }
+    return hints.enumerated().sorted { ($0.element.index, $0.offset) < ($1.element.index, $1.offset) }.map(\.element)
   }
 }

@@ -8,7 +8,7 @@ func company(_ changes: [Change], mode: SecurityMode = .enhanced) throws -> Comp
 }
 
 /// A refused batch. (The model's own can't be made here.)
-struct Refusal: Equatable {
+struct Refusal: Error, Equatable {
   let index: Int
   let error: ChangeError
 }
