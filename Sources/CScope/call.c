@@ -76,5 +76,6 @@ bool scope_call(scope_client *client, const scope_call_options *options, uint64_
   struct raw_call raw = {.callback = callback, .context = context, .result = result};
   scope_call_prepare(&raw.call, client, options, &result->error);
   raw.call.resendable = (flags & SCOPE_CALL_RESENDABLE) != 0;
+  raw.call.streams = (flags & SCOPE_CALL_STREAM) != 0;
   return scope_call_finish(&raw.call, run(&raw, id, request, request_bytes));
 }

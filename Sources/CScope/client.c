@@ -156,6 +156,7 @@ void scope_call_prepare(struct scope_call_state *call, scope_client *client,
   uint32_t timeout_ms = options && options->timeout_ms ? options->timeout_ms : client->timeout_ms;
   *call = (struct scope_call_state){
       .client = client,
+      .timeout_ms = timeout_ms,
       .deadline = scope_deadline_after(timeout_ms),
       .min_revision = options ? options->min_revision : 0,
       .resendable = true,

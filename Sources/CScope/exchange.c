@@ -139,6 +139,7 @@ static enum attempt take_all(struct scope_call_state *call, const struct scope_e
     }
     enum attempt taken = take(call, exchange, payload, payload_bytes, &more);
     if (taken != ATTEMPT_DONE) return taken;
+    if (call->streams) call->deadline = scope_deadline_after(call->timeout_ms);
   }
   return ATTEMPT_DONE;
 }

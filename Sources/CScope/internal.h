@@ -178,10 +178,12 @@ struct scope_client {
 // One call on its way.
 struct scope_call_state {
   scope_client *client;
+  uint32_t timeout_ms;
   int64_t deadline;
   ProtobufCBinaryData company;
   uint64_t min_revision;
   bool resendable;
+  bool streams;        // each response moves the deadline to `timeout_ms` from then
   scope_error *error;  // never NULL
 };
 

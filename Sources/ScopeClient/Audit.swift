@@ -18,6 +18,8 @@ public struct LogRecord: Sendable {
   public let caller: String
   public internal(set) var edits: [Edit]
   public let hash: [UInt8]
+  /// Who gained and lost what by it, where the daemon has noted it.
+  public internal(set) var access: AccessReport?
 }
 
 /// Which changes of a company are wanted. Empty and nil: any.
@@ -29,6 +31,8 @@ public struct LogFilter: Sendable {
   public var caller = ""
   /// `project:clinic`, `user:1001`, `role:operator`, `queue:support`, ….
   public var about = ""
+  /// Only changes that touch rows of this kind, the first word of an edit: `project`, `placement`, ….
+  public var kind = ""
 
   public init() {}
 }
@@ -57,7 +61,7 @@ extension Client {
 
   private func page(_ filter: LogFilter, after: UInt64) throws(ClientError) -> ([LogRecord], next: UInt64) {
     var records: [LogRecord] = []
-    var isContinued = false
+    var joiner = RecordJoiner()
     var next: UInt64 = 0
     try ask { (request, arena) throws(Failure) in
       request.pointee.list_changes = try filter.wire(after: after, in: arena)
@@ -65,15 +69,7 @@ extension Client {
     } each: { response throws(Failure) in
       guard response.pointee.result_case == SCOPE__V1__RESPONSE__RESULT_LIST_CHANGES else { return }
       let wire = response.pointee.list_changes.pointee
-      for index in 0..<wire.n_records {
-        let record = wire.records[index]!.pointee
-        if isContinued, !records.isEmpty {
-          records[records.count - 1].edits += LogRecord(record).edits
-        } else {
-          records.append(LogRecord(record))
-        }
-        isContinued = record.continued != 0
-      }
+      records += joiner.join(wire.records, wire.n_records)
       next = wire.next_after_revision
     }
     return (records, next)
@@ -81,21 +77,39 @@ extension Client {
 
   /// Has the daemon look its stored data through.
   public func verify() throws(ClientError) -> VerificationReport {
-    var report: VerificationReport?
-    try ask { (request, arena) throws(Failure) in
+    try askOne { (request, arena) throws(Failure) in
       request.pointee.verify = try arena.make(scope__v1__verify_request__init)
       request.pointee.call_case = SCOPE__V1__REQUEST__CALL_VERIFY
-    } each: { response throws(Failure) in
-      guard response.pointee.result_case == SCOPE__V1__RESPONSE__RESULT_VERIFY else { return }
-      let wire = response.pointee.verify.pointee
-      report = VerificationReport(
-        isSound: wire.sound != 0,
-        problems: (0..<wire.n_problems).map { String(decoding: wire.problems[$0].key, as: UTF8.self) },
-        companies: wire.companies, facts: wire.facts, headHash: Array(wire.head_hash.key),
-        revision: response.pointee.revision)
+    } take: { response throws(Failure) in
+      guard response.result_case == SCOPE__V1__RESPONSE__RESULT_VERIFY else { return nil }
+      let wire = response.verify.pointee
+      return VerificationReport(
+        isSound: wire.sound != 0, problems: texts(wire.problems, wire.n_problems), companies: wire.companies,
+        facts: wire.facts, headHash: Array(wire.head_hash.key), revision: response.revision)
     }
-    if let report { return report }
-    throw ClientError(reason: "bad_reply", message: "the reply has no result")
+  }
+}
+
+/// Makes records whole that came in pieces, over the bounds of parts.
+struct RecordJoiner {
+  private var begun: LogRecord?
+
+  /// No piece waits for another.
+  var isWhole: Bool { begun == nil }
+
+  /// The records that are whole now.
+  mutating func join(
+    _ list: UnsafeMutablePointer<UnsafeMutablePointer<Scope__V1__ChangeRecord>?>?, _ count: Int
+  ) -> [LogRecord] {
+    var whole: [LogRecord] = []
+    for index in 0..<count {
+      let wire = list![index]!.pointee
+      let piece = LogRecord(wire)
+      if begun == nil { begun = piece } else { begun!.edits += piece.edits }
+      begun!.access = piece.access
+      if wire.continued == 0 { whole.append(begun.take()!) }
+    }
+    return whole
   }
 }
 
@@ -111,21 +125,17 @@ extension LogFilter {
     call.pointee.actor = try arena.copy(actor)
     call.pointee.caller = try arena.copy(caller)
     call.pointee.about = try arena.copy(about)
+    call.pointee.kind = try arena.copy(kind)
     return call
   }
 }
 
 extension LogRecord {
   fileprivate init(_ wire: Scope__V1__ChangeRecord) {
-    func texts(_ list: UnsafeMutablePointer<ProtobufCBinaryData>?, _ count: Int) -> [String] {
-      (0..<count).map { String(decoding: list![$0].key, as: UTF8.self) }
-    }
     self.init(
-      revision: wire.revision, timeMicroseconds: wire.time_us, actor: String(decoding: wire.actor.key, as: UTF8.self),
-      caller: String(decoding: wire.caller.key, as: UTF8.self),
-      edits: (0..<wire.n_edits).map { index in
-        let edit = wire.edits[index]!.pointee
-        return Edit(before: texts(edit.before, edit.n_before), after: texts(edit.after, edit.n_after))
-      }, hash: Array(wire.hash.key))
+      revision: wire.revision, timeMicroseconds: wire.time_us, actor: text(wire.actor), caller: text(wire.caller),
+      edits: rows(wire.edits, wire.n_edits) { edit in
+        Edit(before: texts(edit.before, edit.n_before), after: texts(edit.after, edit.n_after))
+      }, hash: Array(wire.hash.key), access: wire.access.map { AccessReport($0.pointee) })
   }
 }

@@ -11,8 +11,10 @@ import ScopeProtocol
 /// threads.
 public final class Client {
   private let handle: OpaquePointer
-  private let company: String
-  private let timeoutMilliseconds: UInt32
+  let company: String
+  let timeoutMilliseconds: UInt32
+  /// What questions about the rules are answered as of.
+  public var at = PointInTime.now
 
   /// Opens a client; connects at the first call.
   ///
@@ -78,6 +80,8 @@ public struct ClientError: Error, Sendable, CustomStringConvertible {
     isRefusal = false
   }
 
+  static let noResult = ClientError(reason: "bad_reply", message: "the reply has no result")
+
   public var description: String { "\(message) (\(reason))" }
 }
 
@@ -103,6 +107,10 @@ public struct Answer: Sendable {
   public let revision: UInt64
   /// Why unavailable.
   public let error: ClientError?
+
+  static func unavailable(_ error: ClientError) -> Answer {
+    Answer(verdict: .unavailable, reason: "unavailable", project: "", group: "", revision: 0, error: error)
+  }
 }
 
 /// A row of `projects`.
@@ -124,10 +132,9 @@ public struct ObjectRow: Sendable {
 extension Client {
   /// May the subject see the object, and does it hold the right, if one is named?
   public func check(_ subject: String, _ object: String, right: String? = nil) -> Answer {
+    if at != .now { return checkThen(subject, object, right: right) }
     var answer = scope_answer()
-    do throws(ClientError) { try refuseNUL(in: [subject, object, right ?? ""]) } catch {
-      return Answer(verdict: .unavailable, reason: "unavailable", project: "", group: "", revision: 0, error: error)
-    }
+    do throws(ClientError) { try refuseNUL(in: [subject, object, right ?? ""]) } catch { return .unavailable(error) }
     withOptions { _ = scope_check_with(handle, $0, subject, object, right, &answer) }
     let verdict: Answer.Verdict =
       switch answer.verdict {
@@ -145,6 +152,7 @@ extension Client {
   public func filter(
     _ subject: String, type: String, ids: [String], project: String? = nil
   ) throws(ClientError) -> (visible: [Bool], revision: UInt64) {
+    if at != .now { return try filterThen(subject, type: type, ids: ids, project: project) }
     var visible = [UInt8](repeating: 0, count: ids.count)
     var result = scope_result()
     try refuseNUL(in: ids + [subject, project ?? ""])
@@ -157,11 +165,11 @@ extension Client {
 
   /// The projects a user sees.
   public func projects(_ user: String, each: (ProjectTile) -> Void) throws(ClientError) -> UInt64 {
+    if at != .now { return try projectsThen(user, each: each) }
     var result = scope_result()
     try refuseNUL(in: [user])
     let row: scope_project_callback = { context, row in
       Callback<ProjectTile>.from(context).call(ProjectTile(row!.pointee))
-      return true
     }
     let isDone = withCallback(each) { context in
       withOptions { scope_list_projects(handle, $0, user, row, context, &result) }
@@ -174,11 +182,11 @@ extension Client {
   public func objects(
     _ subject: String, types: [String], project: String?, each: (ObjectRow) -> Void
   ) throws(ClientError) -> UInt64 {
+    if at != .now { return try objectsThen(subject, types: types, project: project, each: each) }
     var result = scope_result()
     try refuseNUL(in: types + [subject, project ?? ""])
     let row: scope_object_callback = { context, row in
       Callback<ObjectRow>.from(context).call(ObjectRow(row!.pointee))
-      return true
     }
     let isDone = withCallback(each) { context in
       withCStrings(types) { list in
@@ -225,9 +233,9 @@ extension ObjectRow {
 
 /// Carries a Swift closure through libscope's `void *context`, for the length of one call.
 private final class Callback<Row> {
-  let call: (Row) -> Void
+  let call: (Row) -> Bool
 
-  init(_ call: @escaping (Row) -> Void) { self.call = call }
+  init(_ call: @escaping (Row) -> Bool) { self.call = call }
 
   static func from(_ context: UnsafeMutableRawPointer?) -> Callback<Row> {
     Unmanaged<Callback<Row>>.fromOpaque(context!).takeUnretainedValue()
@@ -235,6 +243,14 @@ private final class Callback<Row> {
 }
 
 private func withCallback<Row>(_ call: (Row) -> Void, _ body: (UnsafeMutableRawPointer) -> Bool) -> Bool {
+  func toTheEnd(_ row: Row) -> Bool {
+    call(row)
+    return true
+  }
+  return withCallback(toTheEnd, body)
+}
+
+private func withCallback<Row>(_ call: (Row) -> Bool, _ body: (UnsafeMutableRawPointer) -> Bool) -> Bool {
   withoutActuallyEscaping(call) { call in
     let callback = Callback(call)
     return withExtendedLifetime(callback) { body(Unmanaged.passUnretained(callback).toOpaque()) }
@@ -242,24 +258,6 @@ private func withCallback<Row>(_ call: (Row) -> Void, _ body: (UnsafeMutableRawP
 }
 
 // MARK: - Any other call
-
-/// What came of a batch.
-public struct ApplyResult: Sendable {
-  public struct Warning: Sendable {
-    /// Position of the change in the batch, from 1.
-    public let position: Int
-    public let reason: String
-    public let message: String
-    public let projects: [String]
-  }
-
-  public let revision: UInt64
-  /// Rows made, altered or removed.
-  public let edits: Int
-  public let warnings: [Warning]
-  /// The idempotency key was known.
-  public let isRepeated: Bool
-}
 
 /// State of the daemon.
 public struct HealthReport: Sendable {
@@ -287,45 +285,10 @@ public struct Check: Sendable {
 }
 
 extension Client {
-  /// Applies changes to a company: all or none.
-  ///
-  /// - Throws: with `position` of the change at fault, from 1, where the daemon names one.
-  public func apply(
-    _ changes: [Change], to company: Name, actor: String = "", expectedRevision: UInt64 = 0,
-    idempotencyKey: String = "",
-    timeoutMilliseconds: UInt32
-  ) throws(RefusedApply) -> ApplyResult {
-    var applied: ApplyResult?
-    var position = 0
-    do throws(ClientError) {
-      try call(company: company.text, timeoutMilliseconds: timeoutMilliseconds, mayRepeat: false) {
-        (request, arena) throws(Failure) in
-        let call = try arena.make(scope__v1__apply_request__init)
-        try arena.fill(call, changes)
-        call.pointee.actor = try arena.copy(actor)
-        call.pointee.expected_revision = expectedRevision
-        call.pointee.idempotency_key = try arena.copy(idempotencyKey)
-        request.pointee.apply = call
-        request.pointee.call_case = SCOPE__V1__REQUEST__CALL_APPLY
-      } each: { response throws(Failure) in
-        position = Int(response.pointee.change)
-        guard response.pointee.result_case == SCOPE__V1__RESPONSE__RESULT_APPLY else { return }
-        applied = ApplyResult(response.pointee.apply.pointee, revision: response.pointee.revision)
-      }
-    } catch {
-      throw RefusedApply(error: error, position: position)
-    }
-    guard let applied else {
-      throw RefusedApply(error: ClientError(reason: "bad_reply", message: "the reply has no result"), position: 0)
-    }
-    return applied
-  }
-
   /// Checks many pairs in one frame; one answer for each, in their order, all of one revision.
-  public func check(_ checks: [Check], timeoutMilliseconds: UInt32) throws(ClientError) -> [Answer] {
+  public func check(_ checks: [Check], timeoutMilliseconds: UInt32? = nil) throws(ClientError) -> [Answer] {
     var answers: [Answer] = []
-    try call(company: company, timeoutMilliseconds: timeoutMilliseconds, mayRepeat: true) {
-      (request, arena) throws(Failure) in
+    try ask(timeoutMilliseconds: timeoutMilliseconds) { (request, arena) throws(Failure) in
       let call = try arena.make(scope__v1__check_many_request__init)
       try arena.fill(call, checks)
       request.pointee.check_many = call
@@ -369,7 +332,7 @@ extension Client {
       request.pointee.call_case = SCOPE__V1__REQUEST__CALL_HELLO
     } each: { response throws(Failure) in
       guard response.pointee.result_case == SCOPE__V1__RESPONSE__RESULT_HELLO else { return }
-      version = String(decoding: response.pointee.hello.pointee.version.key, as: UTF8.self)
+      version = text(response.pointee.hello.pointee.version)
     }
     var report: HealthReport?
     try call(company: "", timeoutMilliseconds: 0, mayRepeat: true) { (request, arena) throws(Failure) in
@@ -379,45 +342,88 @@ extension Client {
       guard response.pointee.result_case == SCOPE__V1__RESPONSE__RESULT_HEALTH else { return }
       report = HealthReport(response.pointee.health.pointee, version: version, revision: response.pointee.revision)
     }
-    if let report { return report }
-    throw ClientError(reason: "bad_reply", message: "the reply has no result")
+    guard let report else { throw ClientError.noResult }
+    return report
   }
-}
-
-/// A batch that was not applied, or may have been: see `error.isSent`.
-public struct RefusedApply: Error, Sendable {
-  public let error: ClientError
-  /// Position of the change at fault, from 1; 0: none is.
-  public let position: Int
 }
 
 // MARK: - Requests and responses
 
 extension Client {
-  /// Sends a question about the client's company, with the client's deadline.
+  /// Sends a question about the client's company, as of the point in time it is set to.
   func ask(
-    request: (UnsafeMutablePointer<WireRequest>, Arena) throws(Failure) -> Void,
-    each: (UnsafeMutablePointer<WireResponse>) throws(Failure) -> Void
-  ) throws(ClientError) {
-    try call(
-      company: company, timeoutMilliseconds: timeoutMilliseconds, mayRepeat: true, request: request, each: each)
-  }
-
-  /// Fills a request, sends it, and hands over each response.
-  private func call(
-    company: String, timeoutMilliseconds: UInt32, mayRepeat: Bool,
+    timeoutMilliseconds: UInt32? = nil,
     request fill: (UnsafeMutablePointer<WireRequest>, Arena) throws(Failure) -> Void,
     each: (UnsafeMutablePointer<WireResponse>) throws(Failure) -> Void
   ) throws(ClientError) {
-    let arena = Arena(limit: Client.arenaBytes)
+    try call(company: company, timeoutMilliseconds: timeoutMilliseconds ?? self.timeoutMilliseconds, mayRepeat: true) {
+      (request, arena) throws(Failure) in
+      at.write(into: request)
+      try fill(request, arena)
+    } each: { response throws(Failure) in
+      try at.check(response.pointee)
+      try each(response)
+    }
+  }
+
+  /// Sends a question with one answer, which `take` finds in the response.
+  func askOne<T>(
+    request: (UnsafeMutablePointer<WireRequest>, Arena) throws(Failure) -> Void,
+    take: (WireResponse) throws(Failure) -> T?
+  ) throws(ClientError) -> T {
+    var answer: T?
+    try ask(request: request) { response throws(Failure) in
+      answer = try take(response.pointee)
+    }
+    guard let answer else { throw ClientError.noResult }
+    return answer
+  }
+
+  /// Fills a request, sends it, and hands over each response.
+  func call(
+    company: String, timeoutMilliseconds: UInt32, mayRepeat: Bool,
+    request: (UnsafeMutablePointer<WireRequest>, Arena) throws(Failure) -> Void,
+    each: (UnsafeMutablePointer<WireResponse>) throws(Failure) -> Void
+  ) throws(ClientError) {
+    let flags = mayRepeat ? UInt32(SCOPE_CALL_RESENDABLE) : 0
+    try exchange(company, timeoutMilliseconds, flags, request) { response throws(Failure) in
+      try each(response)
+      return true
+    }
+  }
+
+  /// Sends a request that has no last response, until `each` says no. The client's deadline is for each response.
+  func watch(
+    request: (UnsafeMutablePointer<WireRequest>, Arena) throws(Failure) -> Void,
+    each: (UnsafeMutablePointer<WireResponse>) throws(Failure) -> Bool
+  ) throws(ClientError) {
+    var isStopped = false
+    let flags = UInt32(SCOPE_CALL_RESENDABLE) | UInt32(SCOPE_CALL_STREAM)
+    do throws(ClientError) {
+      try exchange(company, timeoutMilliseconds, flags, request) { response throws(Failure) in
+        isStopped = try !each(response)
+        return !isStopped
+      }
+    } catch {
+      if !isStopped { throw error }
+      return
+    }
+    throw ClientError(reason: "connection_lost", message: "the daemon has ended the watch")
+  }
+
+  private func exchange(
+    _ company: String, _ timeoutMilliseconds: UInt32, _ flags: UInt32,
+    _ fill: (UnsafeMutablePointer<WireRequest>, Arena) throws(Failure) -> Void,
+    _ each: (UnsafeMutablePointer<WireResponse>) throws(Failure) -> Bool
+  ) throws(ClientError) {
     let id = scope_next_id(handle)
     let packed: [UInt8]
     do throws(Failure) {
-      packed = try pack(id, company, timeoutMilliseconds, fill, arena)
+      packed = try pack(id, company, timeoutMilliseconds, fill, Arena(limit: Client.arenaBytes))
     } catch {
       throw ClientError(reason: error.reason, message: error.message)
     }
-    try send(packed, id: id, timeoutMilliseconds: timeoutMilliseconds, mayRepeat: mayRepeat, each)
+    try send(packed, id: id, timeoutMilliseconds: timeoutMilliseconds, flags: flags, each)
   }
 
   private static let arenaBytes = 256 << 20
@@ -437,26 +443,25 @@ extension Client {
   }
 
   private func send(
-    _ packed: [UInt8], id: UInt64, timeoutMilliseconds: UInt32, mayRepeat: Bool,
-    _ each: (UnsafeMutablePointer<WireResponse>) throws(Failure) -> Void
+    _ packed: [UInt8], id: UInt64, timeoutMilliseconds: UInt32, flags: UInt32,
+    _ each: (UnsafeMutablePointer<WireResponse>) throws(Failure) -> Bool
   ) throws(ClientError) {
     var options = scope_call_options()
     options.timeout_ms = timeoutMilliseconds
     var result = scope_result()
     var failure: Failure?
     let arena = Arena(limit: Client.arenaBytes)
-    let flags = mayRepeat ? UInt32(SCOPE_CALL_RESENDABLE) : 0
     let callback: scope_response_callback = { context, bytes, count in
       Callback<UnsafeRawBufferPointer>.from(context).call(UnsafeRawBufferPointer(start: bytes, count: count))
-      return true
     }
-    let read: (UnsafeRawBufferPointer) -> Void = { bytes in
+    let read: (UnsafeRawBufferPointer) -> Bool = { bytes in
       arena.reset()
       do throws(Failure) {
         guard let response = arena.unpackResponse(bytes) else { throw Arena.full }
-        if failure == nil { try each(response) }
+        return try each(response)
       } catch {
         failure = error
+        return false
       }
     }
     let isDone = withCallback(read) { context in
@@ -468,16 +473,6 @@ extension Client {
 }
 
 extension Arena {
-  fileprivate func fill(
-    _ call: UnsafeMutablePointer<Scope__V1__ApplyRequest>, _ changes: [Change]
-  ) throws(Failure) {
-    typealias Row = UnsafeMutablePointer<Scope__V1__Change>
-    guard let list = allocate(Row?.self, count: changes.count) else { throw Arena.full }
-    for (index, change) in changes.enumerated() { list[index] = try change.wire(in: self) }
-    call.pointee.changes = list
-    call.pointee.n_changes = changes.count
-  }
-
   fileprivate func fill(
     _ call: UnsafeMutablePointer<Scope__V1__CheckManyRequest>, _ checks: [Check]
   ) throws(Failure) {
@@ -494,25 +489,11 @@ extension Arena {
 extension Check {
   func wire(in arena: Arena) throws(Failure) -> UnsafeMutablePointer<Scope__V1__CanSeeRequest> {
     let wire = try arena.make(scope__v1__can_see_request__init)
-    let (kind, id) = subject.onTheWire
-    wire.pointee.subject_type = Scope__V1__EntityType(UInt32(kind))
-    wire.pointee.subject_id = try arena.copy(id.text)
-    wire.pointee.object_type = Scope__V1__EntityType(UInt32(object.type.number))
+    (wire.pointee.subject_type, wire.pointee.subject_id) = try arena.copy(subject)
+    wire.pointee.object_type = object.type.onTheWire
     wire.pointee.object_id = try arena.copy(object.id.text)
     if let right { wire.pointee.right = try arena.copy(right.text) }
     return wire
-  }
-}
-
-extension Subject {
-  /// Kind and id as they travel.
-  var onTheWire: (kind: UInt8, id: Name) {
-    switch self {
-    case .user(let id): (SubjectKind.user, id)
-    case .group(let id): (SubjectKind.group, id)
-    case .project(let id): (SubjectKind.project, id)
-    case .object(let ref): (ref.type.number, ref.id)
-    }
   }
 }
 
@@ -525,26 +506,8 @@ extension Answer {
       default: .unavailable
       }
     self.init(
-      verdict: verdict, reason: UInt8(exactly: wire.reason.rawValue).flatMap(Reason.init)?.code ?? "unavailable",
-      project: String(decoding: wire.project.key, as: UTF8.self),
-      group: String(decoding: wire.group.key, as: UTF8.self), revision: revision, error: nil)
-  }
-}
-
-extension ApplyResult {
-  fileprivate init(_ wire: Scope__V1__ApplyResponse, revision: UInt64) {
-    let warnings = (0..<wire.n_warnings).map { Warning(wire.warnings[$0]!.pointee) }
-    self.init(
-      revision: revision, edits: Int(wire.edits), warnings: warnings, isRepeated: wire.repeated_key != 0)
-  }
-}
-
-extension ApplyResult.Warning {
-  fileprivate init(_ wire: Scope__V1__Warning) {
-    self.init(
-      position: Int(wire.change), reason: String(decoding: wire.reason.key, as: UTF8.self),
-      message: String(decoding: wire.message.key, as: UTF8.self),
-      projects: (0..<wire.n_projects).map { String(decoding: wire.projects[$0].key, as: UTF8.self) })
+      verdict: verdict, reason: reasonCode(wire.reason) ?? "unavailable", project: text(wire.project),
+      group: text(wire.group), revision: revision, error: nil)
   }
 }
 

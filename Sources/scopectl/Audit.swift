@@ -12,6 +12,7 @@ struct LogCommand: ParsableCommand {
       Examples:
         scopectl log --about queue:support
         scopectl log --actor 1080 --since 2026-03-01 --until 2026-04-01 --oldest
+        scopectl log --kind placement
       """)
 
   @Option(name: .long, help: "Only what touches this thing: project:clinic, user:1001, role:operator, queue:…, ….")
@@ -23,11 +24,14 @@ struct LogCommand: ParsableCommand {
   @Option(name: .long, help: "Only changes through this caller, such as uid:1000.")
   var caller: String?
 
-  @Option(name: .long, help: "Not before this time.")
-  var since: String?
+  @Option(name: .long, help: "Only what touches rows of this kind.")
+  var kind: RowKind?
 
-  @Option(name: .long, help: "Before this time.")
-  var until: String?
+  @Option(name: .long, help: "Not before this time.", transform: microseconds)
+  var since: Int64?
+
+  @Option(name: .long, help: "Before this time.", transform: microseconds)
+  var until: Int64?
 
   @Option(name: [.short, .long], help: "Most changes shown.")
   var number = 20
@@ -40,12 +44,10 @@ struct LogCommand: ParsableCommand {
 
   func validate() throws {
     if number < 1 { throw ValidationError("--number is at least 1.") }
-    _ = try filter()
   }
 
   func run() throws {
     let client = try connection.client(company: try company.name().text)
-    let filter = try filter()
     var left = number
     do throws(ClientError) {
       try client.changes(filter) { record in
@@ -58,54 +60,52 @@ struct LogCommand: ParsableCommand {
     }
   }
 
-  private func filter() throws -> LogFilter {
+  private var filter: LogFilter {
     var filter = LogFilter()
     filter.newestFirst = !oldest
-    filter.sinceMicroseconds = try since.map { try microseconds("--since", $0) }
-    filter.untilMicroseconds = try until.map { try microseconds("--until", $0) }
+    filter.sinceMicroseconds = since
+    filter.untilMicroseconds = until
     filter.actor = actor ?? ""
     filter.caller = caller ?? ""
     filter.about = about ?? ""
+    filter.kind = kind?.rawValue ?? ""
     return filter
   }
 }
 
-private func formatter(_ format: String) -> DateFormatter {
-  let formatter = DateFormatter()
-  formatter.locale = Locale(identifier: "en_US_POSIX")
-  formatter.dateFormat = format
-  return formatter
-}
-
-private func microseconds(_ option: String, _ text: String) throws -> Int64 {
-  for format in ["yyyy-MM-dd'T'HH:mm:ss", "yyyy-MM-dd'T'HH:mm", "yyyy-MM-dd"] {
-    if let date = formatter(format).date(from: text) { return Int64(date.timeIntervalSince1970 * 1e6) }
-  }
-  throw ValidationError("\(option) '\(text)' is no time; write 2026-03-03 or 2026-03-03T10:00.")
+/// Kinds of rows in the log.
+enum RowKind: String, CaseIterable, ExpressibleByArgument {
+  case company, role, user, group, project, object, placement
+  case roleRight = "role_right"
+  case userRole = "user_role"
+  case groupMember = "group_member"
+  case projectUser = "project_user"
+  case projectGroup = "project_group"
 }
 
 extension LogRecord {
-  /// `2026-03-03 14:02:11  r12  user 1080 (uid:1000)  moved queue:support from clinic to shop`, further lines
-  /// below.
-  fileprivate var text: String {
-    let time = formatter("yyyy-MM-dd HH:mm:ss").string(
-      from: Date(timeIntervalSince1970: Double(timeMicroseconds) / 1e6))
-    let who = actor.isEmpty ? "the platform" : "user \(actor)"
+  /// `14:02 user:1080 moved queue:support from clinic to shop, caller uid:1000, r12`; what is longer goes into further
+  /// lines. Times of other days have their date.
+  var text: String {
+    let date = Date(timeIntervalSince1970: Double(timeMicroseconds) / 1e6)
+    let time = timeFormatter(Calendar.current.isDateInToday(date) ? "HH:mm" : "yyyy-MM-dd HH:mm").string(from: date)
     let lines = sentences
-    let head = "\(time)  r\(revision)  \(who) (\(caller))  "
-    if lines.count == 1 { return head + lines[0] }
-    let shown = lines.prefix(10).map { "    \($0)" }
-    let more = lines.count > 10 ? ["    and \(lines.count - 10) more; --json shows all"] : []
-    return ([head + (lines.isEmpty ? "changed nothing" : "\(lines.count) edits:")] + shown + more).joined(
-      separator: "\n")
+    let what = lines.isEmpty ? "changed nothing" : lines.count == 1 ? lines[0] : "made \(lines.count) edits"
+    let head = "\(time) \(actor.isEmpty ? "platform" : "user:\(actor)") \(what), caller \(caller), r\(revision)"
+    var further = lines.count > 1 ? Array(lines.prefix(10)) : []
+    if lines.count > 10 { further.append("and \(lines.count - 10) more; --json shows all") }
+    if let access, access.gained + access.lost > 0 { further.append(access.words) }
+    return ([head] + further).joined(separator: "\n    ")
   }
 
-  fileprivate var json: String {
+  var json: String {
     let edits = edits.map { edit in jsonObject([("before", .list(edit.before)), ("after", .list(edit.after))]) }
-    return jsonObject([
+    var fields: [(String, JSONValue)] = [
       ("revision", .number(revision)), ("time_us", .raw("\(timeMicroseconds)")), ("actor", .text(actor)),
-      ("caller", .text(caller)), ("edits", .raw("[\(edits.joined(separator: ","))]")), ("hash", .text(hex(hash))),
-    ])
+      ("caller", .text(caller)), ("edits", .objects(edits)), ("hash", .text(hex(hash))),
+    ]
+    if let access { fields.append(("access", .raw(access.json))) }
+    return jsonObject(fields)
   }
 
   /// One for each edit; a placement taken away and made anew for the same object is a move.

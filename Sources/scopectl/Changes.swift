@@ -3,87 +3,6 @@ import Foundation
 import ScopeClient
 import ScopeModel
 
-struct ApplyCommand: ParsableCommand {
-  static let configuration = CommandConfiguration(
-    commandName: "apply", abstract: "Applies the changes in FILE as one: all or none.",
-    discussion: """
-      FILE has one change a line in JSON, as for import, all of one company.
-
-      Example:
-        echo '{"company":"nordlicht","add_member":{"project":"clinic","member_type":"user","member_id":"1001"}}' \\
-          | scopectl apply - --actor 1080
-      """)
-
-  @Argument(help: "A file of JSON Lines, or - for standard input.")
-  var file: String
-
-  @Option(name: .long, help: "Id of the user who acts; needs that user's rights and reach. (default: the platform)")
-  var actor: String?
-
-  @Option(name: .long, help: "Refuse if the company changed after this revision.")
-  var expectedRevision: UInt64?
-
-  @Option(name: .long, help: "The same changes under the same key are applied once, however often they are sent.")
-  var idempotencyKey: String?
-
-  @OptionGroup var connection: ConnectionOptions
-
-  func run() throws {
-    let client = try connection.client()
-    var lines = ChangeReader(try LineReader(file))
-    var changes: [ChangeReader.Read] = []
-    while let read = try lines.next() { changes.append(read) }
-    guard let company = changes.first?.line.company else { throw fail("\(file) has no changes", Exit.badData) }
-    if let other = changes.first(where: { $0.line.company != company }) {
-      throw fail("\(other.place): another company than in the first line; apply takes one at a time", Exit.badData)
-    }
-    let result: ApplyResult
-    do throws(RefusedApply) {
-      result = try client.apply(
-        changes.map(\.line.change), to: company, actor: actor ?? "", expectedRevision: expectedRevision ?? 0,
-        idempotencyKey: idempotencyKey ?? "", timeoutMilliseconds: connection.workMilliseconds)
-    } catch {
-      throw explain(error, changes)
-    }
-    print(connection.json ? result.json : result.words)
-  }
-}
-
-/// Says which line a batch failed at, and what became of it.
-private func explain(_ refused: RefusedApply, _ changes: [ChangeReader.Read]) -> ExitCode {
-  if (1...changes.count).contains(refused.position) {
-    let words = refused.error.message.drop { $0 != ":" }.dropFirst(2)
-    let place = changes[refused.position - 1].place
-    return fail(
-      "\(place): \(words.isEmpty ? refused.error.message : String(words)) (\(refused.error.reason))", Exit.denied)
-  }
-  if refused.error.isSent && !refused.error.isFromDaemon || refused.error.reason == "deadline_exceeded" {
-    return fail("\(refused.error); the changes may or may not have been applied", Exit.unavailable)
-  }
-  return fail(refused.error)
-}
-
-extension ApplyResult {
-  fileprivate var words: String {
-    let head =
-      isRepeated ? "applied before" : edits == 0 ? "nothing to change" : "applied, \(counted(edits, "row")) changed"
-    return (["\(head); revision \(revision)"] + warnings.map { "warning: \($0.message)" }).joined(separator: "\n")
-  }
-
-  fileprivate var json: String {
-    let warnings = warnings.map { warning in
-      jsonObject([
-        ("change", .number(UInt64(warning.position))), ("reason", .text(warning.reason)),
-        ("message", .text(warning.message)), ("projects", .list(warning.projects)),
-      ])
-    }
-    return jsonObject([
-      ("revision", .number(revision)), ("edits", .number(UInt64(edits))), ("repeated_key", .flag(isRepeated)),
-      ("warnings", .raw("[\(warnings.joined(separator: ","))]")),
-    ])
-  }
-}
-
 struct ImportCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "import", abstract: "Applies the changes in FILE in batches.",
@@ -99,7 +18,7 @@ struct ImportCommand: ParsableCommand {
       place can simply be imported again.
       """)
 
-  @Argument(help: "A file of JSON Lines, or - for standard input.")
+  @Argument(help: "A file of JSON Lines, or - for standard input.", completion: .file())
   var file: String
 
   @Option(name: .long, help: "Changes in one batch, from 1 to 10000.")
@@ -154,7 +73,7 @@ struct ImportCommand: ParsableCommand {
       progress.note(batch.count, result, lastLine: batch.last!.number)
     } catch {
       progress.stop()
-      throw explain(error, batch)
+      throw error.end(batch.map(\.place))
     }
   }
 
@@ -226,7 +145,9 @@ struct ExportCommand: ParsableCommand {
         scopectl export --company nordlicht --output nordlicht.jsonl
       """)
 
-  @Option(name: .long, help: "A file to write; it is replaced when the export is complete. (default: standard output)")
+  @Option(
+    name: .long, help: "A file to write; it is replaced when the export is complete. (default: standard output)",
+    completion: .file())
   var output: String?
 
   @OptionGroup var company: CompanyOptions

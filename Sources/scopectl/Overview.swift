@@ -21,21 +21,20 @@ struct ExplainCommand: ParsableCommand {
   @Option(name: .long, help: "A right the user must hold as well, such as report.agents.")
   var right: String?
 
-  @OptionGroup var company: CompanyOptions
-  @OptionGroup var connection: ConnectionOptions
+  @OptionGroup var question: QuestionOptions
 
   func run() throws {
     let check = try parsing {
       Check(
         subject: try Subject(ref: subject), object: try ObjectRef(ref: object), right: try right.map { try Name($0) })
     }
-    let client = try connection.client(company: try company.name().text)
+    let client = try question.client()
     let explanation: Explanation
     do throws(ClientError) { explanation = try client.explain(check) } catch {
       _ = fail(error)
       throw Exit.unavailable
     }
-    print(connection.json ? explanation.json(subject, object) : explanation.text)
+    print(question.json ? explanation.json(subject, object) : explanation.text)
     if explanation.answer.verdict != .allow { throw Exit.denied }
   }
 }
@@ -44,35 +43,36 @@ extension Explanation {
   fileprivate var text: String { (words.map { "- \($0)" } + [answer.words]).joined(separator: "\n") }
 
   fileprivate func json(_ subject: String, _ object: String) -> String {
-    func list(_ ways: [Way]) -> JSONValue {
-      .raw(
-        "["
-          + ways.map { jsonObject([("project", .text($0.project)), ("group", .text($0.group))]) }.joined(separator: ",")
-          + "]")
-    }
-    return jsonObject([
-      ("answer", .raw(answer.json(subject, object))), ("words", .list(words)), ("subject_ways", list(subjectWays)),
-      ("object_ways", list(objectWays)), ("shared", list(shared)), ("complete", .flag(isComplete)),
+    jsonObject([
+      ("answer", .raw(answer.json(subject, object))), ("words", .list(words)),
+      ("subject_ways", .objects(subjectWays.map(\.json))), ("object_ways", .objects(objectWays.map(\.json))),
+      ("shared", .objects(shared.map(\.json))), ("complete", .flag(isComplete)),
     ])
   }
 }
 
+extension Explanation.Way {
+  var json: String { jsonObject([("project", .text(project)), ("group", .text(group))]) }
+}
+
 struct WhoCanSeeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "who-can-see", abstract: "Lists the users who see an object, and by which way.")
+    commandName: "who-can-see", abstract: "Lists the users who see an object, and by which way.",
+    discussion: """
+      Example:
+        scopectl who-can-see list:do-not-call
+      """)
 
-  @Argument(help: "What: queue:support, sip_provider:carrier-a, ….")
-  var object: String
+  @Argument(help: "What: queue:support, sip_provider:carrier-a, ….", transform: objectRef)
+  var object: ObjectRef
 
-  @OptionGroup var company: CompanyOptions
-  @OptionGroup var connection: ConnectionOptions
+  @OptionGroup var question: QuestionOptions
 
   func run() throws {
-    let ref = try parsing { try ObjectRef(ref: object) }
-    let client = try connection.client(company: try company.name().text)
+    let client = try question.client()
     var viewers: [Viewer] = []
-    do throws(ClientError) { try client.whoCanSee(ref) { viewers.append($0) } } catch { throw fail(error) }
-    if connection.json {
+    do throws(ClientError) { try client.whoCanSee(object) { viewers.append($0) } } catch { throw fail(error) }
+    if question.json {
       for viewer in viewers { print(viewer.json) }
     } else {
       printTable(viewers.map { ["user:\($0.id)", $0.name, way($0.reason, $0.project, $0.group)] })
@@ -92,36 +92,35 @@ extension Viewer {
 struct WhatSeesCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "what-sees", abstract: "Lists what SUBJECT sees, and by which way.",
-    discussion: "Like objects, with the reason of each row.")
+    discussion: """
+      Like objects, with the reason of each row.
 
-  @Argument(help: "Who: user:1001, dialer:…, ….")
-  var subject: String
+      Example:
+        scopectl what-sees user:1001 --type queue
+      """)
 
-  @Option(name: .long, help: "Only this type; may be given several times. (default: all)")
-  var type: [String] = []
+  @Argument(help: "Who: user:1001, dialer:…, ….", transform: subject)
+  var who: Subject
+
+  @Option(
+    name: .long, help: "Only this type; may be given several times. (default: all)", completion: .objectTypes,
+    transform: objectType)
+  var type: [ObjectType] = []
 
   @Option(name: .long, help: "Only what is in this project too.")
   var project: String?
 
-  @OptionGroup var company: CompanyOptions
-  @OptionGroup var connection: ConnectionOptions
-
-  func validate() throws {
-    for type in type { try checkType(type) }
-  }
+  @OptionGroup var question: QuestionOptions
 
   func run() throws {
-    let who = try parsing { try Subject(ref: subject) }
-    let client = try connection.client(company: try company.name().text)
+    let client = try question.client()
     var rows: [SeenObject] = []
     do throws(ClientError) {
-      try client.whatSees(who, types: type.compactMap { ObjectType(name: $0) }, project: project ?? "") {
-        rows.append($0)
-      }
+      try client.whatSees(who, types: type, project: project ?? "") { rows.append($0) }
     } catch {
       throw fail(error)
     }
-    if connection.json {
+    if question.json {
       for row in rows { print(row.json) }
     } else {
       printTable(
@@ -143,9 +142,4 @@ extension SeenObject {
 /// `shared_project clinic through clinic-team`
 private func way(_ reason: String, _ project: String, _ group: String) -> String {
   reason + (project.isEmpty ? "" : " \(project)") + (group.isEmpty ? "" : " through \(group)")
-}
-
-/// Turns what is wrong with an argument into wrong usage.
-func parsing<T>(_ body: () throws -> T) throws -> T {
-  do { return try body() } catch { throw ValidationError("\(error)") }
 }

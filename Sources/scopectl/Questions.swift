@@ -25,8 +25,7 @@ struct CheckCommand: ParsableCommand {
   @Option(name: .long, help: "Ask this often, one after another, and tell how long it took.")
   var `repeat`: Int?
 
-  @OptionGroup var company: CompanyOptions
-  @OptionGroup var connection: ConnectionOptions
+  @OptionGroup var question: QuestionOptions
 
   func validate() throws {
     try checkRefs(subject, object)
@@ -36,10 +35,10 @@ struct CheckCommand: ParsableCommand {
   }
 
   func run() throws {
-    let client = try connection.client(company: try company.name().text)
+    let client = try question.client()
     if let `repeat` { return try time(client, count: `repeat`) }
     let answer = client.check(subject, object, right: right)
-    print(connection.json ? answer.json(subject, object) : answer.words)
+    print(question.json ? answer.json(subject, object) : answer.words)
     if let error = answer.error {
       _ = fail(error)
       throw Exit.unavailable
@@ -67,7 +66,7 @@ struct CheckCommand: ParsableCommand {
     let rate = UInt64(count) * 1_000_000_000 / max(total, 1)
     let inFrames = try rateInFrames(client)
     print(
-      connection.json
+      question.json
         ? jsonObject([
           ("checks", .number(UInt64(count))), ("p50_us", .number(p50)), ("p99_us", .number(p99)),
           ("per_second", .number(rate)), ("per_second_in_frames", .number(inFrames)),
@@ -85,7 +84,7 @@ struct CheckCommand: ParsableCommand {
     let frames = 100
     let start = DispatchTime.now().uptimeNanoseconds
     do throws(ClientError) {
-      for _ in 0..<frames { _ = try client.check(checks, timeoutMilliseconds: connection.askMilliseconds) }
+      for _ in 0..<frames { _ = try client.check(checks) }
     } catch {
       throw fail(error)
     }
@@ -94,11 +93,9 @@ struct CheckCommand: ParsableCommand {
 }
 
 private func checkRefs(_ subject: String, _ object: String? = nil) throws {
-  do {
+  try parsing {
     _ = try Subject(ref: subject)
     if let object { _ = try ObjectRef(ref: object) }
-  } catch {
-    throw ValidationError("\(error)")
   }
 }
 
@@ -136,16 +133,15 @@ struct CheckManyCommand: ParsableCommand {
         printf 'user:1001 queue:support\\ndialer:autumn list:leads\\n' | scopectl check-many -
       """)
 
-  @Argument(help: "A file with the pairs, or - for standard input.")
+  @Argument(help: "A file with the pairs, or - for standard input.", completion: .file())
   var file: String
 
-  @OptionGroup var company: CompanyOptions
-  @OptionGroup var connection: ConnectionOptions
+  @OptionGroup var question: QuestionOptions
 
   fileprivate static let checksPerFrame = 1_000
 
   func run() throws {
-    let client = try connection.client(company: try company.name().text)
+    let client = try question.client()
     var lines = try LineReader(file)
     var isAllAllowed = true
     var pending: [Check] = []
@@ -178,15 +174,13 @@ struct CheckManyCommand: ParsableCommand {
   private func flush(_ pending: inout [Check], _ client: Client, _ isAllAllowed: inout Bool) throws {
     if pending.isEmpty { return }
     let answers: [Answer]
-    do throws(ClientError) {
-      answers = try client.check(pending, timeoutMilliseconds: connection.askMilliseconds)
-    } catch {
+    do throws(ClientError) { answers = try client.check(pending) } catch {
       _ = fail(error)
       throw Exit.unavailable
     }
     for (check, answer) in zip(pending, answers) {
       let (subject, object) = ("\(check.subject)", "\(check.object)")
-      print(connection.json ? answer.json(subject, object) : "\(subject)\t\(object)\t\(answer.words)")
+      print(question.json ? answer.json(subject, object) : "\(subject)\t\(object)\t\(answer.words)")
       if answer.verdict != .allow { isAllAllowed = false }
     }
     pending = []
@@ -196,25 +190,32 @@ struct CheckManyCommand: ParsableCommand {
 struct ProjectsCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "projects", abstract: "Lists the projects a user sees.",
-    discussion: "Of a project marked 'tile' only the words shown here may be shown.")
+    discussion: """
+      Of a project marked 'tile' only the words shown here may be shown.
 
-  @Argument(help: "The user, as user:1001 or 1001.")
-  var user: String
+      Examples:
+        scopectl projects 1071
+        scopectl projects 1071 --at 2026-03-03T10:00
+      """)
 
-  @OptionGroup var company: CompanyOptions
-  @OptionGroup var connection: ConnectionOptions
+  @Argument(help: "The user, as user:1001 or 1001.", transform: userID)
+  var user: Name
+
+  @OptionGroup var question: QuestionOptions
 
   func run() throws {
-    let client = try connection.client(company: try company.name().text)
-    let ref = user.hasPrefix("user:") ? user : "user:\(user)"
-    try checkRefs(ref)
-    var tiles: [ProjectTile] = []
-    do throws(ClientError) { _ = try client.projects(ref) { tiles.append($0) } } catch { throw fail(error) }
-    if connection.json {
-      for tile in tiles { print(tile.json) }
-    } else {
-      printTable(tiles.map { [$0.id, $0.contentsVisible ? "contents" : "tile", $0.name, $0.description] })
-    }
+    try listProjects(of: user, question)
+  }
+}
+
+func listProjects(of user: Name, _ question: QuestionOptions) throws {
+  let client = try question.client()
+  var tiles: [ProjectTile] = []
+  do throws(ClientError) { _ = try client.projects("user:\(user)") { tiles.append($0) } } catch { throw fail(error) }
+  if question.json {
+    for tile in tiles { print(tile.json) }
+  } else {
+    printTable(tiles.map { [$0.id, $0.contentsVisible ? "contents" : "tile", $0.name, $0.description] })
   }
 }
 
@@ -240,8 +241,8 @@ struct FilterCommand: ParsableCommand {
   @Argument(help: "Who: user:1001, dialer:…, ….")
   var subject: String
 
-  @Argument(help: "Type of the ids: queue, list, contact_field, ….")
-  var type: String
+  @Argument(help: "Type of the ids: queue, list, contact_field, ….", completion: .objectTypes, transform: objectType)
+  var type: ObjectType
 
   @Argument(help: "Ids without their type, or - for standard input.")
   var ids: [String]
@@ -249,27 +250,23 @@ struct FilterCommand: ParsableCommand {
   @Option(name: .long, help: "Only what is in this project too.")
   var project: String?
 
-  @OptionGroup var company: CompanyOptions
-  @OptionGroup var connection: ConnectionOptions
+  @OptionGroup var question: QuestionOptions
 
-  func validate() throws {
-    try checkRefs(subject)
-    try checkType(type)
-  }
+  func validate() throws { try checkRefs(subject) }
 
   func run() throws {
-    let client = try connection.client(company: try company.name().text)
+    let client = try question.client()
     let ids = ids == ["-"] ? try idsOnInput() : ids
     let visible: [Bool]
     let revision: UInt64
     do throws(ClientError) {
-      (visible, revision) = try client.filter(subject, type: type, ids: ids, project: project)
+      (visible, revision) = try client.filter(subject, type: type.name, ids: ids, project: project)
     } catch {
       throw fail(error)
     }
     let seen = zip(ids, visible).filter(\.1).map(\.0)
-    if connection.json {
-      print(jsonObject([("type", .text(type)), ("ids", .list(seen)), ("revision", .number(revision))]))
+    if question.json {
+      print(jsonObject([("type", .text(type.name)), ("ids", .list(seen)), ("revision", .number(revision))]))
     } else {
       for id in seen { print(id) }
     }
@@ -288,11 +285,6 @@ struct FilterCommand: ParsableCommand {
   }
 }
 
-func checkType(_ type: String) throws {
-  if ObjectType(name: type) != nil { return }
-  throw ValidationError("'\(type)' is no type of object: \(ObjectType.all.map(\.name).joined(separator: ", ")).")
-}
-
 struct ObjectsCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "objects", abstract: "Lists the objects that SUBJECT sees.",
@@ -304,29 +296,27 @@ struct ObjectsCommand: ParsableCommand {
   @Argument(help: "Who: user:1001, dialer:…, ….")
   var subject: String
 
-  @Option(name: .long, help: "Only this type; may be given several times. (default: all)")
-  var type: [String] = []
+  @Option(
+    name: .long, help: "Only this type; may be given several times. (default: all)", completion: .objectTypes,
+    transform: objectType)
+  var type: [ObjectType] = []
 
   @Option(name: .long, help: "Only what is in this project too.")
   var project: String?
 
-  @OptionGroup var company: CompanyOptions
-  @OptionGroup var connection: ConnectionOptions
+  @OptionGroup var question: QuestionOptions
 
-  func validate() throws {
-    try checkRefs(subject)
-    for type in type { try checkType(type) }
-  }
+  func validate() throws { try checkRefs(subject) }
 
   func run() throws {
-    let client = try connection.client(company: try company.name().text)
+    let client = try question.client()
     var rows: [ObjectRow] = []
     do throws(ClientError) {
-      _ = try client.objects(subject, types: type, project: project) { rows.append($0) }
+      _ = try client.objects(subject, types: type.map(\.name), project: project) { rows.append($0) }
     } catch {
       throw fail(error)
     }
-    if connection.json {
+    if question.json {
       for row in rows { print(row.json) }
     } else {
       printTable(rows.map { ["\($0.type):\($0.id)", $0.isSystem ? "system" : "", $0.name] })
@@ -335,8 +325,10 @@ struct ObjectsCommand: ParsableCommand {
 }
 
 extension ObjectRow {
-  fileprivate var json: String {
-    jsonObject([("type", .text(type)), ("id", .text(id)), ("name", .text(name)), ("system", .flag(isSystem))])
+  var json: String { jsonObject(jsonFields) }
+
+  var jsonFields: [(String, JSONValue)] {
+    [("type", .text(type)), ("id", .text(id)), ("name", .text(name)), ("system", .flag(isSystem))]
   }
 }
 

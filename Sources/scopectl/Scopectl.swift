@@ -19,14 +19,19 @@ struct Scopectl: ParsableCommand {
         export SCOPED_ADDRESS=unix:/run/scoped/scoped.sock SCOPED_COMPANY=nordlicht
         scopectl check user:1001 queue:clinic-appointments
 
+      What there is: user, group, role, project, object and field list, show and edit; --preview shows what an edit \
+      would do. --at asks as of an earlier time.
+
       Exit codes: 0 done, or allowed; 1 denied, or refused by the rules; 2 unavailable: no answer was had; 64 \
       wrong usage; 65 bad input data. Completion for your shell: scopectl --generate-completion-script bash
       """,
     version: "\(Release.version)",
     subcommands: [
       CheckCommand.self, CheckManyCommand.self, ProjectsCommand.self, FilterCommand.self, ObjectsCommand.self,
-      ExplainCommand.self, WhoCanSeeCommand.self, WhatSeesCommand.self, LogCommand.self, VerifyCommand.self,
-      ApplyCommand.self, ImportCommand.self, ExportCommand.self, PingCommand.self,
+      ExplainCommand.self, WhoCanSeeCommand.self, WhatSeesCommand.self, CheckUpCommand.self, UserCommand.self,
+      GroupCommand.self, RoleCommand.self, ProjectCommand.self, ObjectCommand.self, FieldCommand.self,
+      ModeCommand.self, PreviewCommand.self, ApplyCommand.self, ImportCommand.self, ExportCommand.self,
+      LogCommand.self, WatchCommand.self, VerifyCommand.self, PingCommand.self,
     ])
 }
 
@@ -61,7 +66,9 @@ struct ConnectionOptions: ParsableArguments {
   }
 
   /// A client with the deadline of changes and exports.
-  func workClient() throws -> Client { try client(company: "", milliseconds: workMilliseconds) }
+  func workClient(company: String = "") throws -> Client {
+    try client(company: company, milliseconds: workMilliseconds)
+  }
 
   private func client(company: String, milliseconds: UInt32) throws -> Client {
     let address = address ?? environment("SCOPED_ADDRESS") ?? ConnectionOptions.standardAddress
@@ -105,9 +112,23 @@ func fail(_ message: String, _ code: ExitCode) -> ExitCode {
 
 /// An error of a call, with what to do about it.
 func fail(_ error: ClientError) -> ExitCode {
-  let hint = error.reason == "connect_failed" ? "; is scoped running, and is --address right?" : ""
-  return fail(
-    "\(error)\(hint)", error.isRefusal ? Exit.denied : Exit.unavailable)
+  fail("\(error)\(hint(for: error))", error.isRefusal ? Exit.denied : Exit.unavailable)
+}
+
+func hint(for error: ClientError) -> String {
+  switch error.reason {
+  case "connect_failed": "; is scoped running, and is --address right?"
+  case "timeout", "deadline_exceeded": "; is the daemon busy? --timeout gives it longer"
+  case "unknown_company": "; is --company right?"
+  case "unknown_call", "call_missing": "; the daemon is older than this scopectl"
+  case "revision_mismatch": "; look again, and send it again if it is still right"
+  default: ""
+  }
+}
+
+/// Asks, and ends the command where there is no answer.
+func asking<T>(_ body: () throws -> T) throws -> T {
+  do { return try body() } catch let error as ClientError { throw fail(error) }
 }
 
 func printError(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
@@ -124,6 +145,7 @@ enum JSONValue {
   case list([String])
   /// JSON already.
   case raw(String)
+  case objects([String])
 
   var encoded: String {
     switch self {
@@ -132,6 +154,7 @@ enum JSONValue {
     case .flag(let flag): flag ? "true" : "false"
     case .list(let texts): "[" + texts.map { JSONValue.text($0).encoded }.joined(separator: ",") + "]"
     case .raw(let json): json
+    case .objects(let objects): "[" + objects.joined(separator: ",") + "]"
     }
   }
 }
@@ -146,15 +169,3 @@ extension JSONEncoder {
 
 /// `1 row`, `2 rows`
 func counted(_ count: Int, _ thing: String) -> String { "\(count) \(thing)\(count == 1 ? "" : "s")" }
-
-/// A column layout that fits its contents.
-func printTable(_ rows: [[String]]) {
-  guard let columns = rows.map(\.count).max() else { return }
-  let widths = (0..<columns).map { column in rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0 }
-  for row in rows {
-    let cells = row.enumerated().map { index, cell in
-      index == row.count - 1 ? cell : cell + String(repeating: " ", count: widths[index] - cell.count)
-    }
-    print(cells.joined(separator: "  "))
-  }
-}

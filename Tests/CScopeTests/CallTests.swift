@@ -1,4 +1,5 @@
 import CScope
+import Foundation
 import Testing
 
 @Suite struct CallTests {
@@ -129,6 +130,40 @@ import Testing
     let call = send(Client(daemon.address), 1, request, options: &options)
     #expect(Failure(call.result.error).reason == "timeout")
     #expect(!call.result.error.request_sent)
+  }
+
+  /// Each response comes within the deadline of the one before; all of them take longer.
+  @Test(arguments: [true, false])
+  func aStreamLastsAsLongAsResponsesKeepComing(_ streams: Bool) {
+    let daemon = FakeDaemon { connection, _ in
+      guard let question = connection.readQuestion() else { return }
+      for number in 1...6 {
+        usleep(250_000)
+        connection.send(response(to: question.id, more: number < 6).frame)
+      }
+      connection.awaitEnd()
+    }
+    defer { daemon.stop() }
+    var options = scope_call_options(company: nil, timeout_ms: 1_000, min_revision: 0)
+    let flags = streams ? UInt32(SCOPE_CALL_STREAM) : 0
+    let call = send(Client(daemon.address), 1, apply(1), flags: flags, options: &options)
+    #expect(call.complete == streams)
+    #expect(streams ? call.responses.count == 6 : Failure(call.result.error).reason == "timeout")
+  }
+
+  /// Silence longer than the deadline ends a stream too.
+  @Test func aStreamThatFallsSilentTimesOut() {
+    let daemon = FakeDaemon { connection, _ in
+      guard let question = connection.readQuestion() else { return }
+      connection.send(response(to: question.id, more: true).frame)
+      connection.awaitEnd()
+    }
+    defer { daemon.stop() }
+    var options = scope_call_options(company: nil, timeout_ms: 30, min_revision: 0)
+    let call = send(Client(daemon.address), 1, apply(1), flags: UInt32(SCOPE_CALL_STREAM), options: &options)
+    #expect(!call.complete)
+    #expect(call.responses.count == 1)
+    #expect(Failure(call.result.error).reason == "timeout")
   }
 
   @Test func idsAreNotRepeated() {

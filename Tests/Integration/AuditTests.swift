@@ -127,15 +127,18 @@ private let queue = ObjectRef(ObjectType(name: "queue")!, "q")
       }
       let newest = try await scopectl("log", "-n", "1")
       #expect(newest.status == 0)
-      #expect(newest.output.hasSuffix("  r2  user boss (uid:\(getuid()))  moved queue:q from p to r\n"), "\(newest)")
+      let words =
+        #/(\d{4}-\d\d-\d\d )?\d\d:\d\d user:boss moved queue:q from p to r, caller uid:\d+, r2\n(    access: .*\n)?/#
+      #expect(newest.output.wholeMatch(of: words) != nil, "\(newest)")
       let oldest = try await scopectl("log", "--oldest", "--about", "queue:q")
       #expect(
-        oldest.output.contains("r1  the platform (uid:")
-          && oldest.output.contains("created the company in enhanced mode"))
+        oldest.output.contains(" platform made ") && oldest.output.contains(" edits, caller uid:\(getuid()), r1\n")
+          && oldest.output.contains("\n    created the company in enhanced mode\n"), "\(oldest)")
       #expect(oldest.output.contains("more; --json shows all"))
       let json = try await scopectl("log", "--json", "--actor", "boss")
       #expect(json.output.contains(#""before":["placement","queue","q","p"],"after":[]"#))
       #expect(try await scopectl("log", "--since", "yesterday").status == 64)
+      #expect(try await scopectl("log", "--kind", "placment").status == 64)
       #expect(try await scopectl("log", "--until", "2020-01-01").output.isEmpty)
       let verify = try await scopectl("verify")
       #expect(verify.status == 0 && verify.output.hasPrefix("sound: 1 companies, "))

@@ -4,23 +4,6 @@ import Testing
 
 /// The command line as a user meets it.
 @Suite struct Commands {
-  private func scopectl(
-    _ arguments: [String], at address: String, company: String = "nordlicht", input: String? = nil
-  ) async throws -> Run {
-    try await onThread {
-      try run(
-        builtProduct("scopectl"), arguments, input: input.map { Data($0.utf8) },
-        environment: ["SCOPED_ADDRESS": address, "SCOPED_COMPANY": company])
-    }
-  }
-
-  private func withSample(_ body: (String) async throws -> Void) async throws {
-    try await withDaemon { daemon in
-      try Sample.load(into: try daemon.client())
-      try await body(daemon.address(.unix))
-    }
-  }
-
   @Test func checkTellsAllowDenyUnavailableAndWrongUsageApart() async throws {
     try await withSample { address in
       let allow = try await scopectl(["check", "user:1001", "queue:clinic-appointments"], at: address)

@@ -54,3 +54,22 @@ func onThread<T: Sendable>(_ body: @escaping @Sendable () throws -> T) async thr
     Thread.detachNewThread { continuation.resume(with: Result { try body() }) }
   }
 }
+
+/// Runs the command line against a daemon.
+func scopectl(
+  _ arguments: [String], at address: String, company: String = "nordlicht", input: String? = nil
+) async throws -> Run {
+  try await onThread {
+    try run(
+      builtProduct("scopectl"), arguments, input: input.map { Data($0.utf8) },
+      environment: ["SCOPED_ADDRESS": address, "SCOPED_COMPANY": company])
+  }
+}
+
+/// A daemon with the sample, by its address.
+func withSample(_ body: (String) async throws -> Void) async throws {
+  try await withDaemon { daemon in
+    try Sample.load(into: try daemon.client())
+    try await body(daemon.address(.unix))
+  }
+}

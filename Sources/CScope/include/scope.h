@@ -17,7 +17,7 @@
 //
 // Time. Each call has one deadline for everything it does: waiting for the handle, connecting,
 // writing and reading; the time callbacks take counts as well. It runs on the monotonic clock. Nothing
-// here blocks longer, and no call sleeps between attempts.
+// here blocks longer, and no call sleeps between attempts. A watch alone has no end: SCOPE_CALL_STREAM.
 //
 // Threads. A handle may be used by several threads; its calls then run one after another, and waiting
 // for one's turn counts against the deadline. A program that asks from many threads at once, or mixes
@@ -312,8 +312,13 @@ SCOPE_API bool scope_list_objects(scope_client *client, const scope_call_options
 // ------------------------------------------------------------------------------- any other call
 
 enum {
-  SCOPE_CALL_RESENDABLE = 1  // the call only reads: if a kept connection turns out to be dead, it is
+  SCOPE_CALL_RESENDABLE = 1, // the call only reads: if a kept connection turns out to be dead, it is
                              // sent a second time. Never set it for Apply
+  SCOPE_CALL_STREAM = 2      // the call is a watch, which may last for days: the deadline counts anew
+                             // from each response, once the callback has returned. Ask for heartbeats
+                             // more often than that, so that quiet is told from a dead connection. The
+                             // callback ends it by false; until then the handle is in use, so open one
+                             // for each watch
 };
 
 // Called with each response, a packed scope.v1.Response, valid during the callback; errors of the
@@ -328,7 +333,7 @@ SCOPE_API uint64_t scope_next_id(scope_client *client);
 //   options        only timeout_ms is used. Company, timeout and min_revision are in the request
 //   id             the request's id, not 0. The request must begin with it (field 1), which is how
 //                  protobuf libraries write it; otherwise nothing is sent
-//   flags          0 or SCOPE_CALL_RESENDABLE
+//   flags          0, or SCOPE_CALL_RESENDABLE and SCOPE_CALL_STREAM joined by |
 //   result         may be NULL
 // Returns true if all responses came and the last one's code is OK. Without SCOPE_CALL_RESENDABLE the
 // request leaves at most once.

@@ -1,0 +1,87 @@
+import ArgumentParser
+import Foundation
+import ScopeClient
+import ScopeModel
+
+/// Turns what is wrong with an argument into wrong usage.
+func parsing<T>(_ body: () throws -> T) throws -> T {
+  do { return try body() } catch { throw ValidationError("\(error)") }
+}
+
+// Ids are taken with or without their type in front.
+func userID(_ text: String) throws -> Name { try id(text, of: "user") }
+func groupID(_ text: String) throws -> Name { try id(text, of: "group") }
+func projectID(_ text: String) throws -> Name { try id(text, of: "project") }
+func fieldID(_ text: String) throws -> Name { try id(text, of: "contact_field") }
+
+private func id(_ text: String, of type: String) throws -> Name {
+  try plainName(text.hasPrefix("\(type):") ? String(text.dropFirst(type.count + 1)) : text)
+}
+
+/// An id or a name without a type.
+func plainName(_ text: String) throws -> Name {
+  do throws(NameError) { return try Name(text) } catch { throw ValidationError("it \(error)") }
+}
+
+func remark(_ text: String) throws -> Remark {
+  do throws(NameError) { return try Remark(text) } catch { throw ValidationError("it \(error)") }
+}
+
+func objectRef(_ text: String) throws -> ObjectRef { try parsing { try ObjectRef(ref: text) } }
+
+func subject(_ text: String) throws -> Subject { try parsing { try Subject(ref: text) } }
+
+func objectType(_ text: String) throws -> ObjectType {
+  if let type = ObjectType(name: text) { return type }
+  throw ValidationError("it is none of \(ObjectType.all.map(\.name).joined(separator: ", "))")
+}
+
+extension CompletionKind {
+  static var objectTypes: CompletionKind { .list(ObjectType.all.map(\.name)) }
+}
+
+// MARK: - Time
+
+/// Options of questions about the rules of one company.
+struct QuestionOptions: ParsableArguments {
+  @Option(
+    name: .long,
+    help: "Answer as of then: a local time such as 2026-03-03T10:00, or a revision such as r1234. (default: now)",
+    transform: pointInTime)
+  var at: PointInTime?
+
+  @OptionGroup var company: CompanyOptions
+  @OptionGroup var connection: ConnectionOptions
+
+  var json: Bool { connection.json }
+
+  func client() throws -> Client {
+    let client = try connection.client(company: try company.name().text)
+    client.at = at ?? .now
+    return client
+  }
+}
+
+private func pointInTime(_ text: String) throws -> PointInTime {
+  let digits = text.hasPrefix("r") ? text.dropFirst() : text[...]
+  if let revision = UInt64(digits) {
+    if revision > 0 { return .revision(revision) }
+    throw ValidationError("revisions count from 1")
+  }
+  return .time(try microseconds(text))
+}
+
+/// Microseconds since 1970 of a local time.
+func microseconds(_ text: String) throws -> Int64 {
+  for format in ["yyyy-MM-dd'T'HH:mm:ss", "yyyy-MM-dd'T'HH:mm", "yyyy-MM-dd"] {
+    if let date = timeFormatter(format).date(from: text) { return Int64(date.timeIntervalSince1970 * 1e6) }
+  }
+  throw ValidationError("write a local time as 2026-03-03, 2026-03-03T10:00 or 2026-03-03T10:00:30")
+}
+
+func timeFormatter(_ format: String) -> DateFormatter {
+  let formatter = DateFormatter()
+  formatter.locale = Locale(identifier: "en_US_POSIX")
+  formatter.dateFormat = format
+  return formatter
+}

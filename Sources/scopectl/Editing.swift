@@ -1,0 +1,173 @@
+import ArgumentParser
+import ScopeClient
+import ScopeModel
+
+/// Options of every command that edits one company.
+struct EditOptions: ParsableArguments {
+  @Option(name: .long, help: "Id of the user who acts; needs that user's rights and reach. (default: the platform)")
+  var actor: String?
+
+  @Flag(name: .long, help: "Show what it would do in place of doing it.")
+  var preview = false
+
+  @OptionGroup var company: CompanyOptions
+  @OptionGroup var connection: ConnectionOptions
+
+  /// A company that changes all the time must not keep an edit waiting for ever.
+  private static let attempts = 5
+
+  func apply(_ changes: [Change]) throws { try apply { _ in (changes, 0) } }
+
+  /// Applies a change that makes or replaces a thing, which must not, or must, be there already.
+  func apply(_ change: Change, to thing: Subject, isNew: Bool) throws {
+    try apply { client in
+      let (isKnown, revision) = try client.knows(thing)
+      if isNew && isKnown == true {
+        throw fail("\(thing) is there already; the subcommand edit alters it", Exit.denied)
+      }
+      if !isNew && isKnown == false {
+        throw fail("there is no \(thing); the subcommand create makes it", Exit.denied)
+      }
+      return ([change], revision)
+    }
+  }
+
+  /// Applies what is planned on the state at a revision, and plans again if somebody changes the company in between.
+  func apply(_ plan: (Client) throws -> (changes: [Change], revision: UInt64)) throws {
+    let company = try company.name()
+    let client = try connection.client(company: company.text)
+    var attempt = 1
+    while true {
+      let (changes, revision) = try asking { try plan(client) }
+      do throws(RefusedApply) {
+        let result = try send(changes, revision, company, client)
+        result.show(isPreview: preview, asJSON: connection.json)
+        return
+      } catch {
+        guard error.error.reason == "revision_mismatch", attempt < EditOptions.attempts else { throw error.end() }
+        attempt += 1
+      }
+    }
+  }
+
+  private func send(
+    _ changes: [Change], _ revision: UInt64, _ company: Name, _ client: Client
+  ) throws(RefusedApply) -> ApplyResult {
+    let (actor, milliseconds) = (actor ?? "", connection.workMilliseconds)
+    if preview { return try client.preview(changes, of: company, actor: actor, timeoutMilliseconds: milliseconds) }
+    return try client.apply(
+      changes, to: company, actor: actor, expectedRevision: revision, timeoutMilliseconds: milliseconds)
+  }
+}
+
+/// Names after some were added and others taken away.
+func edited(_ names: [String], adding: [Name], removing: [Name]) throws -> [Name] {
+  let kept = try names.map { try Name($0) }.filter { !removing.contains($0) }
+  return kept + adding.filter { !kept.contains($0) }
+}
+
+extension RefusedApply {
+  /// Says what was refused, and what became of it.
+  ///
+  /// - Parameter places: where each change was read, for people.
+  func end(_ places: [String] = []) -> ExitCode {
+    if position > 0 {
+      let words = error.message.drop { $0 != ":" }.dropFirst(2)
+      let place = position <= places.count ? "\(places[position - 1]): " : ""
+      return fail(
+        "\(place)\(words.isEmpty ? error.message : String(words)) (\(error.reason))\(hint(for: error))", Exit.denied)
+    }
+    if error.isSent && !error.isFromDaemon || error.reason == "deadline_exceeded" {
+      return fail("\(error); the changes may or may not have been applied", Exit.unavailable)
+    }
+    return fail(error)
+  }
+}
+
+// MARK: - What came of it
+
+extension ApplyResult {
+  func show(isPreview: Bool, asJSON: Bool) {
+    if asJSON { return print(json(isPreview: isPreview)) }
+    print(isPreview ? previewHead : head)
+    if let gathered { print(gathered.words) }
+    if let access, isPreview || access.gained + access.lost > 0 { print(access.words) }
+    if isPreview { access?.printFirst() }
+    for warning in warnings { print("warning: \(warning.message)") }
+  }
+
+  private var head: String {
+    let done =
+      isRepeated ? "applied before" : edits == 0 ? "nothing to change" : "applied, \(counted(edits, "row")) changed"
+    return "\(done); revision \(revision)"
+  }
+
+  private var previewHead: String {
+    "preview: \(edits == 0 ? "nothing to change" : "\(counted(edits, "row")) would change"); nothing was done; "
+      + "revision \(revision)"
+  }
+
+  private func json(isPreview: Bool) -> String {
+    let warnings = warnings.map { warning in
+      jsonObject([
+        ("change", .number(UInt64(warning.position))), ("reason", .text(warning.reason)),
+        ("message", .text(warning.message)), ("projects", .list(warning.projects)),
+      ])
+    }
+    var fields: [(String, JSONValue)] = [("revision", .number(revision)), ("edits", .number(UInt64(edits)))]
+    if !isPreview { fields.append(("repeated_key", .flag(isRepeated))) }
+    fields.append(("warnings", .objects(warnings)))
+    if let gathered { fields.append(("gathered", .raw(gathered.json))) }
+    if let access { fields.append(("access", .raw(access.json))) }
+    return jsonObject(fields)
+  }
+}
+
+extension ApplyResult.Gathered {
+  fileprivate var words: String {
+    let names = first.prefix(5)
+    let more = users + objects - UInt64(names.count)
+    return "into project '\(project)', because in none before: \(counted(Int(users), "user")) and "
+      + "\(counted(Int(objects), "object")) (\(names.joined(separator: ", "))\(more > 0 ? ", … \(more) more" : ""))"
+  }
+
+  fileprivate var json: String {
+    jsonObject([
+      ("project", .text(project)), ("users", .number(users)), ("objects", .number(objects)), ("first", .list(first)),
+      ("complete", .flag(isComplete)),
+    ])
+  }
+}
+
+extension AccessReport {
+  /// `access: 12 gained, 3 lost`
+  var words: String { "access: \(gained) gained, \(lost) lost" }
+
+  var json: String {
+    jsonObject([
+      ("gained", .number(gained)), ("lost", .number(lost)), ("first", .objects(first.map(\.json))),
+      ("complete", .flag(isComplete)),
+    ])
+  }
+
+  fileprivate func printFirst() {
+    printTable(
+      first.map { row in
+        [
+          "\(row.isGained ? "+" : "-") \(titled("user", row.user, row.userName))",
+          titled(row.object.type, row.object.id, row.object.name),
+        ]
+      })
+    let more = gained + lost - min(gained + lost, UInt64(first.count))
+    if more > 0 { print("and \(more) more") }
+  }
+}
+
+extension AccessReport.Row {
+  fileprivate var json: String {
+    jsonObject([
+      ("change", .text(isGained ? "gained" : "lost")), ("user", .text(user)), ("user_name", .text(userName)),
+      ("type", .text(object.type)), ("id", .text(object.id)), ("name", .text(object.name)),
+    ])
+  }
+}

@@ -1,0 +1,141 @@
+import ArgumentParser
+import ScopeClient
+import ScopeModel
+
+struct GroupCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "group", abstract: "Lists and edits groups of users.",
+    subcommands: [List.self, Create.self, Edit.self, Delete.self, Add.self, Remove.self])
+}
+
+extension GroupCommand {
+  struct List: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Lists groups with their projects.",
+      discussion: """
+        The members of one: scopectl user list --group ID
+
+        Example:
+          scopectl group list --text night
+        """)
+
+    @Option(name: .long, help: "Only those with this in their id or name, in capitals or not.")
+    var text: String?
+
+    @OptionGroup var question: QuestionOptions
+
+    func run() throws {
+      let client = try question.client()
+      var groups: [GroupRow] = []
+      try asking { try client.groups(text: text ?? "") { groups.append($0) } }
+      if question.json {
+        for group in groups { print(group.json) }
+      } else {
+        printTable(
+          groups.map { [$0.id, $0.name, counted($0.users, "user"), listed($0.projects, of: $0.projectCount)] })
+      }
+    }
+  }
+
+  struct Create: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Creates a group without members.",
+      discussion: """
+        Example:
+          scopectl group create night-shift --name 'Night shift'
+        """)
+
+    @Argument(help: "Id of the new group.", transform: groupID)
+    var id: Name
+
+    @Option(name: .long, help: "Display name. (default: the id)", transform: plainName)
+    var name: Name?
+
+    @OptionGroup var edit: EditOptions
+
+    func run() throws { try edit.apply(.putGroup(Group(id: id, name: name ?? id)), to: .group(id), isNew: true) }
+  }
+
+  struct Edit: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Renames a group.",
+      discussion: """
+        Example:
+          scopectl group rename night-shift --name 'Night'
+        """,
+      aliases: ["rename"])
+
+    @Argument(help: "The group, as its id or group:ID.", transform: groupID)
+    var id: Name
+
+    @Option(name: .long, help: "Its new display name.", transform: plainName)
+    var name: Name
+
+    @OptionGroup var edit: EditOptions
+
+    func run() throws { try edit.apply(.putGroup(Group(id: id, name: name)), to: .group(id), isNew: false) }
+  }
+
+  struct Delete: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Deletes a group. Its users stay, without the projects they had through it.",
+      discussion: """
+        Example:
+          scopectl group delete night-shift --preview
+        """)
+
+    @Argument(help: "The group, as its id or group:ID.", transform: groupID)
+    var id: Name
+
+    @OptionGroup var edit: EditOptions
+
+    func run() throws { try edit.apply([.removeGroup(id)]) }
+  }
+
+  struct Add: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Puts users into a group: all of them or none.",
+      discussion: """
+        Example:
+          scopectl group add night-shift 1001 1002
+        """)
+
+    @Argument(help: "The group, as its id or group:ID.", transform: groupID)
+    var group: Name
+
+    @Argument(help: "Users, as 1001 or user:1001.", transform: userID)
+    var users: [Name]
+
+    @OptionGroup var edit: EditOptions
+
+    func run() throws { try edit.apply(users.map { .addToGroup(group: group, user: $0) }) }
+  }
+
+  struct Remove: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Takes users out of a group: all of them or none.",
+      discussion: """
+        Example:
+          scopectl group remove night-shift 1001
+        """)
+
+    @Argument(help: "The group, as its id or group:ID.", transform: groupID)
+    var group: Name
+
+    @Argument(help: "Users, as 1001 or user:1001.", transform: userID)
+    var users: [Name]
+
+    @OptionGroup var edit: EditOptions
+
+    func run() throws { try edit.apply(users.map { .removeFromGroup(group: group, user: $0) }) }
+  }
+}
+
+extension GroupRow {
+  fileprivate var json: String {
+    jsonObject([
+      ("id", .text(id)), ("name", .text(name)), ("users", .number(UInt64(users))), ("projects", .list(projects)),
+      ("project_count", .number(UInt64(projectCount))),
+    ])
+  }
+}

@@ -1,0 +1,230 @@
+import ArgumentParser
+import ScopeClient
+import ScopeModel
+
+struct ProjectCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "project", abstract: "Lists, shows and edits projects.",
+    subcommands: [
+      List.self, Show.self, Create.self, Edit.self, Delete.self, Add.self, Remove.self,
+      MoveCommand<ProjectCommand>.self,
+    ])
+}
+
+extension ProjectCommand {
+  struct List: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Lists the projects a user sees, like scopectl projects.",
+      discussion: """
+        A user with the right projects.list or projects.see_all sees all of them. Of a project marked 'tile' only the \
+        words shown here may be shown.
+
+        Example:
+          scopectl project list --user 1071
+        """)
+
+    @Option(name: .long, help: "The user, as 1001 or user:1001.", transform: userID)
+    var user: Name
+
+    @OptionGroup var question: QuestionOptions
+
+    func run() throws { try listProjects(of: user, question) }
+  }
+
+  struct Show: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Shows a project with its members and objects.",
+      discussion: """
+        Example:
+          scopectl project show clinic
+        """)
+
+    @Argument(help: "The project, as its id or project:ID.", transform: projectID)
+    var id: Name
+
+    @OptionGroup var question: QuestionOptions
+
+    func run() throws {
+      let client = try question.client()
+      let project = try asking { try client.project(id) }
+      if question.json { print(project.json) } else { project.show() }
+    }
+  }
+
+  struct Create: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Creates a project. A user who acts becomes a member of it.",
+      discussion: """
+        Example:
+          scopectl project create bakery --name 'Bakery Lund' --description 'Orders and complaints'
+        """)
+
+    @Argument(help: "Id of the new project.", transform: projectID)
+    var id: Name
+
+    @Option(
+      name: .long, help: "Name, which no other project of the company has. (default: the id)", transform: plainName)
+    var name: Name?
+
+    @Option(name: .long, help: "Description, at most 1024 bytes.", transform: remark)
+    var description: Remark?
+
+    @OptionGroup var edit: EditOptions
+
+    func run() throws {
+      let project = Project(id: id, name: name ?? id, description: try description ?? Remark(""))
+      try edit.apply(.putProject(project), to: .project(id), isNew: true)
+    }
+  }
+
+  struct Edit: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Renames a project or describes it anew.",
+      discussion: """
+        What is not named stays as it is.
+
+        Example:
+          scopectl project edit bakery --description ''
+        """)
+
+    @Argument(help: "The project, as its id or project:ID.", transform: projectID)
+    var id: Name
+
+    @Option(name: .long, help: "Its new name, which no other project of the company has.", transform: plainName)
+    var name: Name?
+
+    @Option(name: .long, help: "Its new description, at most 1024 bytes; may be empty.", transform: remark)
+    var description: Remark?
+
+    @OptionGroup var edit: EditOptions
+
+    func validate() throws {
+      if name == nil && description == nil {
+        throw ValidationError("Nothing to edit: give --name or --description.")
+      }
+    }
+
+    func run() throws {
+      try edit.apply { client in
+        let old = try client.project(id)
+        let project = Project(
+          id: id, name: try name ?? Name(old.name), description: try description ?? Remark(old.description))
+        return ([.putProject(project)], old.revision)
+      }
+    }
+  }
+
+  struct Delete: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Deletes a project. Objects that were in no other are then in none.",
+      discussion: """
+        Example:
+          scopectl project delete bakery --preview
+        """)
+
+    @Argument(help: "The project, as its id or project:ID.", transform: projectID)
+    var id: Name
+
+    @OptionGroup var edit: EditOptions
+
+    func run() throws { try edit.apply([.removeProject(id)]) }
+  }
+
+  struct Add: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Puts users, groups and objects into a project: all of them or none.",
+      discussion: """
+        Example:
+          scopectl project add clinic user:1001 group:night-shift queue:clinic-callback
+        """)
+
+    @Argument(help: "The project, as its id or project:ID.", transform: projectID)
+    var project: Name
+
+    @Argument(help: "Things: user:1001, group:…, queue:…, ….", transform: thing)
+    var things: [Thing]
+
+    @OptionGroup var edit: EditOptions
+
+    func run() throws {
+      try edit.apply(
+        things.map { thing in
+          switch thing {
+          case .member(let member): .addMember(project: project, member)
+          case .object(let ref): .place(ref, project: project)
+          }
+        })
+    }
+  }
+
+  struct Remove: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Takes users, groups and objects out of a project: all of them or none.",
+      discussion: """
+        Example:
+          scopectl project remove clinic user:1001 queue:clinic-callback --preview
+        """)
+
+    @Argument(help: "The project, as its id or project:ID.", transform: projectID)
+    var project: Name
+
+    @Argument(help: "Things: user:1001, group:…, queue:…, ….", transform: thing)
+    var things: [Thing]
+
+    @OptionGroup var edit: EditOptions
+
+    func run() throws {
+      try edit.apply(
+        things.map { thing in
+          switch thing {
+          case .member(let member): .removeMember(project: project, member)
+          case .object(let ref): .unplace(ref, project: project)
+          }
+        })
+    }
+  }
+
+  /// What can be in a project.
+  enum Thing: Sendable {
+    case member(Member)
+    case object(ObjectRef)
+  }
+}
+
+private func thing(_ text: String) throws -> ProjectCommand.Thing {
+  switch try subject(text) {
+  case .user(let id): return .member(.user(id))
+  case .group(let id): return .member(.group(id))
+  case .object(let ref): return .object(ref)
+  case .project: throw ValidationError("a project can't be in a project")
+  }
+}
+
+extension ProjectContents {
+  fileprivate func show() {
+    printTable([[String]("project", id, name)])
+    if !description.isEmpty { print(description) }
+    print("\nmembers: \(members.isEmpty ? "none" : "\(members.count)")")
+    printTable(
+      members.map { [String]($0.type, $0.id, $0.name) + [$0.type == "group" ? counted($0.users, "user") : ""] },
+      indent: 2)
+    let counts = counts.map { "\($0.count) \($0.type)" }.joined(separator: ", ")
+    print("\nobjects: \(counts.isEmpty ? "none" : counts)")
+    printTable(objects.map { [String]($0.type, $0.id, $0.name) }, indent: 2)
+  }
+
+  fileprivate var json: String {
+    let members = members.map { member in
+      jsonObject([
+        ("type", .text(member.type)), ("id", .text(member.id)), ("name", .text(member.name)),
+        ("users", .number(UInt64(member.users))),
+      ])
+    }
+    return jsonObject([
+      ("id", .text(id)), ("name", .text(name)), ("description", .text(description)), ("members", .objects(members)),
+      ("objects", .objects(objects.map(\.json))),
+      ("counts", .raw(jsonObject(counts.map { ($0.type, .number(UInt64($0.count))) }))),
+      ("revision", .number(revision)),
+    ])
+  }
+}

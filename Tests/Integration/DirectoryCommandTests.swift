@@ -1,0 +1,419 @@
+import Foundation
+import ScopeTesting
+import Testing
+
+/// The commands that edit what there is.
+@Suite struct EditingCommands {
+  /// Each on what those before have left.
+  private static let edits: [(arguments: String, status: Int32, words: String)] = [
+    ("user create 1090 --name Ada --role operator --project clinic", 0, "applied, 3 rows changed"),
+    ("user create 1090", 1, "user:1090 is there already; the subcommand edit alters it"),
+    ("user create 1091 --role none", 1, "there is no role 'none' (unknown_role)"),
+    ("group create bakers --name Bakers", 0, "applied, 1 row changed"),
+    ("group create bakers", 1, "group:bakers is there already"),
+    ("group rename bakers --name Bakery", 0, "applied, 1 row changed"),
+    ("group edit cooks --name Cooks", 1, "there is no group:cooks; the subcommand create makes it"),
+    ("group add bakers 1090 user:1001", 0, "applied, 2 rows changed"),
+    ("group remove bakers 1001 nobody", 1, "there is no user 'nobody'"),
+    ("group remove group:bakers 1001", 0, "applied, 1 row changed"),
+    ("project create bakery --name Bakery --description Bread --actor 1080", 0, "applied, 2 rows changed"),
+    ("project create bakery", 1, "project:bakery is there already"),
+    ("project create bakery2 --name Bakery", 1, "project_name_taken"),
+    ("project add bakery group:bakers user:1001 list:do-not-call", 0, "applied, 3 rows changed"),
+    ("project add bakery user:1001", 0, "nothing to change"),
+    ("project add bakery user:1002 queue:clinic-appointments", 1, "is in project 'clinic' and can be in one only"),
+    ("project move queue:clinic-appointments clinic bakery", 0, "applied, 2 rows changed"),
+    ("project remove bakery user:1001 list:do-not-call", 0, "applied, 2 rows changed"),
+    ("object create queue:ovens --name Ovens --project bakery", 0, "applied, 2 rows changed"),
+    ("object create queue:ovens", 1, "queue:ovens is there already"),
+    ("object create queue:tins --system", 1, "only contact fields can"),
+    ("object edit queue:ovens --name Oven", 0, "applied, 1 row changed"),
+    ("object edit queue:tins --name Tins", 1, "there is no queue:tins"),
+    ("object move queue:ovens bakery shop", 0, "applied, 2 rows changed"),
+    ("object unplace queue:ovens project:shop", 0, "applied, 1 row changed"),
+    ("object unplace queue:ovens shop", 0, "nothing to change"),
+    ("object place queue:ovens bakery --actor 1001", 1, "right_missing"),
+    ("object place queue:ovens bakery", 0, "applied, 1 row changed"),
+    ("field create flour --name Flour --project bakery --project shop", 0, "warning: contact_field:flour is shared"),
+    ("field edit flour --name Flours", 0, "applied, 1 row changed"),
+    ("field place contact_field:flour hotels", 0, "'bakery', 'hotels', 'shop'"),
+    ("field unplace flour shop", 0, "applied, 1 row changed"),
+    ("field delete flour", 0, "applied, 3 rows changed"),
+    ("field create bread --system", 0, "applied, 1 row changed"),
+    ("field edit bread --name Loaf", 1, "is a system field"),
+    ("field delete phone", 1, "is a system field"),
+    ("mode simple", 0, "applied, 1 row changed"),
+    ("mode enhanced", 0, "applied, "),
+    ("role delete admin", 1, "the role 'admin' can't be changed or removed"),
+    ("role delete team_leader", 0, "applied, "),
+    ("object delete queue:ovens", 0, "applied, 2 rows changed"),
+    ("group delete bakers", 0, "applied, "),
+    ("project delete bakery", 0, "applied, "),
+    ("user delete 1090", 0, "applied, "),
+    ("user delete 1090", 1, "there is no user '1090'"),
+  ]
+
+  @Test func editAllThereIs() async throws {
+    try await withSample { address in
+      for edit in EditingCommands.edits {
+        let run = try await scopectl(edit.arguments.split(separator: " ").map(String.init), at: address)
+        #expect(run.status == edit.status, "\(edit.arguments): \(run)")
+        #expect((edit.status == 0 ? run.output : run.errors).contains(edit.words), "\(edit.arguments): \(run)")
+      }
+      let placed = try await scopectl(["user", "create", "x", "--project", "clinic", "--json"], at: address)
+      #expect(placed.output.hasPrefix(#"{"revision":"#) && placed.output.contains(#""edits":2,"#), "\(placed)")
+      #expect(try await scopectl(["check", "user:x", "queue:clinic-lab-results"], at: address).status == 0)
+      let empty = try await scopectl(["group", "create", "x"], at: address, company: "nobody")
+      #expect(empty.status == 1 && empty.errors.contains("is --company right?"), "\(empty)")
+    }
+  }
+
+  @Test func wrongArgumentsAreToldWithTheUsage() async throws {
+    for (arguments, words) in [
+      ("user", ""), ("user create", "Missing expected argument '<id>'"), ("user edit 1001", "Nothing to edit"),
+      ("user edit 1001 --block --unblock", "already been set"), ("user list --sort age", "one of 'name' and 'group'"),
+      ("user list --limit 0", "--limit"), ("user list --project p --no-project", "exclude each other"),
+      ("user rights 1001", "Missing expected argument"), ("group edit g", "Missing expected argument"),
+      ("role create r", "Missing expected argument"), ("role edit r", "Nothing to edit"),
+      ("project edit p", "Nothing to edit"), ("project list", "Missing expected argument '--user <user>'"),
+      ("project add p project:q", "a project can't be in a project"), ("project add p x", "there is no colon"),
+      ("project move queue:q p", "Missing expected argument '<to>'"), ("object create quue:x", "'quue' is no type"),
+      ("object show user:1001", "'user' is no type of object"), ("field list --system --shared", "already been set"),
+      ("mode", "Missing expected argument '<mode>'"), ("mode strict", "one of 'simple' and 'enhanced'"),
+      ("check-up --kind x", "field_shared"), ("preview - --first 0", "--first is from 1 to 1000"),
+      ("watch", ""), ("watch access 1001", "there is no colon"), ("watch changes --after 1 --from-start", "exclude"),
+      ("watch changes --timeout 100", "at least 500"), ("objects user:1 --type quue", "it is none of queue, schedule"),
+      ("check user:1 queue:q --at yesterday", "write a local time"), ("group list --at r0", "revisions count from 1"),
+      ("log --kind placment", "project_group"), ("log --since soon", "write a local time"),
+    ] {
+      let run = try await scopectl(arguments.split(separator: " ").map(String.init), at: "unix:/nonexistent/socket")
+      #expect(run.status == (words.isEmpty ? 0 : 64), "\(arguments): \(run)")
+      if !words.isEmpty {
+        #expect(run.errors.contains(words) && run.errors.contains("Usage: "), "\(arguments): \(run)")
+      }
+    }
+  }
+
+  @Test(arguments: [
+    "user list", "user show 1", "user rights 1 r", "user create 1", "user edit 1 --block", "group list", "role list",
+    "role edit r --add-right x", "project list --user 1", "project show p", "project delete p", "object show queue:q",
+    "field list", "mode simple", "check-up", "watch changes", "watch access user:1", "user delete 1 --preview",
+    "projects 1 --at r1", "check-many /dev/null",
+  ]) func aDaemonThatIsDownIsUnavailable(_ arguments: String) async throws {
+    let run = try await scopectl(arguments.split(separator: " ").map(String.init), at: "unix:/nonexistent/socket")
+    if arguments.hasPrefix("check-many") { return #expect(run.status == 0, "it has nothing to ask") }
+    #expect(run.status == 2 && run.errors.contains("is scoped running, and is --address right?"), "\(run)")
+    #expect(run.output.isEmpty)
+  }
+
+  @Test func everyCommandTeachesByAnExample() async throws {
+    let groups = [
+      "user": ["list", "show", "rights", "create", "edit", "delete"],
+      "group": ["list", "create", "edit", "delete", "add", "remove"], "role": ["list", "create", "edit", "delete"],
+      "project": ["list", "show", "create", "edit", "delete", "add", "remove", "move"],
+      "object": ["show", "create", "edit", "delete", "place", "unplace", "move"],
+      "field": ["list", "create", "edit", "delete", "place", "unplace"], "watch": ["changes", "access"],
+      "mode": [], "check-up": [], "preview": [],
+    ]
+    for (group, subcommands) in groups {
+      for command in subcommands.isEmpty ? [[group]] : subcommands.map({ [group, $0] }) {
+        let help = try await scopectl(command + ["--help"], at: "")
+        #expect(help.status == 0 && help.output.contains("Example"), "\(command)")
+        #expect(help.output.contains("  scopectl \(group)"), "\(command): \(help.output)")
+      }
+    }
+    for shell in ["bash", "zsh", "fish"] {
+      let script = try await scopectl(["--generate-completion-script", shell], at: "")
+      #expect(script.status == 0 && script.output.contains("check-up") && script.output.contains("sip_provider"))
+    }
+  }
+
+  @Test func tablesFitTheTerminalAndAreWholeInAPipe() async throws {
+    try await withSample { address in
+      let whole = try await scopectl(["projects", "1080"], at: address).output
+      #expect(whole.contains("Medical confidentiality; inbound on +49 40 66969 100 to 129.\n") && !whole.contains("…"))
+      for columns in [100, 60] {
+        let table = try await onTerminal(["projects", "1080"], at: address, columns: columns)
+        let lines = table.replacing("\r\n", with: "\n").split(separator: "\n")
+        #expect(lines.count == whole.split(separator: "\n").count)
+        #expect(lines.map(\.count).max() == columns && lines[0].hasSuffix("…"), "\(table)")
+        #expect(table.contains("collections  contents  "), "ids are not cut: \(table)")
+      }
+      #expect(try await onTerminal(["projects", "1011"], at: address, columns: 300).contains("100 to 129."))
+      #expect(try await scopectl(["projects", "1079"], at: address).output.isEmpty)
+    }
+  }
+
+  /// What a command prints on a terminal so many columns wide.
+  private func onTerminal(_ arguments: [String], at address: String, columns: Int) async throws -> String {
+    let command = ([builtProduct("scopectl").path] + arguments).joined(separator: " ")
+    return try await onThread {
+      try run(
+        URL(fileURLWithPath: "/usr/bin/script"),
+        ["-qec", "stty cols \(columns); unset COLUMNS; exec \(command)", "/dev/null"],
+        environment: ["SCOPED_ADDRESS": address, "SCOPED_COMPANY": "nordlicht"]
+      ).output
+    }
+  }
+}
+
+/// The commands that show what there is, and those that must read before they edit.
+@Suite struct DirectoryCommands {
+  @Test func userEditLeavesWhatIsNotNamed() async throws {
+    try await withSample { address in
+      func user(_ arguments: String...) async throws -> Run { try await scopectl(["user"] + arguments, at: address) }
+      let before = try await json(["user", "show", "1001"], at: address)
+      #expect(before["name"] as? String == "Anna Berger" && before["roles"] as? [String] == ["operator"])
+      #expect(before["projects"] as? [[String: String]] == [["project": "clinic", "group": "clinic-team"]])
+      let edited = try await user("edit", "1001", "--add-role", "team_leader", "--block", "--preview")
+      #expect(edited.status == 0 && edited.output.contains("preview: 2 rows would change"), "\(edited)")
+      #expect(edited.output.contains("- user:1001 Anna Berger  "))
+      #expect(try await json(["user", "show", "1001"], at: address)["blocked"] as? Bool == false)
+      #expect(try await user("edit", "1001", "--add-role", "team_leader", "--block").status == 0)
+      #expect(try await user("edit", "1001", "--remove-role", "operator", "--unblock", "--name", "Anna B").status == 0)
+      let after = try await json(["user", "show", "1001"], at: address)
+      #expect(after["name"] as? String == "Anna B" && after["blocked"] as? Bool == false)
+      #expect(after["roles"] as? [String] == ["team_leader"])
+      #expect(after["projects"] as? [[String: String]] == [["project": "clinic", "group": "clinic-team"]])
+      let unknown = try await user("edit", "9999", "--block")
+      #expect(unknown.status == 1 && unknown.errors.contains("there is no user '9999'"), "\(unknown)")
+    }
+  }
+
+  /// Edits of one user's roles at the same time lose none of each other.
+  @Test func editsAtTheSameTimeAreAllKept() async throws {
+    try await withSample { address in
+      let roles = ["team_leader", "supervisor", "trainer"]
+      try await withThrowingTaskGroup(of: Run.self) { group in
+        for role in roles {
+          group.addTask { try await scopectl(["user", "edit", "1001", "--add-role", role], at: address) }
+        }
+        for try await run in group { #expect(run.status == 0, "\(run)") }
+      }
+      let user = try await json(["user", "show", "1001"], at: address)
+      #expect(Set(user["roles"] as? [String] ?? []) == Set(roles + ["operator"]))
+    }
+  }
+
+  @Test func usersAreListedNarrowedAndSorted() async throws {
+    try await withSample { address in
+      func ids(_ arguments: String...) async throws -> [String] {
+        try await jsonLines(["user", "list"] + arguments, at: address).compactMap { $0["id"] as? String }
+      }
+      #expect(try await ids().count == 80)
+      #expect(try await ids("--text", "BERGER").contains("1001"))
+      #expect(try await ids("--no-project") == ids("--no-project", "--at", "r1"))
+      #expect(Set(try await ids("--no-project")) == ["1077", "1078", "1079", "1080"])
+      #expect(try await ids("--group", "onboarding").isEmpty)
+      let clinic = try await ids("--project", "clinic", "--sort", "group")
+      #expect(
+        try await ids("--project", "clinic", "--sort", "group", "--offset", "1", "--limit", "2") == Array(clinic[1...2])
+      )
+      let some = try await scopectl(["user", "list", "--limit", "2"], at: address)
+      #expect(some.output.split(separator: "\n").count == 2 && some.errors == "users 1 to 2 of 80\n", "\(some)")
+    }
+  }
+
+  @Test func rightsGroupsRolesProjectsObjectsAndFieldsAreShown() async throws {
+    try await withSample { address in
+      let rights = try await scopectl(["user", "rights", "1073", "report.agents", "projects.manage"], at: address)
+      #expect(rights.status == 1, "\(rights)")
+      #expect(rights.output == "report.agents    held\nprojects.manage  not held\n")
+      #expect(try await scopectl(["user", "rights", "1080", "anything.at-all"], at: address).status == 0)
+      let blocked = try await scopectl(["user", "rights", "1016", "x"], at: address)
+      #expect(blocked.status == 1 && blocked.output == "x  not held: subject_blocked\n")
+      #expect(try await jsonLines(["group", "list"], at: address).count == 14)
+      let roles = try await scopectl(["role", "list"], at: address)
+      #expect(roles.output.split(separator: "\n").count == 11 && roles.output.contains("every right"))
+      let project = try await scopectl(["project", "show", "clinic"], at: address)
+      #expect(project.output.hasPrefix("project:clinic  Elbufer Clinic Group\n"), "\(project)")
+      #expect(project.output.contains("  group:clinic-team ") && project.output.contains("  queue:clinic-lab-results "))
+      #expect(try await scopectl(["project", "show", "none"], at: address).status == 1)
+      let object = try await scopectl(["object", "show", "queue:clinic-appointments"], at: address)
+      #expect(object.output.contains("\nproject                    clinic\n"), "\(object)")
+      #expect(try await scopectl(["object", "show", "queue:none"], at: address).status == 1)
+      let shared = try await jsonLines(["field", "list", "--shared"], at: address)
+      #expect(shared.compactMap { $0["id"] as? String } == ["date-of-birth", "preferred-language"])
+      #expect(try await jsonLines(["field", "list", "--system"], at: address).count == 3)
+      let none = try await scopectl(["field", "list", "--in-none"], at: address)
+      #expect(none.output.hasPrefix("legacy-crm-id") && none.output.hasSuffix("in no project\n"), "\(none)")
+    }
+  }
+
+  @Test func rolesAndProjectsAreEditedAsTheyStand() async throws {
+    try await withSample { address in
+      func ctl(_ arguments: String) async throws -> Run {
+        try await scopectl(arguments.split(separator: " ").map(String.init), at: address)
+      }
+      #expect(try await ctl("role create reviewer --right a --right b").status == 0)
+      let again = try await ctl("role create reviewer --right c")
+      #expect(again.status == 1 && again.errors.contains("the subcommand edit alters it"), "\(again)")
+      #expect(try await ctl("role edit reviewer --add-right c --remove-right a").status == 0)
+      let roles = try await jsonLines(["role", "list"], at: address)
+      #expect(roles.first { $0["name"] as? String == "reviewer" }?["rights"] as? [String] == ["b", "c"])
+      #expect(try await ctl("role edit nothing --add-right c").status == 1)
+      #expect(try await ctl("role edit admin --add-right c").errors.contains("admin_role_fixed"))
+      let old = try await json(["project", "show", "clinic"], at: address)
+      #expect(try await ctl("project edit clinic --name Clinic").status == 0)
+      let new = try await json(["project", "show", "clinic"], at: address)
+      #expect(new["name"] as? String == "Clinic" && new["description"] as? String == old["description"] as? String)
+      #expect((new["members"] as? [Any])?.count == (old["members"] as? [Any])?.count)
+    }
+  }
+
+  @Test func checkUpFindsWhatTheSampleHas() async throws {
+    try await withSample { address in
+      let findings = try await jsonLines(["check-up"], at: address).map { "\($0["kind"]!) \($0["id"]!)" }
+      #expect(findings.contains("field_in_no_project legacy-crm-id"))
+      #expect(findings.contains("object_in_no_project import-unsorted"))
+      #expect(findings.filter { $0.hasPrefix("field_shared") }.count == 2)
+      #expect(findings.filter { $0.hasPrefix("user_in_no_project") }.count == 4)
+      #expect(findings.contains("group_without_members onboarding"))
+      let words = try await scopectl(["check-up", "--kind", "group_without_members"], at: address)
+      #expect(words.status == 0 && words.output.hasPrefix("groups without members: 1\n  Nobody is in them: "))
+      let none = try await scopectl(["check-up", "--kind", "user_still_in_default"], at: address)
+      #expect(none.status == 0 && none.output == "nothing found\n")
+    }
+  }
+
+  @Test func previewShowsAndDoesNothing() async throws {
+    try await withSample { address in
+      let line = #"{"company":"nordlicht","add_member":{"project":"shop","member_type":"user","member_id":"1001"}}"#
+      let preview = try await scopectl(["preview", "-", "--first", "2"], at: address, input: line + "\n")
+      #expect(preview.status == 0 && preview.output.hasPrefix("preview: 1 row would change; nothing was done; "))
+      #expect(preview.output.contains("\n+ user:1001 Anna Berger  ") && preview.output.contains("\nand "), "\(preview)")
+      #expect(try await scopectl(["check", "user:1001", "queue:shop-orders"], at: address).status == 1)
+      let same = try await scopectl(["project", "add", "shop", "user:1001", "--preview", "--json"], at: address)
+      #expect(same.output.contains(#""change":"gained","user":"1001""#), "\(same)")
+      let bad = try await scopectl(["preview", "-"], at: address, input: line.replacing("1001", with: "none"))
+      #expect(bad.status == 1 && bad.errors.contains("standard input:1: there is no user 'none'"), "\(bad)")
+      let mode = try await scopectl(["mode", "simple", "--preview"], at: address)
+      #expect(mode.status == 0 && mode.output.contains("access: "))
+      let applied = try await scopectl(["project", "add", "shop", "user:1001"], at: address)
+      #expect(applied.output.contains("\naccess: ") && applied.output.contains(" gained, 0 lost\n"), "\(applied)")
+      let log = try await scopectl(["log", "-n", "1", "--kind", "project_user"], at: address)
+      #expect(log.output.contains("\n    access: "), "\(log)")
+    }
+  }
+
+  @Test func questionsAreAnsweredAsOfThen() async throws {
+    try await withSample { address in
+      let move = ["object", "move", "queue:clinic-appointments", "clinic", "shop"]
+      #expect(try await scopectl(move, at: address).status == 0)
+      for (arguments, status) in [
+        (["check", "user:1001", "queue:clinic-appointments"], 0 as Int32), (["check", "user:1001", "queue:none"], 1),
+        (["explain", "user:1001", "queue:clinic-appointments"], 0),
+      ] {
+        let then = try await scopectl(arguments + ["--at", "r2"], at: address)
+        #expect(then.status == status, "\(then)")
+        #expect(try await scopectl(arguments, at: address).status == 1)
+      }
+      let filter = ["filter", "user:1001", "queue", "clinic-appointments", "shop-orders", "clinic-appointments"]
+      #expect(try await scopectl(filter, at: address).output.isEmpty)
+      let then = try await scopectl(filter + ["--at", "r2"], at: address)
+      #expect(then.output == "clinic-appointments\nclinic-appointments\n", "\(then)")
+      let objects = try await scopectl(["objects", "user:1001", "--type", "queue", "--at", "2"], at: address)
+      #expect(objects.output.contains("queue:clinic-appointments"))
+      #expect(
+        try await scopectl(["projects", "1071", "--at", "r2"], at: address).output.split(separator: "\n").count == 6)
+      let before = try await scopectl(["check", "user:1001", "queue:shop-orders", "--at", "2020-01-01"], at: address)
+      #expect(before.status != 0 && !before.output.hasPrefix("allow"), "\(before)")
+    }
+  }
+}
+
+/// Watches, over a restart of the daemon, until they are interrupted.
+@Suite struct WatchCommands {
+  @Test func changesComeOnceAndInOrderOverARestart() async throws {
+    let folder = TemporaryFolder()
+    let first = try ProcessDaemon(in: folder)
+    try Sample.load(into: try first.client())
+    let address = first.address
+    let watch = try RunningCommand(["watch", "changes", "--from-start", "--json"], at: address)
+    try await watch.awaitOutput { $0.contains(#"{"revision":1,"#) }
+    #expect(try await scopectl(["group", "create", "one"], at: address).status == 0)
+    try await watch.awaitOutput { $0.contains(#""after":["group","one","one"]"#) }
+    first.killNow()
+    let second = try ProcessDaemon(in: folder)
+    #expect(try await scopectl(["group", "create", "two"], at: address).status == 0)
+    try await watch.awaitOutput { $0.contains(#""after":["group","two","two"]"#) }
+    #expect(watch.interrupt() == 0)
+    let revisions = watch.output.split(separator: "\n").map { $0.prefix { $0 != "," } }
+    #expect(revisions == [#"{"revision":1"#, #"{"revision":3"#, #"{"revision":4"#], "\(watch.output)")
+    #expect(watch.output.hasSuffix("}\n"))
+    #expect(second.stop() == 0)
+  }
+
+  @Test func accessComesAsDifferencesOverARestart() async throws {
+    let folder = TemporaryFolder()
+    let first = try ProcessDaemon(in: folder)
+    try Sample.load(into: try first.client())
+    let address = first.address
+    let watch = try RunningCommand(["watch", "access", "user:1001", "--type", "queue"], at: address)
+    try await watch.awaitOutput { $0.contains("+ queue:clinic-appointments ") }
+    let move = ["object", "move", "queue:clinic-appointments"]
+    #expect(try await scopectl(move + ["clinic", "shop"], at: address).status == 0)
+    try await watch.awaitOutput { $0.contains("- queue:clinic-appointments ") }
+    first.killNow()
+    let second = try ProcessDaemon(in: folder)
+    try await watch.awaitOutput { $0.hasSuffix("\nreset\n") }
+    #expect(try await scopectl(move + ["shop", "clinic"], at: address).status == 0)
+    try await watch.awaitOutput { $0.contains("reset\n+ queue:clinic-appointments ") }
+    #expect(watch.interrupt() == 0)
+    #expect(second.stop() == 0)
+  }
+
+  @Test func aRefusedWatchEnds() async throws {
+    try await withSample { address in
+      let unknown = try await scopectl(["watch", "changes"], at: address, company: "nobody")
+      #expect(unknown.status == 1 && unknown.errors.contains("is --company right?"), "\(unknown)")
+    }
+  }
+}
+
+/// The command line while it runs.
+private final class RunningCommand: @unchecked Sendable {
+  private let process = Process()
+  private let folder = TemporaryFolder()
+
+  init(_ arguments: [String], at address: String) throws {
+    _ = FileManager.default.createFile(atPath: folder.file("output"), contents: nil)
+    process.executableURL = builtProduct("scopectl")
+    process.arguments = arguments
+    process.environment = ProcessInfo.processInfo.environment.merging(
+      ["SCOPED_ADDRESS": address, "SCOPED_COMPANY": "nordlicht"]) { $1 }
+    process.standardOutput = FileHandle(forWritingAtPath: folder.file("output"))
+    process.standardError = FileHandle.nullDevice
+    try process.run()
+  }
+
+  deinit { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
+
+  var output: String { (try? String(contentsOfFile: folder.file("output"), encoding: .utf8)) ?? "" }
+
+  func awaitOutput(_ isThere: (String) -> Bool) async throws {
+    let deadline = ContinuousClock.now + .seconds(20)
+    while !isThere(output) {
+      if ContinuousClock.now > deadline || !process.isRunning { throw TestFailure("it printed only: \(output)") }
+      try await Task.sleep(for: .milliseconds(20))
+    }
+  }
+
+  func interrupt() -> Int32 {
+    process.interrupt()
+    process.waitUntilExit()
+    return process.terminationStatus
+  }
+}
+
+private func jsonLines(_ arguments: [String], at address: String) async throws -> [[String: Any]] {
+  let run = try await scopectl(arguments + ["--json"], at: address)
+  guard run.status == 0 else { throw TestFailure("\(arguments): \(run)") }
+  return try run.output.split(separator: "\n").map { line in
+    try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
+  }
+}
+
+private func json(_ arguments: [String], at address: String) async throws -> [String: Any] {
+  try #require(try await jsonLines(arguments, at: address).first)
+}
