@@ -982,7 +982,7 @@ const ProtobufCMessageDescriptor scope__v1__has_rights_response__descriptor =
   (ProtobufCMessageInit) scope__v1__has_rights_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor scope__v1__list_projects_request__field_descriptors[1] =
+static const ProtobufCFieldDescriptor scope__v1__list_projects_request__field_descriptors[2] =
 {
   {
     "user",
@@ -996,14 +996,27 @@ static const ProtobufCFieldDescriptor scope__v1__list_projects_request__field_de
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "every",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__ListProjectsRequest, every),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned scope__v1__list_projects_request__field_indices_by_name[] = {
+  1,   /* field[1] = every */
   0,   /* field[0] = user */
 };
 static const ProtobufCIntRange scope__v1__list_projects_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 1 }
+  { 0, 2 }
 };
 const ProtobufCMessageDescriptor scope__v1__list_projects_request__descriptor =
 {
@@ -1013,7 +1026,7 @@ const ProtobufCMessageDescriptor scope__v1__list_projects_request__descriptor =
   "Scope__V1__ListProjectsRequest",
   "scope.v1",
   sizeof(Scope__V1__ListProjectsRequest),
-  1,
+  2,
   scope__v1__list_projects_request__field_descriptors,
   scope__v1__list_projects_request__field_indices_by_name,
   1,  scope__v1__list_projects_request__number_ranges,

@@ -322,7 +322,7 @@ void   scope__v1__health_response__free_unpacked
   assert(message->base.descriptor == &scope__v1__health_response__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor scope__v1__request__field_descriptors[32] =
+static const ProtobufCFieldDescriptor scope__v1__request__field_descriptors[33] =
 {
   {
     "id",
@@ -708,6 +708,18 @@ static const ProtobufCFieldDescriptor scope__v1__request__field_descriptors[32] 
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "get_company",
+    36,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Request, call_case),
+    offsetof(Scope__V1__Request, get_company),
+    &scope__v1__get_company_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned scope__v1__request__field_indices_by_name[] = {
   12,   /* field[12] = apply */
@@ -720,6 +732,7 @@ static const unsigned scope__v1__request__field_indices_by_name[] = {
   15,   /* field[15] = explain */
   14,   /* field[14] = export_company */
   10,   /* field[10] = filter_objects */
+  32,   /* field[32] = get_company */
   26,   /* field[26] = get_object */
   25,   /* field[25] = get_project */
   22,   /* field[22] = get_user */
@@ -747,7 +760,7 @@ static const ProtobufCIntRange scope__v1__request__number_ranges[2 + 1] =
 {
   { 1, 0 },
   { 10, 6 },
-  { 0, 32 }
+  { 0, 33 }
 };
 const ProtobufCMessageDescriptor scope__v1__request__descriptor =
 {
@@ -757,14 +770,14 @@ const ProtobufCMessageDescriptor scope__v1__request__descriptor =
   "Scope__V1__Request",
   "scope.v1",
   sizeof(Scope__V1__Request),
-  32,
+  33,
   scope__v1__request__field_descriptors,
   scope__v1__request__field_indices_by_name,
   2,  scope__v1__request__number_ranges,
   (ProtobufCMessageInit) scope__v1__request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor scope__v1__response__field_descriptors[33] =
+static const ProtobufCFieldDescriptor scope__v1__response__field_descriptors[34] =
 {
   {
     "id",
@@ -1162,6 +1175,18 @@ static const ProtobufCFieldDescriptor scope__v1__response__field_descriptors[33]
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "get_company",
+    36,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Response, result_case),
+    offsetof(Scope__V1__Response, get_company),
+    &scope__v1__get_company_response__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned scope__v1__response__field_indices_by_name[] = {
   13,   /* field[13] = apply */
@@ -1173,6 +1198,7 @@ static const unsigned scope__v1__response__field_indices_by_name[] = {
   16,   /* field[16] = explain */
   15,   /* field[15] = export_company */
   11,   /* field[11] = filter_objects */
+  33,   /* field[33] = get_company */
   27,   /* field[27] = get_object */
   26,   /* field[26] = get_project */
   23,   /* field[23] = get_user */
@@ -1202,7 +1228,7 @@ static const ProtobufCIntRange scope__v1__response__number_ranges[2 + 1] =
 {
   { 1, 0 },
   { 10, 7 },
-  { 0, 33 }
+  { 0, 34 }
 };
 const ProtobufCMessageDescriptor scope__v1__response__descriptor =
 {
@@ -1212,7 +1238,7 @@ const ProtobufCMessageDescriptor scope__v1__response__descriptor =
   "Scope__V1__Response",
   "scope.v1",
   sizeof(Scope__V1__Response),
-  33,
+  34,
   scope__v1__response__field_descriptors,
   scope__v1__response__field_indices_by_name,
   2,  scope__v1__response__number_ranges,

@@ -412,6 +412,96 @@ void   scope__v1__seen_object__free_unpacked
   assert(message->base.descriptor == &scope__v1__seen_object__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   scope__v1__get_company_request__init
+                     (Scope__V1__GetCompanyRequest         *message)
+{
+  static const Scope__V1__GetCompanyRequest init_value = SCOPE__V1__GET_COMPANY_REQUEST__INIT;
+  *message = init_value;
+}
+size_t scope__v1__get_company_request__get_packed_size
+                     (const Scope__V1__GetCompanyRequest *message)
+{
+  assert(message->base.descriptor == &scope__v1__get_company_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t scope__v1__get_company_request__pack
+                     (const Scope__V1__GetCompanyRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &scope__v1__get_company_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t scope__v1__get_company_request__pack_to_buffer
+                     (const Scope__V1__GetCompanyRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &scope__v1__get_company_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Scope__V1__GetCompanyRequest *
+       scope__v1__get_company_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Scope__V1__GetCompanyRequest *)
+     protobuf_c_message_unpack (&scope__v1__get_company_request__descriptor,
+                                allocator, len, data);
+}
+void   scope__v1__get_company_request__free_unpacked
+                     (Scope__V1__GetCompanyRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &scope__v1__get_company_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   scope__v1__get_company_response__init
+                     (Scope__V1__GetCompanyResponse         *message)
+{
+  static const Scope__V1__GetCompanyResponse init_value = SCOPE__V1__GET_COMPANY_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t scope__v1__get_company_response__get_packed_size
+                     (const Scope__V1__GetCompanyResponse *message)
+{
+  assert(message->base.descriptor == &scope__v1__get_company_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t scope__v1__get_company_response__pack
+                     (const Scope__V1__GetCompanyResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &scope__v1__get_company_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t scope__v1__get_company_response__pack_to_buffer
+                     (const Scope__V1__GetCompanyResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &scope__v1__get_company_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Scope__V1__GetCompanyResponse *
+       scope__v1__get_company_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Scope__V1__GetCompanyResponse *)
+     protobuf_c_message_unpack (&scope__v1__get_company_response__descriptor,
+                                allocator, len, data);
+}
+void   scope__v1__get_company_response__free_unpacked
+                     (Scope__V1__GetCompanyResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &scope__v1__get_company_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   scope__v1__list_users_request__init
                      (Scope__V1__ListUsersRequest         *message)
 {
@@ -2008,6 +2098,127 @@ const ProtobufCMessageDescriptor scope__v1__seen_object__descriptor =
   scope__v1__seen_object__field_indices_by_name,
   1,  scope__v1__seen_object__number_ranges,
   (ProtobufCMessageInit) scope__v1__seen_object__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+#define scope__v1__get_company_request__field_descriptors NULL
+#define scope__v1__get_company_request__field_indices_by_name NULL
+#define scope__v1__get_company_request__number_ranges NULL
+const ProtobufCMessageDescriptor scope__v1__get_company_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "scope.v1.GetCompanyRequest",
+  "GetCompanyRequest",
+  "Scope__V1__GetCompanyRequest",
+  "scope.v1",
+  sizeof(Scope__V1__GetCompanyRequest),
+  0,
+  scope__v1__get_company_request__field_descriptors,
+  scope__v1__get_company_request__field_indices_by_name,
+  0,  scope__v1__get_company_request__number_ranges,
+  (ProtobufCMessageInit) scope__v1__get_company_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor scope__v1__get_company_response__field_descriptors[6] =
+{
+  {
+    "mode",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__GetCompanyResponse, mode),
+    &scope__v1__security_mode__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "users",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__GetCompanyResponse, users),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "groups",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__GetCompanyResponse, groups),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "roles",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__GetCompanyResponse, roles),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "projects",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__GetCompanyResponse, projects),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "objects",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__GetCompanyResponse, objects),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned scope__v1__get_company_response__field_indices_by_name[] = {
+  2,   /* field[2] = groups */
+  0,   /* field[0] = mode */
+  5,   /* field[5] = objects */
+  4,   /* field[4] = projects */
+  3,   /* field[3] = roles */
+  1,   /* field[1] = users */
+};
+static const ProtobufCIntRange scope__v1__get_company_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 6 }
+};
+const ProtobufCMessageDescriptor scope__v1__get_company_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "scope.v1.GetCompanyResponse",
+  "GetCompanyResponse",
+  "Scope__V1__GetCompanyResponse",
+  "scope.v1",
+  sizeof(Scope__V1__GetCompanyResponse),
+  6,
+  scope__v1__get_company_response__field_descriptors,
+  scope__v1__get_company_response__field_indices_by_name,
+  1,  scope__v1__get_company_response__number_ranges,
+  (ProtobufCMessageInit) scope__v1__get_company_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor scope__v1__list_users_request__field_descriptors[7] =

@@ -2,6 +2,17 @@ import CScopeWire
 import ScopeModel
 import ScopeProtocol
 
+/// A company, and how much it has.
+public struct CompanyFacts: Sendable {
+  public let mode: SecurityMode
+  public let users: UInt64
+  public let groups: UInt64
+  public let roles: UInt64
+  public let projects: UInt64
+  public let objects: UInt64
+  public let revision: UInt64
+}
+
 /// A user with all that belongs to it.
 public struct UserRow: Sendable {
   public let id: String
@@ -140,6 +151,21 @@ extension Client {
       total = Int(wire.total)
     }
     return total
+  }
+
+  /// The client's company; an unknown one is an error.
+  public func companyFacts() throws(ClientError) -> CompanyFacts {
+    try askOne { (request, arena) throws(Failure) in
+      request.pointee.get_company = try arena.make(scope__v1__get_company_request__init)
+      request.pointee.call_case = SCOPE__V1__REQUEST__CALL_GET_COMPANY
+    } take: { response throws(Failure) in
+      guard response.result_case == SCOPE__V1__RESPONSE__RESULT_GET_COMPANY else { return nil }
+      let wire = response.get_company.pointee
+      return CompanyFacts(
+        mode: wire.mode == SCOPE__V1__SECURITY_MODE__SECURITY_MODE_SIMPLE ? .simple : .enhanced,
+        users: UInt64(wire.users), groups: UInt64(wire.groups), roles: UInt64(wire.roles),
+        projects: UInt64(wire.projects), objects: UInt64(wire.objects), revision: response.revision)
+    }
   }
 
   /// One user; an unknown one is an error.

@@ -83,10 +83,16 @@ extension Client {
   func projectsThen(_ user: String, each: (ProjectTile) -> Void) throws(ClientError) -> UInt64 {
     let subject = try arguments { try Subject(ref: user) }
     guard case .user(let id) = subject else { throw badType(user) }
+    return try projects(of: id, each: each)
+  }
+
+  /// The projects a user sees; nil: every project, whoever sees it.
+  public func projects(of user: Name?, each: (ProjectTile) -> Void) throws(ClientError) -> UInt64 {
     var revision: UInt64 = 0
     try ask { (request, arena) throws(Failure) in
       let call = try arena.make(scope__v1__list_projects_request__init)
-      call.pointee.user = try arena.copy(id.text)
+      call.pointee.user = try arena.copy(user?.text ?? "")
+      call.pointee.every = user == nil ? 1 : 0
       request.pointee.list_projects = call
       request.pointee.call_case = SCOPE__V1__REQUEST__CALL_LIST_PROJECTS
     } each: { response throws(Failure) in

@@ -23,6 +23,10 @@ public struct PlacedFacts {
   public let projectCount: Int
 }
 
+extension CompanyView {
+  public var mode: SecurityMode { isSimple ? .simple : .enhanced }
+}
+
 // MARK: - Users
 
 extension CompanyView {

@@ -131,6 +131,7 @@ final class Dispatcher {
       try allowAudit(caller)
       return .verify(id: request.pointee.id, timeout: timeout(request))
     case SCOPE__V1__REQUEST__CALL_HAS_RIGHTS: try hasRights(request)
+    case SCOPE__V1__REQUEST__CALL_GET_COMPANY: try getCompany(request)
     case SCOPE__V1__REQUEST__CALL_LIST_USERS: return try listUsers(request)
     case SCOPE__V1__REQUEST__CALL_GET_USER: try getUser(request)
     case SCOPE__V1__REQUEST__CALL_LIST_GROUPS: return try listGroups(request)
@@ -267,8 +268,12 @@ extension Dispatcher {
     _ request: UnsafeMutablePointer<WireRequest>, into out: inout ByteBuffer
   ) throws(Failure) -> Disposition {
     _ = try company(request)
-    let user = request.pointee.list_projects.pointee.user.key
-    try Self.name("user", user)
+    let call = request.pointee.list_projects!
+    let user = call.pointee.user.key
+    if call.pointee.every == 0 { try Self.name("user", user) }
+    if call.pointee.every != 0 && !user.isEmpty {
+      throw Failure(.invalidArgument, "user_not_empty", "every project is asked for, and those that a user sees")
+    }
     return try start(
       .projects(ProjectStream(root: cursor.root, company: request.pointee.company.key, user: user)), request, &out)
   }

@@ -134,7 +134,7 @@ struct Rows<Row> {
   }
 }
 
-/// The projects a user sees.
+/// The projects a user sees; without a user, every project.
 struct ProjectStream: Sendable {
   private let root: IndexRoot
   private let company: [UInt8]
@@ -154,7 +154,8 @@ struct ProjectStream: Sendable {
       let subject = user.withUnsafeBytes { view.pointee.subject(kind: SubjectKind.user, id: $0) }
       let end = min(number + PartStream.looksPerPart, view.pointee.projectCount)
       while number < end, !rows.isFull {
-        if let row = view.pointee.visibleProject(number, to: subject) { rows.append().write(row) }
+        let row = user.isEmpty ? view.pointee.project(number) : view.pointee.visibleProject(number, to: subject)
+        if let row { rows.append().write(row) }
         number += 1
       }
       isMore = number < view.pointee.projectCount

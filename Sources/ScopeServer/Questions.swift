@@ -28,6 +28,20 @@ extension Dispatcher {
     reply.setRights(response)
   }
 
+  func getCompany(_ request: UnsafeMutablePointer<WireRequest>) throws(Failure) {
+    guard let company = try company(request) else { throw .unknownCompany(Array(request.pointee.company.key)) }
+    let response = try arena.make(scope__v1__get_company_response__init)
+    response.pointee.mode =
+      company.pointee.mode == .simple
+      ? SCOPE__V1__SECURITY_MODE__SECURITY_MODE_SIMPLE : SCOPE__V1__SECURITY_MODE__SECURITY_MODE_ENHANCED
+    response.pointee.users = UInt32(company.pointee.userCount)
+    response.pointee.groups = UInt32(company.pointee.groupCount)
+    response.pointee.roles = UInt32(company.pointee.roleCount)
+    response.pointee.projects = UInt32(company.pointee.projectCount)
+    response.pointee.objects = UInt32(company.pointee.objectCount)
+    reply.setCompany(response)
+  }
+
   func listUsers(_ request: UnsafeMutablePointer<WireRequest>) throws(Failure) -> Disposition {
     let call = request.pointee.list_users!
     var question = UserQuestion()
@@ -142,7 +156,7 @@ extension Dispatcher {
       SCOPE__V1__REQUEST__CALL_FILTER_OBJECTS, SCOPE__V1__REQUEST__CALL_LIST_PROJECTS,
       SCOPE__V1__REQUEST__CALL_LIST_OBJECTS, SCOPE__V1__REQUEST__CALL_EXPLAIN,
       SCOPE__V1__REQUEST__CALL_WHO_CAN_SEE, SCOPE__V1__REQUEST__CALL_WHAT_SEES,
-      SCOPE__V1__REQUEST__CALL_HAS_RIGHTS, SCOPE__V1__REQUEST__CALL_LIST_USERS,
+      SCOPE__V1__REQUEST__CALL_GET_COMPANY, SCOPE__V1__REQUEST__CALL_HAS_RIGHTS, SCOPE__V1__REQUEST__CALL_LIST_USERS,
       SCOPE__V1__REQUEST__CALL_GET_USER, SCOPE__V1__REQUEST__CALL_LIST_GROUPS,
       SCOPE__V1__REQUEST__CALL_LIST_ROLES, SCOPE__V1__REQUEST__CALL_GET_PROJECT,
       SCOPE__V1__REQUEST__CALL_GET_OBJECT, SCOPE__V1__REQUEST__CALL_LIST_FIELDS,

@@ -163,6 +163,11 @@ extension Reply {
     response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_HAS_RIGHTS
   }
 
+  func setCompany(_ company: UnsafeMutablePointer<Scope__V1__GetCompanyResponse>) {
+    response.pointee.get_company = company
+    response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_GET_COMPANY
+  }
+
   func setUsers(_ users: UnsafeMutablePointer<Scope__V1__ListUsersResponse>) {
     response.pointee.list_users = users
     response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_LIST_USERS

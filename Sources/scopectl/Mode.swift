@@ -5,20 +5,26 @@ extension SecurityMode: ExpressibleByArgument {}
 
 struct ModeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "mode", abstract: "Switches a company to simple or enhanced mode.",
+    commandName: "mode", abstract: "Shows a company's security mode, or switches it.",
     discussion: """
       In simple mode everyone sees everything. In enhanced mode only what shares a project is seen; what is in no \
       project, users and objects alike, goes into the project named Default at the switch, so that nobody is locked \
       out.
 
-      Example:
+      Examples:
+        scopectl mode
         scopectl mode enhanced --preview
       """)
 
-  @Argument(help: "The mode to switch to.")
-  var mode: SecurityMode
+  @Argument(help: "The mode to switch to. (default: none; the mode is shown)")
+  var mode: SecurityMode?
 
   @OptionGroup var edit: EditOptions
 
-  func run() throws { try edit.apply([.setMode(mode)]) }
+  func run() throws {
+    if let mode { return try edit.apply([.setMode(mode)]) }
+    let client = try edit.connection.client(company: try edit.company.name().text)
+    let mode = try asking { try client.companyFacts() }.mode.rawValue
+    print(edit.connection.json ? jsonObject([("mode", .text(mode))]) : mode)
+  }
 }

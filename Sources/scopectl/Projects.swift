@@ -14,17 +14,19 @@ struct ProjectCommand: ParsableCommand {
 extension ProjectCommand {
   struct List: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Lists the projects a user sees, like scopectl projects.",
+      abstract: "Lists every project, or those that a user sees.",
       discussion: """
         A user with the right projects.list or projects.see_all sees all of them. Of a project marked 'tile' only the \
         words shown here may be shown.
 
-        Example:
+        Examples:
+          scopectl project list
           scopectl project list --user 1071
         """)
 
-    @Option(name: .long, help: "The user, as 1001 or user:1001.", transform: userID)
-    var user: Name
+    @Option(
+      name: .long, help: "Only what this user sees: 1001 or user:1001. (default: every project)", transform: userID)
+    var user: Name?
 
     @OptionGroup var question: QuestionOptions
 

@@ -208,10 +208,10 @@ struct ProjectsCommand: ParsableCommand {
   }
 }
 
-func listProjects(of user: Name, _ question: QuestionOptions) throws {
+func listProjects(of user: Name?, _ question: QuestionOptions) throws {
   let client = try question.client()
   var tiles: [ProjectTile] = []
-  do throws(ClientError) { _ = try client.projects("user:\(user)") { tiles.append($0) } } catch { throw fail(error) }
+  do throws(ClientError) { _ = try client.projects(of: user) { tiles.append($0) } } catch { throw fail(error) }
   if question.json {
     for tile in tiles { print(tile.json) }
   } else {

@@ -30,7 +30,8 @@ struct Scopectl: ParsableCommand {
       CheckCommand.self, CheckManyCommand.self, ProjectsCommand.self, FilterCommand.self, ObjectsCommand.self,
       ExplainCommand.self, WhoCanSeeCommand.self, WhatSeesCommand.self, CheckUpCommand.self, UserCommand.self,
       GroupCommand.self, RoleCommand.self, ProjectCommand.self, ObjectCommand.self, FieldCommand.self,
-      ModeCommand.self, PreviewCommand.self, ApplyCommand.self, ImportCommand.self, ExportCommand.self,
+      CompanyCommand.self, ModeCommand.self, PreviewCommand.self, ApplyCommand.self, ImportCommand.self,
+      ExportCommand.self,
       LogCommand.self, WatchCommand.self, VerifyCommand.self, PingCommand.self,
     ])
 }

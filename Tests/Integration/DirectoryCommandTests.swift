@@ -75,11 +75,11 @@ import Testing
       ("user list --limit 0", "--limit"), ("user list --project p --no-project", "exclude each other"),
       ("user rights 1001", "Missing expected argument"), ("group edit g", "Missing expected argument"),
       ("role create r", "Missing expected argument"), ("role edit r", "Nothing to edit"),
-      ("project edit p", "Nothing to edit"), ("project list", "Missing expected argument '--user <user>'"),
+      ("project edit p", "Nothing to edit"), ("project list --user", "Missing value"),
       ("project add p project:q", "a project can't be in a project"), ("project add p x", "there is no colon"),
       ("project move queue:q p", "Missing expected argument '<to>'"), ("object create quue:x", "'quue' is no type"),
       ("object show user:1001", "'user' is no type of object"), ("field list --system --shared", "already been set"),
-      ("mode", "Missing expected argument '<mode>'"), ("mode strict", "one of 'simple' and 'enhanced'"),
+      ("mode strict", "one of 'simple' and 'enhanced'"),
       ("check-up --kind x", "field_shared"), ("preview - --first 0", "--first is from 1 to 1000"),
       ("watch", ""), ("watch access 1001", "there is no colon"), ("watch changes --after 1 --from-start", "exclude"),
       ("watch changes --timeout 100", "at least 500"), ("objects user:1 --type quue", "it is none of queue, schedule"),
@@ -113,7 +113,7 @@ import Testing
       "project": ["list", "show", "create", "edit", "delete", "add", "remove", "move"],
       "object": ["show", "create", "edit", "delete", "place", "unplace", "move"],
       "field": ["list", "create", "edit", "delete", "place", "unplace"], "watch": ["changes", "access"],
-      "mode": [], "check-up": [], "preview": [],
+      "mode": [], "company": ["show", "create", "delete"], "check-up": [], "preview": [],
     ]
     for (group, subcommands) in groups {
       for command in subcommands.isEmpty ? [[group]] : subcommands.map({ [group, $0] }) {
@@ -293,6 +293,25 @@ import Testing
       #expect(applied.output.contains("\naccess: ") && applied.output.contains(" gained, 0 lost\n"), "\(applied)")
       let log = try await scopectl(["log", "-n", "1", "--kind", "project_user"], at: address)
       #expect(log.output.contains("\n    access: "), "\(log)")
+    }
+  }
+
+  @Test func companiesAreShownCreatedAndRemoved() async throws {
+    try await withSample { address in
+      let created = try await scopectl(["company", "create", "--mode", "simple"], at: address, company: "bakery")
+      #expect(created.status == 0, "\(created)")
+      let facts = try await json(["company", "show"], at: address)
+      #expect(facts["mode"] as? String == "enhanced" && (facts["users"] as? Int ?? 0) > 50)
+      #expect(try await scopectl(["mode"], at: address, company: "bakery").output == "simple\n")
+      #expect(try await scopectl(["mode", "--json"], at: address).output == "{\"mode\":\"enhanced\"}\n")
+      let all = try await jsonLines(["project", "list"], at: address)
+      let tiles = try await jsonLines(["project", "list", "--user", "1080"], at: address)
+      #expect(all.count == (facts["projects"] as? Int) && tiles.count == all.count)
+      #expect(try await scopectl(["company", "delete"], at: address, company: "bakery").status == 0)
+      let gone = try await scopectl(["company", "show"], at: address, company: "bakery")
+      #expect(gone.status == 1 && gone.errors.contains("is --company right?"), "\(gone)")
+      let then = try await scopectl(["company", "show", "--at", "r3"], at: address, company: "bakery")
+      #expect(then.status == 0 && then.output.hasPrefix("mode      simple\n"), "\(then)")
     }
   }
 

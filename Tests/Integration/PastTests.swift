@@ -27,7 +27,7 @@ import Testing
       (19, Proto.message(1, check)), (20, thing), (21, subject + Proto.bytes(4, projectID)),
       (24, Proto.bytes(1, user) + rights), (25, Proto.number(5, random.below(2) == 0 ? 2 : 1)),
       (25, Proto.bytes(3, projectID)), (26, Proto.bytes(1, user)), (27, []), (28, []), (29, Proto.bytes(1, projectID)),
-      (30, thing), (31, []), (32, []),
+      (30, thing), (31, []), (32, []), (13, Proto.number(2, 1)), (36, []),
     ]
     return calls.map { RawRequest(company: "company", call: $0.0, $0.1) }
   }

@@ -183,10 +183,14 @@ struct  Scope__V1__ListProjectsRequest
    * id of the user; an unknown or blocked one gets an empty list
    */
   ProtobufCBinaryData user;
+  /*
+   * every project there is, whoever may see it: for the platform's own screens; `user` must
+   */
+  protobuf_c_boolean every;
 };
 #define SCOPE__V1__LIST_PROJECTS_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&scope__v1__list_projects_request__descriptor) \
-    , {0,NULL} }
+    , {0,NULL}, 0 }
 
 
 /*

@@ -62,7 +62,8 @@ typedef enum {
   SCOPE__V1__REQUEST__CALL_CHECK_UP = 32,
   SCOPE__V1__REQUEST__CALL_PREVIEW = 33,
   SCOPE__V1__REQUEST__CALL_WATCH_CHANGES = 34,
-  SCOPE__V1__REQUEST__CALL_WATCH_ACCESS = 35
+  SCOPE__V1__REQUEST__CALL_WATCH_ACCESS = 35,
+  SCOPE__V1__REQUEST__CALL_GET_COMPANY = 36
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SCOPE__V1__REQUEST__CALL__CASE)
 } Scope__V1__Request__CallCase;
 
@@ -127,6 +128,7 @@ struct  Scope__V1__Request
     Scope__V1__PreviewRequest *preview;
     Scope__V1__WatchChangesRequest *watch_changes;
     Scope__V1__WatchAccessRequest *watch_access;
+    Scope__V1__GetCompanyRequest *get_company;
   };
 };
 #define SCOPE__V1__REQUEST__INIT \
@@ -161,7 +163,8 @@ typedef enum {
   SCOPE__V1__RESPONSE__RESULT_CHECK_UP = 32,
   SCOPE__V1__RESPONSE__RESULT_PREVIEW = 33,
   SCOPE__V1__RESPONSE__RESULT_WATCH_CHANGES = 34,
-  SCOPE__V1__RESPONSE__RESULT_WATCH_ACCESS = 35
+  SCOPE__V1__RESPONSE__RESULT_WATCH_ACCESS = 35,
+  SCOPE__V1__RESPONSE__RESULT_GET_COMPANY = 36
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SCOPE__V1__RESPONSE__RESULT__CASE)
 } Scope__V1__Response__ResultCase;
 
@@ -227,6 +230,7 @@ struct  Scope__V1__Response
     Scope__V1__PreviewResponse *preview;
     Scope__V1__WatchChangesResponse *watch_changes;
     Scope__V1__WatchAccessResponse *watch_access;
+    Scope__V1__GetCompanyResponse *get_company;
   };
 };
 #define SCOPE__V1__RESPONSE__INIT \

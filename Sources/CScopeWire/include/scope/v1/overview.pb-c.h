@@ -26,6 +26,8 @@ typedef struct Scope__V1__Viewer Scope__V1__Viewer;
 typedef struct Scope__V1__WhatSeesRequest Scope__V1__WhatSeesRequest;
 typedef struct Scope__V1__WhatSeesResponse Scope__V1__WhatSeesResponse;
 typedef struct Scope__V1__SeenObject Scope__V1__SeenObject;
+typedef struct Scope__V1__GetCompanyRequest Scope__V1__GetCompanyRequest;
+typedef struct Scope__V1__GetCompanyResponse Scope__V1__GetCompanyResponse;
 typedef struct Scope__V1__ListUsersRequest Scope__V1__ListUsersRequest;
 typedef struct Scope__V1__ListUsersResponse Scope__V1__ListUsersResponse;
 typedef struct Scope__V1__UserRow Scope__V1__UserRow;
@@ -359,6 +361,54 @@ struct  Scope__V1__SeenObject
 #define SCOPE__V1__SEEN_OBJECT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&scope__v1__seen_object__descriptor) \
     , NULL, SCOPE__V1__REASON__REASON_UNSPECIFIED, {0,NULL}, {0,NULL} }
+
+
+/*
+ * The company itself.
+ */
+struct  Scope__V1__GetCompanyRequest
+{
+  ProtobufCMessage base;
+};
+#define SCOPE__V1__GET_COMPANY_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&scope__v1__get_company_request__descriptor) \
+     }
+
+
+/*
+ * What is known of the company; an unknown one is NOT_FOUND.
+ */
+struct  Scope__V1__GetCompanyResponse
+{
+  ProtobufCMessage base;
+  /*
+   * how its projects separate its people
+   */
+  Scope__V1__SecurityMode mode;
+  /*
+   * how many users it has
+   */
+  uint32_t users;
+  /*
+   * how many groups
+   */
+  uint32_t groups;
+  /*
+   * how many roles, `admin` among them
+   */
+  uint32_t roles;
+  /*
+   * how many projects
+   */
+  uint32_t projects;
+  /*
+   * how many objects, system fields among them
+   */
+  uint32_t objects;
+};
+#define SCOPE__V1__GET_COMPANY_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&scope__v1__get_company_response__descriptor) \
+    , SCOPE__V1__SECURITY_MODE__SECURITY_MODE_UNSPECIFIED, 0, 0, 0, 0, 0 }
 
 
 /*
@@ -1084,6 +1134,44 @@ Scope__V1__SeenObject *
 void   scope__v1__seen_object__free_unpacked
                      (Scope__V1__SeenObject *message,
                       ProtobufCAllocator *allocator);
+/* Scope__V1__GetCompanyRequest methods */
+void   scope__v1__get_company_request__init
+                     (Scope__V1__GetCompanyRequest         *message);
+size_t scope__v1__get_company_request__get_packed_size
+                     (const Scope__V1__GetCompanyRequest   *message);
+size_t scope__v1__get_company_request__pack
+                     (const Scope__V1__GetCompanyRequest   *message,
+                      uint8_t             *out);
+size_t scope__v1__get_company_request__pack_to_buffer
+                     (const Scope__V1__GetCompanyRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Scope__V1__GetCompanyRequest *
+       scope__v1__get_company_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   scope__v1__get_company_request__free_unpacked
+                     (Scope__V1__GetCompanyRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Scope__V1__GetCompanyResponse methods */
+void   scope__v1__get_company_response__init
+                     (Scope__V1__GetCompanyResponse         *message);
+size_t scope__v1__get_company_response__get_packed_size
+                     (const Scope__V1__GetCompanyResponse   *message);
+size_t scope__v1__get_company_response__pack
+                     (const Scope__V1__GetCompanyResponse   *message,
+                      uint8_t             *out);
+size_t scope__v1__get_company_response__pack_to_buffer
+                     (const Scope__V1__GetCompanyResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Scope__V1__GetCompanyResponse *
+       scope__v1__get_company_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   scope__v1__get_company_response__free_unpacked
+                     (Scope__V1__GetCompanyResponse *message,
+                      ProtobufCAllocator *allocator);
 /* Scope__V1__ListUsersRequest methods */
 void   scope__v1__list_users_request__init
                      (Scope__V1__ListUsersRequest         *message);
@@ -1550,6 +1638,12 @@ typedef void (*Scope__V1__WhatSeesResponse_Closure)
 typedef void (*Scope__V1__SeenObject_Closure)
                  (const Scope__V1__SeenObject *message,
                   void *closure_data);
+typedef void (*Scope__V1__GetCompanyRequest_Closure)
+                 (const Scope__V1__GetCompanyRequest *message,
+                  void *closure_data);
+typedef void (*Scope__V1__GetCompanyResponse_Closure)
+                 (const Scope__V1__GetCompanyResponse *message,
+                  void *closure_data);
 typedef void (*Scope__V1__ListUsersRequest_Closure)
                  (const Scope__V1__ListUsersRequest *message,
                   void *closure_data);
@@ -1637,6 +1731,8 @@ extern const ProtobufCMessageDescriptor scope__v1__viewer__descriptor;
 extern const ProtobufCMessageDescriptor scope__v1__what_sees_request__descriptor;
 extern const ProtobufCMessageDescriptor scope__v1__what_sees_response__descriptor;
 extern const ProtobufCMessageDescriptor scope__v1__seen_object__descriptor;
+extern const ProtobufCMessageDescriptor scope__v1__get_company_request__descriptor;
+extern const ProtobufCMessageDescriptor scope__v1__get_company_response__descriptor;
 extern const ProtobufCMessageDescriptor scope__v1__list_users_request__descriptor;
 extern const ProtobufCMessageDescriptor scope__v1__list_users_response__descriptor;
 extern const ProtobufCMessageDescriptor scope__v1__user_row__descriptor;
