@@ -43,7 +43,7 @@ public final class CompanyIndex: Sendable {
   ///   - previous: the index before `edits`; what they do not touch is taken over from it.
   ///   - edits: what changed since; without `previous`, of no effect.
   public convenience init(_ company: Company, seed: UInt64, previous: CompanyIndex? = nil, edits: [Edit] = []) {
-    var builder = PartsBuilder(company, seed: seed, previous: previous?.parts)
+    let builder = PartsBuilder(company, seed: seed, previous: previous?.parts)
     let parts = builder.build(previous == nil ? .all : edits.reduce(into: []) { $0.formUnion(Touched($1)) })
     self.init(id: company.id, mode: company.mode!, parts: parts)
   }
@@ -106,19 +106,33 @@ private struct Touched: OptionSet {
   }
 }
 
+/// The keys of a company in the order of their numbers, sorted once for all parts that need them.
+private final class SortedKeys {
+  private let company: Company
+  lazy var users = company.users.keys.sorted()
+  lazy var groups = company.groups.keys.sorted()
+  lazy var roles = company.roles.keys.sorted()
+  lazy var projects = company.projects.keys.sorted()
+  lazy var objects = company.objects.keys.sorted()
+
+  init(_ company: Company) { self.company = company }
+}
+
 /// Builds parts in the order in which they name each other.
 private struct PartsBuilder {
   private let company: Company
   private let seed: UInt64
   private let previous: CompanyIndex.Parts?
+  private let sorted: SortedKeys
 
   init(_ company: Company, seed: UInt64, previous: CompanyIndex.Parts?) {
     self.company = company
     self.seed = seed
     self.previous = previous
+    sorted = SortedKeys(company)
   }
 
-  mutating func build(_ touched: Touched) -> CompanyIndex.Parts {
+  func build(_ touched: Touched) -> CompanyIndex.Parts {
     func take(_ part: Touched, _ path: KeyPath<CompanyIndex.Parts, Block>, _ build: () -> Block) -> Block {
       if let previous, touched.isDisjoint(with: part) { return previous[keyPath: path] }
       return build()
@@ -146,7 +160,7 @@ private struct PartsBuilder {
 
   private func projects() -> Block {
     var builder = DirectoryBuilder(seed: seed, reserving: company.projects.count)
-    for id in company.projects.keys.sorted() {
+    for id in sorted.projects {
       let project = company.projects[id]!.project
       builder.add(id, name: project.name)
       builder.addDescription(project.description)
@@ -156,25 +170,25 @@ private struct PartsBuilder {
 
   private func groups() -> Block {
     var builder = DirectoryBuilder(seed: seed, reserving: company.groups.count)
-    for id in company.groups.keys.sorted() { builder.add(id, name: company.groups[id]!.group.name) }
+    for id in sorted.groups { builder.add(id, name: company.groups[id]!.group.name) }
     return builder.seal()
   }
 
   private func groupProjects(_ projects: Directory) -> Block {
     var builder = LinksBuilder(stride: 1, reserving: company.groups.count)
-    for id in company.groups.keys.sorted() { builder.add(projects.numbers(of: company.groups[id]!.projects)) }
+    for id in sorted.groups { builder.add(projects.numbers(of: company.groups[id]!.projects)) }
     return builder.seal()
   }
 
   private func users() -> Block {
     var builder = DirectoryBuilder(seed: seed, reserving: company.users.count)
-    for id in company.users.keys.sorted() { builder.add(id, name: company.users[id]!.user.name) }
+    for id in sorted.users { builder.add(id, name: company.users[id]!.user.name) }
     return builder.seal()
   }
 
   private func userProjects(_ projects: Directory, _ groups: Directory) -> Block {
     var builder = LinksBuilder(stride: 2, reserving: company.users.count)
-    for id in company.users.keys.sorted() {
+    for id in sorted.users {
       let state = company.users[id]!
       builder.add(ways(of: state, projects, groups), flags: flags(of: state))
     }
@@ -214,7 +228,7 @@ private struct PartsBuilder {
 
   private func userRights(_ rights: Directory) -> Block {
     var builder = LinksBuilder(stride: 1, reserving: company.users.count)
-    for id in company.users.keys.sorted() {
+    for id in sorted.users {
       let held = company.users[id]!.roles.reduce(into: Set<Name>()) { $0.formUnion(company.roles[$1]!) }
       builder.add(rights.numbers(of: held))
     }
@@ -223,31 +237,31 @@ private struct PartsBuilder {
 
   private func userGroups(_ groups: Directory) -> Block {
     var builder = LinksBuilder(stride: 1, reserving: company.users.count)
-    for id in company.users.keys.sorted() { builder.add(groups.numbers(of: company.users[id]!.groups)) }
+    for id in sorted.users { builder.add(groups.numbers(of: company.users[id]!.groups)) }
     return builder.seal()
   }
 
   private func roles() -> Block {
     var builder = DirectoryBuilder(seed: seed, reserving: company.roles.count)
-    for role in company.roles.keys.sorted() { builder.add(role) }
+    for role in sorted.roles { builder.add(role) }
     return builder.seal()
   }
 
   private func roleRights(_ rights: Directory) -> Block {
     var builder = LinksBuilder(stride: 1, reserving: company.roles.count)
-    for role in company.roles.keys.sorted() { builder.add(rights.numbers(of: company.roles[role]!)) }
+    for role in sorted.roles { builder.add(rights.numbers(of: company.roles[role]!)) }
     return builder.seal()
   }
 
   private func userRoles(_ roles: Directory) -> Block {
     var builder = LinksBuilder(stride: 1, reserving: company.users.count)
-    for id in company.users.keys.sorted() { builder.add(roles.numbers(of: company.users[id]!.roles)) }
+    for id in sorted.users { builder.add(roles.numbers(of: company.users[id]!.roles)) }
     return builder.seal()
   }
 
   private func objects() -> Block {
     var builder = DirectoryBuilder(seed: seed, reserving: company.objects.count)
-    for ref in company.objects.keys.sorted() {
+    for ref in sorted.objects {
       let object = company.objects[ref]!.object
       let flags = object.isSystem ? Directory.flagSystem : 0
       builder.add(ref.id, kind: ref.type.number, name: object.name, flags: flags)
@@ -257,7 +271,7 @@ private struct PartsBuilder {
 
   private func objectProjects(_ projects: Directory) -> Block {
     var builder = LinksBuilder(stride: 1, reserving: company.objects.count)
-    for ref in company.objects.keys.sorted() { builder.add(projects.numbers(of: company.objects[ref]!.projects)) }
+    for ref in sorted.objects { builder.add(projects.numbers(of: company.objects[ref]!.projects)) }
     return builder.seal()
   }
 }

@@ -6,7 +6,7 @@ import ScopeStore
 
 /// A page of the log in parts: one record may have hundreds of thousands of edits.
 struct LogStream: Sendable {
-  /// Edits of one part; each takes at most about two kilobytes.
+  /// Edits of one part, and rows of summaries; each takes at most about two kilobytes.
   private static let editsPerPart = 1_024
 
   private let page: LogPage
@@ -14,6 +14,8 @@ struct LogStream: Sendable {
   private var record = 0
   /// Of that record, the edits sent.
   private var edit = 0
+  /// Of the last record sent as a whole; 0: none was.
+  private(set) var wholeRevision: UInt64 = 0
 
   init(_ page: LogPage, revision: UInt64) {
     self.page = page
@@ -22,8 +24,7 @@ struct LogStream: Sendable {
 
   mutating func next(_ id: UInt64, _ dispatcher: Dispatcher, _ out: inout ByteBuffer) throws(Failure) -> Bool {
     let response = try dispatcher.arena.make(scope__v1__list_changes_response__init)
-    var isMore = false
-    isMore = try writePart(dispatcher) { (response.pointee.records, response.pointee.n_records) = ($0, $1) }
+    let isMore = try writePart(dispatcher) { (response.pointee.records, response.pointee.n_records) = ($0, $1) }
     if !isMore { response.pointee.next_after_revision = page.next }
     dispatcher.reply.begin(id, revision: revision, more: isMore)
     dispatcher.reply.setChanges(response)
@@ -48,20 +49,21 @@ struct LogStream: Sendable {
     return record < page.changes.count
   }
 
-  /// As much of the record at hand as there is room for; an empty record takes the room of one edit.
+  /// As much of the record at hand as there is room for; the record itself takes the room of one edit.
   private mutating func takeRecord(
     _ room: inout Int, _ arena: Arena
   ) throws(Failure) -> UnsafeMutablePointer<Scope__V1__ChangeRecord> {
     let change = page.changes[record]
     let edits = change.record.edits[edit...].prefix(room)
     let wire = try change.wire(edits, in: arena)
-    room -= max(1, edits.count)
+    room -= 1 + edits.count
     edit += edits.count
     wire.pointee.continued = edit < change.record.edits.count ? 1 : 0
     if edit == change.record.edits.count, let access = change.record.access {
       wire.pointee.access = try access.wire(in: arena)
+      room -= access.first.count
     }
-    if edit == change.record.edits.count { (record, edit) = (record + 1, 0) }
+    if edit == change.record.edits.count { (record, edit, wholeRevision) = (record + 1, 0, change.record.revision) }
     return wire
   }
 }

@@ -25,8 +25,10 @@ struct ChangeWatch: Sendable {
 
   let heartbeat: TimeAmount
   private let company: Name
-  /// All up to this revision has been sent.
+  /// All up to this revision has been sent, or is in `page`.
   private var sent: UInt64
+  /// What the last part said: all up to it had been sent with it.
+  private var told: UInt64
   private var page: LogStream?
   /// It had once sent all there was.
   private var isLive: Bool
@@ -35,13 +37,16 @@ struct ChangeWatch: Sendable {
     self.company = company
     self.heartbeat = heartbeat
     self.isLive = isLive
-    sent = revision
+    (sent, told) = (revision, revision)
   }
 
   mutating func next(_ id: UInt64, _ dispatcher: Dispatcher, _ out: inout ByteBuffer) throws(Failure) -> Progress {
     if page == nil, let progress = try look(dispatcher.feed) { return progress }
-    dispatcher.reply.begin(id, revision: sent, more: true)
-    let isMore = try page!.writePart(dispatcher) { dispatcher.reply.setWatchedChanges(records: $0, count: $1) }
+    var part: (records: UnsafeMutablePointer<UnsafeMutablePointer<Scope__V1__ChangeRecord>?>?, count: Int) = (nil, 0)
+    let isMore = try page!.writePart(dispatcher) { part = ($0, $1) }
+    told = isMore ? max(told, page!.wholeRevision) : sent
+    dispatcher.reply.begin(id, revision: told, more: true)
+    dispatcher.reply.setWatchedChanges(records: part.records, count: part.count)
     dispatcher.reply.end(into: &out)
     if !isMore { page = nil }
     return .more

@@ -5,8 +5,8 @@ import ScopeProtocol
 /// A part of WatchChanges or WatchAccess, as a test looks at it.
 public struct WatchPart: Sendable {
   public let revision: UInt64
-  /// Of WatchChanges: the revisions of the records, and how many edits each has here.
-  public let records: [(revision: UInt64, edits: Int)]
+  /// Of WatchChanges: the revisions of the records, how many edits each has here, and whether more follow.
+  public let records: [(revision: UInt64, edits: Int, isContinued: Bool)]
   /// Of WatchAccess.
   public let gained: [ObjectRef]
   public let lost: [ObjectRef]
@@ -21,7 +21,10 @@ public struct WatchPart: Sendable {
     switch wire.result_case {
     case SCOPE__V1__RESPONSE__RESULT_WATCH_CHANGES:
       let part = wire.watch_changes.pointee
-      records = (0..<part.n_records).map { (part.records[$0]!.pointee.revision, part.records[$0]!.pointee.n_edits) }
+      records = (0..<part.n_records).map { index in
+        let record = part.records[index]!.pointee
+        return (record.revision, record.n_edits, record.continued != 0)
+      }
       (gained, lost, isSettled) = ([], [], false)
     case SCOPE__V1__RESPONSE__RESULT_WATCH_ACCESS:
       let part = wire.watch_access.pointee

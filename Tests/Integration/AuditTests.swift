@@ -74,6 +74,27 @@ private let queue = ObjectRef(ObjectType(name: "queue")!, "q")
     }
   }
 
+  /// Records of few edits may still say much of who gained what.
+  @Test func partsFitAFrame() async throws {
+    try await withDaemon { daemon in
+      func long(_ number: Int, _ letter: String) -> Name {
+        Name(stringLiteral: String("\(number)" + String(repeating: letter, count: 128)).prefix(128).description)
+      }
+      let client = try daemon.client("c")
+      let users = (0..<20).map { Change.putUser(User(id: long($0, "u"), name: long($0, "n")), roles: []) }
+      try client.applyAll([.putCompany(.simple)] + users, to: "c")
+      for number in 0..<450 {
+        let ref = ObjectRef(ObjectType(name: "notification_template")!, long(number, "o"))
+        try client.applyAll([.putObject(Object(ref, name: long(number, "m")))], to: "c")
+      }
+      let connection = try RawConnection(daemon.address(.unix))
+      let parts = try connection.askForParts(RawRequest(company: "c", call: 22, Proto.number(3, 1_000)))
+      #expect(parts.map(\.count).max()! < 4 << 20)
+      #expect(parts.map(\.count).reduce(0, +) > 4 << 20, "else nothing is shown")
+      #expect(try log(client).count == 451)
+    }
+  }
+
   @Test func isNotShownOverTCP() async throws {
     try await withDaemon(adjust: { $0.tcpScopes = [] }) { daemon in
       try daemon.client().applyAll(smallCompany(), to: "c")

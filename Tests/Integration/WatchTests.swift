@@ -105,6 +105,30 @@ import Testing
     }
   }
 
+  /// Who goes on from a part's revision must not miss what that part had no room for.
+  @Test func aPartSaysNoMoreThanItSent() async throws {
+    try await withDaemon { daemon in
+      let client = try daemon.client("c")
+      try client.applyAll([.putCompany(.enhanced)], to: "c")
+      for batch in 0..<20 {
+        let groups = (0..<400).map { Change.putGroup(Group(id: Name(stringLiteral: "g\(batch)-\($0)"), name: "G")) }
+        try client.applyAll(groups, to: "c")
+      }
+      for fromLog in [true, false] {
+        let connection = try RawConnection(daemon.address(.unix))
+        connection.sendFrame(watchChanges(after: fromLog ? 0 : 1).packed)
+        var (whole, parts): (UInt64, Int) = (fromLog ? 0 : 1, 0)
+        while whole < 21 {
+          let part = try connection.watchPart()
+          if let last = part.records.last { whole = last.isContinued ? last.revision - 1 : last.revision }
+          #expect(part.revision <= whole, "after part \(parts)")
+          parts += 1
+        }
+        #expect(parts > 5)
+      }
+    }
+  }
+
   @Test func quietIsToldFromDeath() async throws {
     try await withDaemon { daemon in
       try daemon.client().applyAll(smallCompany(), to: "c")
