@@ -9,8 +9,8 @@ struct ApplyCommand: ParsableCommand {
       FILE has one change a line in JSON, as for import, all of one company.
 
       Example:
-        echo '{"company":"nordlicht","add_member":{"project":"clinic","member_type":"user","member_id":"1001"}}' \\
-          | scopectl apply - --actor 1080
+        echo '{"company":"nordlicht","put_group":{"id":"night","name":"Night"}}' |
+          scopectl apply - --actor 1080
       """)
 
   @Argument(help: "A file of JSON Lines, or - for standard input.", completion: .file())

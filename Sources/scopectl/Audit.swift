@@ -51,7 +51,7 @@ struct LogCommand: ParsableCommand {
     var left = number
     do throws(ClientError) {
       try client.changes(filter) { record in
-        print(connection.json ? record.json : record.text)
+        print(connection.json ? record.json : record.text(about: about ?? ""))
         left -= 1
         return left > 0
       }
@@ -86,10 +86,13 @@ enum RowKind: String, CaseIterable, ExpressibleByArgument {
 extension LogRecord {
   /// `14:02 user:1080 moved queue:support from clinic to shop, caller uid:1000, r12`; what is longer goes into further
   /// lines. Times of other days have their date.
-  var text: String {
+  ///
+  /// - Parameter about: `queue:support`; what touches it comes first.
+  func text(about: String = "") -> String {
     let date = Date(timeIntervalSince1970: Double(timeMicroseconds) / 1e6)
     let time = timeFormatter(Calendar.current.isDateInToday(date) ? "HH:mm" : "yyyy-MM-dd HH:mm").string(from: date)
-    let lines = sentences
+    let all = sentences
+    let lines = (all.filter { $0.concerns(about) } + all.filter { !$0.concerns(about) }).map(\.text)
     let what = lines.isEmpty ? "changed nothing" : lines.count == 1 ? lines[0] : "made \(lines.count) edits"
     let head = "\(time) \(actor.isEmpty ? "platform" : "user:\(actor)") \(what), caller \(caller), r\(revision)"
     var further = lines.count > 1 ? Array(lines.prefix(10)) : []
@@ -109,19 +112,34 @@ extension LogRecord {
   }
 
   /// One for each edit; a placement taken away and made anew for the same object is a move.
-  private var sentences: [String] {
-    var sentences: [String] = []
+  private var sentences: [Sentence] {
+    var sentences: [Sentence] = []
     var index = 0
     while index < edits.count {
       if index + 1 < edits.count, let move = moved(edits[index], edits[index + 1]) {
-        sentences.append(move)
+        sentences.append(Sentence(text: move, edit: edits[index]))
         index += 2
       } else {
-        sentences.append(sentence(edits[index]))
+        sentences.append(Sentence(text: sentence(edits[index]), edit: edits[index]))
         index += 1
       }
     }
     return sentences
+  }
+}
+
+/// What an edit did, in words.
+private struct Sentence {
+  let text: String
+  let edit: LogRecord.Edit
+
+  /// The edit's row has the thing among its columns.
+  func concerns(_ thing: String) -> Bool {
+    guard let colon = thing.firstIndex(of: ":") else { return false }
+    let row = edit.after.isEmpty ? edit.before : edit.after
+    let (type, id) = (String(thing[..<colon]), String(thing[thing.index(after: colon)...]))
+    guard row.dropFirst().contains(id), let kind = row.first else { return false }
+    return ObjectType(name: type) == nil ? kind.contains(type) || kind == "placement" : row.contains(type)
   }
 }
 

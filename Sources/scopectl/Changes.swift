@@ -10,8 +10,8 @@ struct ImportCommand: ParsableCommand {
       FILE is JSON Lines: one change a line, with the company it belongs to, in the fields of \
       proto/scope/v1/changes.proto:
 
-        {"company":"nordlicht","put_user":{"id":"1001","name":"Anna Berger","roles":["operator"]}}
-        {"company":"nordlicht","place":{"object_type":"queue","object_id":"support","project":"clinic"}}
+        {"company":"nordlicht","put_user":{"id":"1001","roles":["operator"]}}
+        {"company":"nordlicht","put_group":{"id":"night","name":"Night shift"}}
 
       Each batch is applied as a whole or not at all. An error names its line, and the line to go on from with \
       --from-line once it is mended. Lines that say what is so already change nothing, so a file of put, add and \

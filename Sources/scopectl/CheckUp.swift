@@ -67,9 +67,10 @@ extension FindingKind {
       "Only users with projects.see_all see them. To change that: scopectl object place REF PROJECT"
     case .fieldShared:
       "What one project writes, the others read. If that is not meant: scopectl field unplace ID PROJECT"
-    case .userInNoProject: "They see system fields only. To change that: scopectl project add PROJECT user:ID"
+    case .userInNoProject:
+      "Without projects.see_all they see system fields only. To change that: scopectl project add PROJECT user:ID"
     case .userStillInDefault:
-      "They see what is there too. If that is not meant: scopectl project remove DEFAULT user:ID"
+      "They see what is there too. If that is not meant: scopectl project remove default user:ID"
     case .projectWithoutUsers: "Nobody works in them: scopectl project add PROJECT user:ID, or project delete PROJECT"
     case .projectWithoutObjects:
       "Nothing is to be seen in them: scopectl project add PROJECT REF, or project delete PROJECT"

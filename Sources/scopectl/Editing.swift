@@ -10,11 +10,18 @@ struct EditOptions: ParsableArguments {
   @Flag(name: .long, help: "Show what it would do in place of doing it.")
   var preview = false
 
+  @Option(name: .long, help: "With --preview: how many are named of those who would gain or lose, at most 1000.")
+  var first: UInt32 = 20
+
   @OptionGroup var company: CompanyOptions
   @OptionGroup var connection: ConnectionOptions
 
   /// A company that changes all the time must not keep an edit waiting for ever.
   private static let attempts = 5
+
+  func validate() throws {
+    if !(1...1_000).contains(first) { throw ValidationError("--first is from 1 to 1000.") }
+  }
 
   func apply(_ changes: [Change]) throws { try apply { _ in (changes, 0) } }
 
@@ -54,7 +61,9 @@ struct EditOptions: ParsableArguments {
     _ changes: [Change], _ revision: UInt64, _ company: Name, _ client: Client
   ) throws(RefusedApply) -> ApplyResult {
     let (actor, milliseconds) = (actor ?? "", connection.workMilliseconds)
-    if preview { return try client.preview(changes, of: company, actor: actor, timeoutMilliseconds: milliseconds) }
+    if preview {
+      return try client.preview(changes, of: company, actor: actor, first: first, timeoutMilliseconds: milliseconds)
+    }
     return try client.apply(
       changes, to: company, actor: actor, expectedRevision: revision, timeoutMilliseconds: milliseconds)
   }

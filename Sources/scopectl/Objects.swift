@@ -127,7 +127,7 @@ struct CreateObjectCommand<Owner: ObjectEditing>: ParsableCommand {
   static var configuration: CommandConfiguration {
     Owner.subcommand(
       "create", "Creates \(Owner.word). In no project, only users with projects.see_all see it.",
-      "--name 'In words' --project clinic")
+      "--name 'A name' --project clinic")
   }
 
   @Argument(help: Owner.help, transform: Owner.ref)
@@ -152,7 +152,7 @@ struct CreateObjectCommand<Owner: ObjectEditing>: ParsableCommand {
 
 struct EditObjectCommand<Owner: ObjectEditing>: ParsableCommand {
   static var configuration: CommandConfiguration {
-    Owner.subcommand("edit", "Renames \(Owner.word).", "--name 'In other words'")
+    Owner.subcommand("edit", "Renames \(Owner.word).", "--name 'Another name'")
   }
 
   @Argument(help: Owner.help, transform: Owner.ref)

@@ -58,7 +58,7 @@ extension ProjectCommand {
       abstract: "Creates a project. A user who acts becomes a member of it.",
       discussion: """
         Example:
-          scopectl project create bakery --name 'Bakery Lund' --description 'Orders and complaints'
+          scopectl project create bakery --name 'Bakery Lund' --description 'Orders'
         """)
 
     @Argument(help: "Id of the new project.", transform: projectID)

@@ -130,7 +130,7 @@ struct CheckManyCommand: ParsableCommand {
       the same order, one a line. Exits with 0 if all are allowed, 1 if one is denied, 2 when no answer was had.
 
       Example:
-        printf 'user:1001 queue:support\\ndialer:autumn list:leads\\n' | scopectl check-many -
+        printf 'user:1 queue:vip\\nuser:2 queue:vip\\n' | scopectl check-many -
       """)
 
   @Argument(help: "A file with the pairs, or - for standard input.", completion: .file())

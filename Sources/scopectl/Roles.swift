@@ -68,7 +68,7 @@ extension RoleCommand {
         What is not named stays as it is.
 
         Example:
-          scopectl role edit auditor --add-right section.call_journal --remove-right report.agents
+          scopectl role edit auditor --add-right report.a --remove-right report.b
         """)
 
     @Argument(help: "Name of the role.", transform: plainName)

@@ -39,7 +39,7 @@ extension WatchCommand {
       try watch.forever { answered throws(ClientError) in
         try client.watchChanges(after: had) { records, revision in
           answered()
-          for record in records { printNow(watch.connection.json ? record.json : record.text) }
+          for record in records { printNow(watch.connection.json ? record.json : record.text()) }
           had = revision
           return true
         }

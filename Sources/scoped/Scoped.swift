@@ -21,7 +21,7 @@ struct Scoped: AsyncParsableCommand {
       five seconds: what was asked is answered, and nothing acknowledged is lost.
 
       Example:
-        scoped --data /var/lib/scoped --socket /run/scoped/scoped.sock --tcp 127.0.0.1:7400
+        scoped --data /var/lib/scoped --socket /run/scoped/scoped.sock
       """,
     version: "\(Release.version)")
 
