@@ -120,8 +120,8 @@ extension LogFilter {
     let call = try arena.make(scope__v1__list_changes_request__init)
     call.pointee.newest_first = newestFirst ? 1 : 0
     call.pointee.after_revision = after
-    call.pointee.since_us = sinceMicroseconds ?? 0
-    call.pointee.until_us = untilMicroseconds ?? 0
+    call.pointee.since_us = sinceMicroseconds?.orJustBefore ?? 0
+    call.pointee.until_us = untilMicroseconds?.orJustBefore ?? 0
     call.pointee.actor = try arena.copy(actor)
     call.pointee.caller = try arena.copy(caller)
     call.pointee.about = try arena.copy(about)

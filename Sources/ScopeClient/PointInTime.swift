@@ -14,7 +14,7 @@ public enum PointInTime: Hashable, Sendable {
     switch self {
     case .now: break
     case .revision(let revision): request.pointee.at_revision = revision
-    case .time(let microseconds): request.pointee.at_time_us = microseconds
+    case .time(let microseconds): request.pointee.at_time_us = microseconds.orJustBefore
     }
   }
 
@@ -25,6 +25,11 @@ public enum PointInTime: Hashable, Sendable {
     else { return }
     throw Failure(.unimplemented, "not_as_of_then", "the daemon has answered as of revision \(response.revision)")
   }
+}
+
+extension Int64 {
+  /// On the wire a time of 0 is none: the beginning of 1970 goes as the moment before it.
+  var orJustBefore: Int64 { self == 0 ? -1 : self }
 }
 
 /// libscope asks about now only, so these questions go as plain messages.

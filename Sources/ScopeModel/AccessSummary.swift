@@ -251,7 +251,9 @@ private struct ObjectClasses {
 
   var isEmpty: Bool { members.isEmpty }
 
-  init(_ objects: [Before<Place>: [ObjectRef]]) {
+  /// - Parameter others: how many objects there were and are beside these, out of reach of who does not see everything.
+  init(_ objects: [Before<Place>: [ObjectRef]], others: Int) {
+    all = Existence(before: others, after: others, both: others)
     for (places, refs) in objects {
       var projects: Set<Name> = []
       for place in [places.before, places.after] {
@@ -371,19 +373,24 @@ private struct Comparison {
   ) {
     if movedUsers.isEmpty { return }
     var objects = movedObjects
+    var others = now.objects.count
+    for refs in movedObjects.values { others -= refs.count { now.objects[$0] != nil } }
     for ref in objectsConcerned(by: movedUsers.keys) where past.objects[ref] == nil || past.place(ref) == now.place(ref)
     {
       let place = now.place(ref)
       objects[Before(before: place, after: place), default: []].append(ref)
+      others -= 1
     }
-    add(movedUsers, ObjectClasses(objects))
+    add(movedUsers, ObjectClasses(objects, others: others))
   }
 
+  /// Where somebody saw or sees everything, what lies beside is counted, and not looked at.
   private func objectsConcerned(by sights: some Sequence<Before<Sight>>) -> Set<ObjectRef> {
     var projects: Set<Name> = []
     for sights in sights {
       switch (sights.before, sights.after) {
-      case (.everything, _), (_, .everything): return Set(now.objects.keys)
+      case (.everything, .projects(let own)), (.projects(let own), .everything): projects.formUnion(own)
+      case (.everything, _), (_, .everything): break
       case (.projects(let before), .projects(let after)): projects.formUnion(before.symmetricDifference(after))
       case (.projects(let own), .nothing), (.nothing, .projects(let own)): projects.formUnion(own)
       case (.nothing, .nothing): break
@@ -400,7 +407,7 @@ private struct Comparison {
       let sight = now.sight(user)
       others[Before(before: sight, after: sight), default: []].append(user)
     }
-    add(others, ObjectClasses(movedObjects))
+    add(others, ObjectClasses(movedObjects, others: 0))
   }
 
   private func usersConcerned(by places: some Sequence<Before<Place>>) -> Set<Name> {
@@ -450,8 +457,16 @@ extension Comparison {
     var rows: [AccessSummary.Row] = []
     for (name, id, index) in users.items where rows.count < count {
       var objects = Smallest<(ref: ObjectRef, isGained: Bool)>(count - rows.count) { $0.ref < $1.ref }
-      for difference in classes[index].differences {
-        for ref in difference.refs { objects.add((ref, difference.isGained)) }
+      let found = classes[index]
+      if found.sights.isChanged && [found.sights.before, found.sights.after].contains(.everything) {
+        for ref in Set(past.objects.keys).union(now.objects.keys) {
+          let (saw, sees) = (found.sights.before.sees(past.place(ref)), found.sights.after.sees(now.place(ref)))
+          if saw != sees { objects.add((ref, sees)) }
+        }
+      } else {
+        for difference in found.differences {
+          for ref in difference.refs { objects.add((ref, difference.isGained)) }
+        }
       }
       for (ref, isGained) in objects.items {
         let object = now.objects[ref]?.object ?? past.object(ref)!.object

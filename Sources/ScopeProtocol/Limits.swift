@@ -36,6 +36,11 @@ public struct Limits: Sendable {
   public var changesWaiting = 4_096
   /// Exports and questions about the log waiting for the authority. Default 64.
   public var readsWaiting = 64
+  /// Listings under way whose rows are found first (users, groups, roles, fields, a project, a check-up), in all. Each
+  /// holds up to 12 bytes a row. Default 64.
+  public var listings = 64
+  /// Questions as of an earlier time that wait for one company. Default 8.
+  public var pastPerCompany = 8
   /// Watches in all. Default 1,024.
   public var watches = 1_024
   /// Rows of the log that are gone through to answer a question as of an earlier time. Default 5,000,000: some

@@ -55,7 +55,7 @@ public final class Authority: Sendable {
   private let waiting = NIOLockedValueBox<[Waiting]>([])
   private let limits: Limits
   private let writable = Atomic<Bool>(true)
-  private let readsWaiting = Atomic<Int>(0)
+  private let reads = NIOLockedValueBox<[@Sendable () -> Void]>([])
 
   /// Opens the store, loads every company and builds the indexes.
   ///
@@ -138,15 +138,27 @@ public final class Authority: Sendable {
   private func read<T>(
     _ reply: @escaping Reply<T>, _ body: @escaping @Sendable (AuthorityState) throws(Failure) -> T
   ) {
-    if readsWaiting.add(1, ordering: .relaxed).newValue > limits.readsWaiting {
-      readsWaiting.subtract(1, ordering: .relaxed)
-      return reply(
-        .failure(Failure(.resourceExhausted, "too_many_reads_waiting", "too many such questions are waiting")))
+    let isFirst = reads.withLockedValue { reads -> Bool? in
+      if reads.count >= limits.readsWaiting { return nil }
+      reads.append { reply(Result { () throws(Failure) in try body(self.state.value) }) }
+      return reads.count == 1
     }
-    loop.execute {
-      reply(Result { () throws(Failure) in try body(self.state.value) })
-      self.readsWaiting.subtract(1, ordering: .relaxed)
+    switch isFirst {
+    case true?: loop.execute { self.readNext() }
+    case false?: break
+    case nil:
+      reply(.failure(Failure(.resourceExhausted, "too_many_reads_waiting", "too many such questions are waiting")))
     }
+  }
+
+  /// One at a time: changes that came meanwhile are before the next.
+  private func readNext() {
+    reads.withLockedValue { $0[0] }()
+    let isDone = reads.withLockedValue { reads in
+      reads.removeFirst()
+      return reads.isEmpty
+    }
+    if !isDone { loop.execute { self.readNext() } }
   }
 
   /// Closes the store after what is queued. Nothing may be submitted any more.

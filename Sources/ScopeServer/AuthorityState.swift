@@ -55,7 +55,7 @@ final class AuthorityState {
     do throws(RefusedBatch) {
       let outcome = try models[job.company].company.apply(job.changes, actor: job.actor)
       defer { models[job.company].company.undo(outcome.edits) }
-      let access = models[job.company].company.accessSummary(of: outcome.edits, first: first)
+      let access = models[job.company].company.accessSummary(of: outcome.edits, first: first).told(to: job, models)
       return Applied(
         revision: store.revision, edits: outcome.edits.count, warnings: outcome.warnings, gathered: outcome.gathered,
         access: access)
@@ -152,7 +152,7 @@ final class AuthorityState {
     models.noteGrowth()
     return Applied(
       revision: group.revision, edits: outcome.edits.count, warnings: outcome.warnings, gathered: outcome.gathered,
-      access: access)
+      access: access.told(to: job, models))
   }
 
   /// The answer given to the same idempotency key before.
@@ -245,6 +245,17 @@ private func wallClockMicroseconds() -> Int64 {
   var time = timespec()
   clock_gettime(CLOCK_REALTIME, &time)
   return Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1_000
+}
+
+extension AccessSummary {
+  /// What the acting user may be told: the counts, and the objects that it sees or that are gone.
+  fileprivate func told(to job: ApplyJob, _ models: ModelCache) -> AccessSummary {
+    guard let actor = job.actor else { return self }
+    let company = models[job.company].company
+    var told = self
+    told.first = first.filter { company.objects[$0.object] == nil || company.sees(actor, $0.object) }
+    return told
+  }
 }
 
 /// A company's state beside the revision of its last change.

@@ -70,6 +70,7 @@ final class Connection: ChannelDuplexHandler {
   private var watches: Set<UInt64> = []
   private var isStreamTurnScheduled = false
   private var isClosing = false
+  private var isStopping = false
   private var patience: Patience?
   private var timers: [UInt64: Scheduled<Void>] = [:]
   private var lastTicket: UInt64 = 0
@@ -463,7 +464,10 @@ extension Connection {
 extension Connection {
   private static let watchesPerConnection = 16
 
+  private static let stopping = Failure(.unavailable, "stopping", "the daemon stops; watch again")
+
   private func watch(_ stream: PartStream) {
+    if isStopping { return reply { dispatcher, out in dispatcher.fail(stream.id, Connection.stopping, &out) } }
     let isAccepted =
       watches.count < Connection.watchesPerConnection && worker.authority.feed.enter(limit: limits.watches)
     if !isAccepted {
@@ -510,6 +514,7 @@ extension Connection {
     _ ticket: UInt64, _ stream: PartStream, _ result: Result<(LogPage, revision: UInt64), Failure>
   ) {
     guard timers[ticket] != nil else { return }
+    if isStopping { return finish(ticket, stream.id, Connection.stopping) }
     var stream = stream
     switch result {
     case .success(let found):
@@ -521,12 +526,11 @@ extension Connection {
 
   /// The daemon stops: those who watch are told, and ask its successor.
   private func endWatches() {
+    isStopping = true
     let ended = (streams + parked).filter { $0.stream.heartbeat != nil }
     streams.removeAll { $0.stream.heartbeat != nil }
     parked = []
-    for (ticket, stream) in ended {
-      finish(ticket, stream.id, Failure(.unavailable, "stopping", "the daemon stops; watch again"))
-    }
+    for (ticket, stream) in ended { finish(ticket, stream.id, Connection.stopping) }
   }
 }
 

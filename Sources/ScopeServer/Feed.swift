@@ -12,8 +12,10 @@ final class Feed: Sendable {
   fileprivate struct State {
     var records: [LoggedChange] = []
     var edits = 0
-    /// The last change that is not kept any more.
-    var lostRevision: UInt64
+    /// The last change that is not kept any more, of each company that has lost one.
+    var lost: [Name: UInt64] = [:]
+    /// Nothing up to it was ever kept.
+    let begin: UInt64
     var revision: UInt64
   }
 
@@ -28,7 +30,7 @@ final class Feed: Sendable {
   private let watchers = Atomic<Int>(0)
   private let wakers = NIOLockedValueBox<[@Sendable () -> Void]>([])
 
-  init(revision: UInt64) { state = NIOLockedValueBox(State(lostRevision: revision, revision: revision)) }
+  init(revision: UInt64) { state = NIOLockedValueBox(State(begin: revision, revision: revision)) }
 
   /// Has something called after each commit, as long as anybody watches.
   func onChange(_ wake: @escaping @Sendable () -> Void) { wakers.withLockedValue { $0.append(wake) } }
@@ -49,7 +51,7 @@ final class Feed: Sendable {
       state.records += changes
       state.edits += changes.reduce(0) { $0 + $1.record.edits.count }
       state.revision = last.record.revision
-      state.shorten()
+      state.shorten(keeping: changes.count)
     }
     if watchers.load(ordering: .sequentiallyConsistent) == 0 { return }
     for wake in wakers.withLockedValue(\.self) { wake() }
@@ -58,7 +60,7 @@ final class Feed: Sendable {
   /// Some of a company's changes behind a revision.
   func changes(of company: Name, after revision: UInt64, limit: Int) -> Finding {
     state.withLockedValue { state in
-      if revision < state.lostRevision { return .lost }
+      if revision < max(state.begin, state.lost[company] ?? 0) { return .lost }
       var found: [LoggedChange] = []
       for change in state.records[state.firstIndex(after: revision)...] where change.record.company == company {
         found.append(change)
@@ -70,15 +72,16 @@ final class Feed: Sendable {
 }
 
 extension Feed.State {
-  /// Forgets a quarter at a time: to forget one at a time would move all the others each time.
-  fileprivate mutating func shorten() {
+  /// Forgets a quarter at a time: to forget one at a time would move all the others each time. The newest, which
+  /// nobody has been offered yet, stay whatever their size.
+  fileprivate mutating func shorten(keeping newest: Int) {
     if records.count <= Feed.recordsKept && edits <= Feed.editsKept { return }
     var count = 0
-    while count < records.count,
+    while count < records.count - newest,
       records.count - count > Feed.recordsKept * 3 / 4 || edits > Feed.editsKept * 3 / 4
     {
       edits -= records[count].record.edits.count
-      lostRevision = records[count].record.revision
+      lost[records[count].record.company] = records[count].record.revision
       count += 1
     }
     records.removeFirst(count)

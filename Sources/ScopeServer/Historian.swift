@@ -6,6 +6,7 @@ import ScopeIndex
 import ScopeModel
 import ScopeProtocol
 import ScopeStore
+import Synchronization
 
 /// A question to be answered as of an earlier time.
 struct PastQuestion: Sendable {
@@ -32,7 +33,9 @@ final class Historian: Sendable {
   private let authority: Authority
   private let limits: Limits
   private let daemon: DaemonState
-  private let waiting = NIOLockedValueBox(0)
+  /// How many questions of each company wait.
+  private let waiting = NIOLockedValueBox<[Name: Int]>([:])
+  private let isStopping = Atomic<Bool>(false)
   /// The last used stands last.
   private let kept = NIOLockedValueBox<[Kept]>([])
 
@@ -43,15 +46,20 @@ final class Historian: Sendable {
     thread.start()
   }
 
-  func stop() async throws { try await thread.shutdownGracefully() }
+  func stop() async throws {
+    isStopping.store(true, ordering: .relaxed)
+    try await thread.shutdownGracefully()
+  }
 
   /// Answers; `reply` is called on some thread.
   func answer(
     _ question: PastQuestion, from caller: Caller, reply: @escaping Authority.Reply<(ByteBuffer, Disposition)>
   ) {
+    let company = question.company
     let isAccepted = waiting.withLockedValue { waiting in
-      if waiting >= limits.readsWaiting { return false }
-      waiting += 1
+      let ofCompany = waiting[company] ?? 0
+      if ofCompany >= limits.pastPerCompany || waiting.values.reduce(0, +) >= limits.readsWaiting { return false }
+      waiting[company] = ofCompany + 1
       return true
     }
     if !isAccepted {
@@ -59,7 +67,7 @@ final class Historian: Sendable {
         .failure(Failure(.resourceExhausted, "too_many_reads_waiting", "too many such questions are waiting")))
     }
     thread.submit { state in
-      self.waiting.withLockedValue { $0 -= 1 }
+      self.waiting.withLockedValue { $0[company] = $0[company] == 1 ? nil : $0[company]! - 1 }
       guard case .active = state else { return }
       reply(Result { () throws(Failure) in try self.answer(question, caller) })
     }
@@ -85,7 +93,9 @@ final class Historian: Sendable {
   /// The company as of then; nil: it did not exist.
   private func index(_ question: PastQuestion, _ point: PastPoint) throws(Failure) -> CompanyIndex? {
     if let index = kept(question.company, point.companyRevision) { return index }
-    var replay = Replay(question: question, authority: authority, limits: limits)
+    var replay = Replay(question: question, authority: authority, limits: limits) { () throws(Failure) in
+      if self.isStopping.load(ordering: .relaxed) { throw Failure(.unavailable, "stopping", "the daemon stops") }
+    }
     let company = try replay.company(at: point)
     if company.mode == nil { return nil }
     let index = CompanyIndex(company, seed: authority.seed)
@@ -131,9 +141,14 @@ private struct Replay {
   let question: PastQuestion
   let authority: Authority
   let limits: Limits
+  /// Throws when there is no use in going on.
+  let check: () throws(Failure) -> Void
   private var edits = 0
 
-  init(question: PastQuestion, authority: Authority, limits: Limits) {
+  init(
+    question: PastQuestion, authority: Authority, limits: Limits, check: @escaping () throws(Failure) -> Void
+  ) {
+    self.check = check
     self.question = question
     self.authority = authority
     self.limits = limits
@@ -174,7 +189,10 @@ private struct Replay {
   private func batch(
     _ revisions: ClosedRange<UInt64>, newestFirst: Bool
   ) throws(Failure) -> [LoggedEdits] {
-    try wait(question) { authority.edits(of: question.company, in: revisions, newestFirst: newestFirst, reply: $0) }
+    try check()
+    return try wait(question) {
+      authority.edits(of: question.company, in: revisions, newestFirst: newestFirst, reply: $0)
+    }
   }
 
   private mutating func edits(of record: LoggedEdits) throws(Failure) -> [Edit] {

@@ -21,12 +21,15 @@ struct Listing: Sendable {
   let deadline: NIODeadline
 
   /// Finds the rows.
-  func stream() throws(Failure) -> ListingStream {
+  ///
+  /// - Parameter place: held until the last row is sent.
+  func stream(in place: Places.Place? = nil) throws(Failure) -> ListingStream {
     let view = company.withUnsafeBytes { root.company($0) }
     var finder = RowFinder(deadline: deadline)
     if let view { try finder.find(question, in: view.pointee) } else { try refuseWithoutCompany() }
     return ListingStream(
-      root: root, company: company, question: question, rows: finder.rows, offset: finder.offset, end: finder.end)
+      root: root, company: company, question: question, rows: finder.rows, offset: finder.offset, end: finder.end,
+      place: place)
   }
 
   /// Lists of a company that is not there are empty; one thing of it is not found.
@@ -306,15 +309,18 @@ struct ListingStream: Sendable {
   private let rows: [FoundRow]
   private var position: Int
   private let end: Int
+  private let place: Places.Place?
 
   init(
-    root: IndexRoot, company: [UInt8], question: Listing.Question, rows: [FoundRow], offset: Int, end: Int
+    root: IndexRoot, company: [UInt8], question: Listing.Question, rows: [FoundRow], offset: Int, end: Int,
+    place: Places.Place?
   ) {
     self.root = root
     self.company = company
     self.question = question
     self.rows = rows
     self.end = end
+    self.place = place
     position = offset
   }
 

@@ -22,6 +22,8 @@ enum Progress {
 /// newest that are kept in memory.
 struct ChangeWatch: Sendable {
   private static let recordsPerTurn = 64
+  /// Watches hold their page while it is sent, and there may be many.
+  private static let editsPerPage = 2_000
 
   let heartbeat: TimeAmount
   private let company: Name
@@ -56,7 +58,7 @@ struct ChangeWatch: Sendable {
   private mutating func look(_ feed: Feed) throws(Failure) -> Progress? {
     switch feed.changes(of: company, after: sent, limit: ChangeWatch.recordsPerTurn) {
     case .changes(let changes, let through):
-      sent = through
+      sent = max(sent, through)  // the index may be ahead of the feed for a moment
       if changes.isEmpty {
         isLive = true
         return .waiting
@@ -70,6 +72,7 @@ struct ChangeWatch: Sendable {
     case .lost:
       var query = LogQuery()
       query.afterRevision = sent
+      query.mostEdits = ChangeWatch.editsPerPage
       return .needsLog(company, query)
     }
   }
@@ -164,6 +167,9 @@ struct AccessWatch: Sendable {
 
 /// Walks through the objects of two indexes side by side.
 private struct AccessComparison: Sendable {
+  /// One change may have every watch of a company compare: each does little at a time.
+  private static let looksPerPart = 1_024
+
   /// Nil: nothing was seen.
   private let from: IndexRoot?
   let to: IndexRoot
@@ -193,7 +199,7 @@ private struct AccessComparison: Sendable {
       guard let number, let view, let subject else { return nil }
       return view.pointee.visibleObject(number, to: subject, within: .none)
     }
-    var looks = PartStream.looksPerPart
+    var looks = AccessComparison.looksPerPart
     while looks > 0, !gained.isFull, !lost.isFull, let (a, b) = step(old, new) {
       looks -= 1
       let (saw, sees) = (seen(a, old, was), seen(b, new, isNow))

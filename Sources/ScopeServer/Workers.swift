@@ -140,10 +140,18 @@ final class LoopWorker {
     loop.scheduleTask(in: .microseconds(100)) { worker.value.takeTurns() }
   }
 
+  /// Takes turns for a millisecond, in their order; the others' come when the loop has looked at its sockets again.
   private func takeTurns() {
+    let end = NIODeadline.now() + .milliseconds(1)
+    var taken = 0
     let due = turns
     turns = []
-    for body in due { body() }
+    while taken < due.count {
+      due[taken]()
+      taken += 1
+      if NIODeadline.now() > end { break }
+    }
+    turns = due[taken...] + turns
     isTurnSet = false
     if !turns.isEmpty { setTurn() }
   }
@@ -178,9 +186,35 @@ final class LoopWorker {
   }
 }
 
+/// How many of something there may be at once.
+final class Places: Sendable {
+  /// Is given back when nobody holds it any more.
+  final class Place: Sendable {
+    private let places: Places
+
+    fileprivate init(_ places: Places) { self.places = places }
+
+    deinit { places.taken.subtract(1, ordering: .relaxed) }
+  }
+
+  private let taken = Atomic<Int>(0)
+  private let limit: Int
+
+  init(_ limit: Int) { self.limit = limit }
+
+  /// Nil: all are taken.
+  func take() -> Place? {
+    let place = Place(self)
+    return taken.add(1, ordering: .relaxed).newValue <= limit ? place : nil
+  }
+}
+
 /// Threads for what would hold an event loop up: large frames, and laying out an export.
 final class WorkerPool: Sendable {
   private let threads: NIOThreadPool
+  /// For listings and exports, behind which no large frame should wait.
+  private let listings = NIOThreadPool(numberOfThreads: 1)
+  private let listingPlaces: Places
   private let dispatchers: NIOLockedValueBox<[Lent]>
   private let make: @Sendable () -> Lent
 
@@ -192,6 +226,8 @@ final class WorkerPool: Sendable {
   init(threads count: Int, limits: Limits, authority: Authority, daemon: DaemonState) {
     threads = NIOThreadPool(numberOfThreads: count)
     threads.start()
+    listings.start()
+    listingPlaces = Places(limits.listings)
     dispatchers = NIOLockedValueBox([])
     make = { Lent(dispatcher: Dispatcher(limits: limits, publisher: authority.publisher, daemon: daemon)) }
   }
@@ -237,17 +273,23 @@ final class WorkerPool: Sendable {
 
   /// Finds the rows of a listing; `reply` is called on some thread.
   func find(_ listing: Listing, reply: @escaping Authority.Reply<ListingStream>) {
-    run(reply) { () throws(Failure) in try listing.stream() }
+    guard let place = listingPlaces.take() else {
+      return reply(.failure(Failure(.resourceExhausted, "too_many_listings", "too many listings are under way")))
+    }
+    run(reply) { () throws(Failure) in try listing.stream(in: place) }
   }
 
   private func run<T>(_ reply: @escaping Authority.Reply<T>, _ body: @escaping @Sendable () throws(Failure) -> T) {
-    threads.submit { state in
+    listings.submit { state in
       guard case .active = state else { return }
       reply(Result { () throws(Failure) in try body() })
     }
   }
 
-  func stop() async throws { try await threads.shutdownGracefully() }
+  func stop() async throws {
+    try await threads.shutdownGracefully()
+    try await listings.shutdownGracefully()
+  }
 }
 
 /// How long a large request may be worked on: until the client has hung up, or its time is over.

@@ -128,7 +128,9 @@ private struct EditsReader {
     var access = AccessSummary()
     try expect("[")
     let counts = try row()
-    guard counts.count == 2, let gained = Int(counts[0]), let lost = Int(counts[1]) else { throw unreadable }
+    guard counts.count == 2, let gained = Int(counts[0]), let lost = Int(counts[1]), gained >= 0, lost >= 0,
+      !gained.addingReportingOverflow(lost).overflow
+    else { throw unreadable }
     (access.gained, access.lost) = (gained, lost)
     while skip(",") { access.first.append(try accessRow()) }
     try expect("]")

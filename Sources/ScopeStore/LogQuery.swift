@@ -14,6 +14,8 @@ public struct LogQuery: Hashable, Sendable {
   public var actor: Name?
   public var caller: Name?
   public var about: Topic?
+  /// Edits of a page, the last record beyond it.
+  public var mostEdits = 50_000
   /// A kind of row, as `FactKind` has it; unknown ones match nothing.
   public var kind: String?
 
@@ -36,9 +38,8 @@ public struct LogPage: Sendable {
 }
 
 extension Store {
-  /// Records looked at, and edits taken, for one page: the writer has other things to do.
+  /// Records looked at for one page: the writer has other things to do.
   private static let looksPerPage = 5_000
-  private static let editsPerPage = 50_000
 
   /// A page of a company's changes.
   public func changes(of company: Name, _ query: LogQuery) throws(StoreError) -> LogPage {
@@ -48,7 +49,7 @@ extension Store {
       let (sql, arguments) = Store.statement(company, query)
       try db.forEachRow(sql, arguments) { row in
         let revision = UInt64(clamping: row.integer(0))
-        if looks == Store.looksPerPage || edits >= Store.editsPerPage || page.changes.count == query.limit {
+        if looks == Store.looksPerPage || edits >= query.mostEdits || page.changes.count == query.limit {
           return false
         }
         looks += 1
@@ -59,7 +60,7 @@ extension Store {
         page.changes.append(LoggedChange(record: record, hash: row.blob(8) ?? []))
         return true
       }
-      if looks < Store.looksPerPage && edits < Store.editsPerPage && page.changes.count < query.limit { page.next = 0 }
+      if looks < Store.looksPerPage && edits < query.mostEdits && page.changes.count < query.limit { page.next = 0 }
       return page
     }
   }

@@ -14,8 +14,9 @@ enum Schema {
     return migrator
   }()
 
-  /// Rows of before have no summary.
-  private static let version2 = "ALTER TABLE change_log ADD COLUMN access TEXT -- JSON: who gained and lost what"
+  /// Who gained and lost what, as JSON. Rows of before have none. Without a comment in it: SQLite puts the text into
+  /// the table's own, where the comment would swallow what follows.
+  private static let version2 = "ALTER TABLE change_log ADD COLUMN access TEXT"
 
   /// Names are compared as bytes: BINARY is SQLite's default. Each link between two things has its key and one
   /// index the other way, so that removing either end need not look through the company.

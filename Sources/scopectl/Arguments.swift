@@ -56,15 +56,16 @@ struct QuestionOptions: ParsableArguments {
   var json: Bool { connection.json }
 
   func client() throws -> Client {
-    let client = try connection.client(company: try company.name().text)
+    let company = try company.name().text
+    // To go back in time takes longer than to answer.
+    let client = try at == nil ? connection.client(company: company) : connection.workClient(company: company)
     client.at = at ?? .now
     return client
   }
 }
 
 private func pointInTime(_ text: String) throws -> PointInTime {
-  let digits = text.hasPrefix("r") ? text.dropFirst() : text[...]
-  if let revision = UInt64(digits) {
+  if text.hasPrefix("r"), let revision = UInt64(text.dropFirst()) {
     if revision > 0 { return .revision(revision) }
     throw ValidationError("revisions count from 1")
   }
@@ -73,7 +74,9 @@ private func pointInTime(_ text: String) throws -> PointInTime {
 
 /// Microseconds since 1970 of a local time.
 func microseconds(_ text: String) throws -> Int64 {
-  for format in ["yyyy-MM-dd'T'HH:mm:ss", "yyyy-MM-dd'T'HH:mm", "yyyy-MM-dd"] {
+  // The formatter itself would take 26-3-3 for a day in the year 26.
+  let hasWholeYear = text.prefix { $0 != "-" }.count == 4 && !text.hasPrefix("0")
+  for format in hasWholeYear ? ["yyyy-MM-dd'T'HH:mm:ss", "yyyy-MM-dd'T'HH:mm", "yyyy-MM-dd"] : [] {
     if let date = timeFormatter(format).date(from: text) { return Int64(date.timeIntervalSince1970 * 1e6) }
   }
   throw ValidationError("write a local time as 2026-03-03, 2026-03-03T10:00 or 2026-03-03T10:00:30")

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import ScopeClient
 import ScopeModel
 
@@ -53,6 +54,7 @@ struct EditOptions: ParsableArguments {
       } catch {
         guard error.error.reason == "revision_mismatch", attempt < EditOptions.attempts else { throw error.end() }
         attempt += 1
+        Thread.sleep(forTimeInterval: .random(in: 0...0.05) * Double(attempt))  // others try again as well
       }
     }
   }
@@ -67,6 +69,12 @@ struct EditOptions: ParsableArguments {
     return try client.apply(
       changes, to: company, actor: actor, expectedRevision: revision, timeoutMilliseconds: milliseconds)
   }
+}
+
+/// To add and to remove the same is a slip of the pen, and a right given by it is hard to notice.
+func refuseBoth(adding: [Name], removing: [Name]) throws {
+  guard let both = adding.first(where: removing.contains) else { return }
+  throw ValidationError("'\(both)' is both to be added and to be removed.")
 }
 
 /// Names after some were added and others taken away.

@@ -86,6 +86,7 @@ extension RoleCommand {
       if addRight.isEmpty && removeRight.isEmpty {
         throw ValidationError("Nothing to edit: give --add-right or --remove-right.")
       }
+      try refuseBoth(adding: addRight, removing: removeRight)
     }
 
     func run() throws {

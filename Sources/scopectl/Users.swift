@@ -195,6 +195,7 @@ extension UserCommand {
       if name == nil && addRole.isEmpty && removeRole.isEmpty && blocking == nil {
         throw ValidationError("Nothing to edit: give --name, --add-role, --remove-role, --block or --unblock.")
       }
+      try refuseBoth(adding: addRole, removing: removeRole)
     }
 
     func run() throws {

@@ -158,6 +158,32 @@ private let queue = ObjectRef(ObjectType(name: "queue")!, "q")
     }
   }
 
+  @Test func anActorIsToldNothingOfWhatItDoesNotSee() async throws {
+    try await withDaemon { daemon in
+      let changes: [Change] =
+        smallCompany() + [
+          .addMember(project: "p", .user("u0")), .putRole("staff", rights: [Right.manageUsers]),
+          .putUser(User(id: "clerk", name: "Clerk"), roles: ["staff"]),
+        ]
+      let client = try daemon.client("c")
+      try client.applyAll(changes, to: "c")
+      let block = Change.putUser(User(id: "u0", name: "u0", isBlocked: true), roles: [])
+      let told = try client.preview([block], of: "c", actor: "clerk", timeoutMilliseconds: 20_000)
+      #expect(
+        told.access?.lost == 3 && told.access?.first.map(\.object.id) == ["name", "phone"],
+        "the queue is not the clerk's")
+      #expect(told.access?.isComplete == false)
+      let applied = try client.apply([block], to: "c", actor: "clerk", timeoutMilliseconds: 20_000)
+      #expect(applied.access?.first.map(\.object.id) == ["name", "phone"])
+      var logged: [String] = []
+      try client.changes(LogFilter()) { record in
+        logged = record.access?.first.map(\.object.id) ?? []
+        return true
+      }
+      #expect(logged == ["q", "name", "phone"], "the log keeps all")
+    }
+  }
+
   @Test func actingAsThePlatformIsAScopeOfItsOwn() async throws {
     try await withDaemon(adjust: { $0.tcpScopes = [.write] }) { daemon in
       let changes = smallCompany() + [.putUser(User(id: "boss", name: "Boss"), roles: ["admin"])]

@@ -84,6 +84,10 @@ import Testing
       ("watch", ""), ("watch access 1001", "there is no colon"), ("watch changes --after 1 --from-start", "exclude"),
       ("watch changes --timeout 100", "at least 500"), ("objects user:1 --type quue", "it is none of queue, schedule"),
       ("check user:1 queue:q --at yesterday", "write a local time"), ("group list --at r0", "revisions count from 1"),
+      ("user edit 1 --add-role a --remove-role a", "both to be added and to be removed"),
+      ("role edit r --add-right a --remove-right a", "both to be added and to be removed"),
+      ("check user:1 queue:q --at 26-3-3", "write a local time"),
+      ("check user:1 queue:q --at 20260303", "write a local"),
       ("log --kind placment", "project_group"), ("log --since soon", "write a local time"),
     ] {
       let run = try await scopectl(arguments.split(separator: " ").map(String.init), at: "unix:/nonexistent/socket")
@@ -317,6 +321,12 @@ import Testing
 
   @Test func questionsAreAnsweredAsOfThen() async throws {
     try await withSample { address in
+      for time in ["1960-01-01", "1970-01-01"] {  // on the wire the time 0 would be none
+        let check = ["check", "user:1001", "queue:clinic-appointments", "--at", time]
+        let environment = ["SCOPED_ADDRESS": address, "SCOPED_COMPANY": "nordlicht", "TZ": "UTC"]
+        let then = try await onThread { try run(builtProduct("scopectl"), check, environment: environment) }
+        #expect(then.status == 1 && then.output.contains("unknown_company"), "\(time): \(then)")
+      }
       let move = ["object", "move", "queue:clinic-appointments", "clinic", "shop"]
       #expect(try await scopectl(move, at: address).status == 0)
       for (arguments, status) in [
@@ -331,7 +341,7 @@ import Testing
       #expect(try await scopectl(filter, at: address).output.isEmpty)
       let then = try await scopectl(filter + ["--at", "r2"], at: address)
       #expect(then.output == "clinic-appointments\nclinic-appointments\n", "\(then)")
-      let objects = try await scopectl(["objects", "user:1001", "--type", "queue", "--at", "2"], at: address)
+      let objects = try await scopectl(["objects", "user:1001", "--type", "queue", "--at", "r2"], at: address)
       #expect(objects.output.contains("queue:clinic-appointments"))
       #expect(
         try await scopectl(["projects", "1071", "--at", "r2"], at: address).output.split(separator: "\n").count == 6)

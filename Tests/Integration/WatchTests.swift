@@ -188,6 +188,30 @@ import Testing
     }
   }
 
+  @Test func aLargeChangeOfOneCompanyEndsNoWatchOfAnother() async throws {
+    try await withDaemon { daemon in
+      let client = try daemon.client("c")
+      try client.applyAll(smallCompany(), to: "c")
+      let quiet = try RawConnection(daemon.address(.unix))
+      quiet.sendFrame(watchChanges(fromNow: true).packed)
+      // A member of 24 projects by each of 10 groups, and all of it removed at once.
+      var changes: [Change] = [.putCompany(.enhanced)]
+      let groups = (0..<50).map { Name(stringLiteral: "g\($0)") }
+      for group in groups { changes.append(.putGroup(Group(id: group, name: group))) }
+      for number in 0..<2_200 {
+        let user = Name(stringLiteral: "u\(number)")
+        changes.append(.putUser(User(id: user, name: user), roles: []))
+        for group in groups { changes.append(.addToGroup(group: group, user: user)) }
+      }
+      try client.applyAll(changes, to: "other")
+      #expect(try client.apply([.removeCompany], to: "other", timeoutMilliseconds: 60_000).edits > 100_000)
+      try client.applyAll([.addMember(project: "p", .user("u0"))], to: "c")
+      var records: [UInt64] = []
+      while records.isEmpty { records = try quiet.watchPart().records.map(\.revision) }
+      #expect(records.count == 1)
+    }
+  }
+
   @Test func watchesAreCounted() async throws {
     try await withDaemon(adjust: { $0.limits.watches = 20 }) { daemon in
       try daemon.client().applyAll(smallCompany(), to: "c")

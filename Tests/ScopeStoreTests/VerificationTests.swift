@@ -83,6 +83,19 @@ import Testing
     #expect(found.contains { $0.contains(words) }, "\(found)")
   }
 
+  /// What can't be a summary is damage, said and survived.
+  @Test(arguments: [
+    "[[\"-1\",\"0\"]]", "[[\"9223372036854775807\",\"1\"]]", "[[\"1\"]]",
+    "[[\"1\",\"0\"],[\"won\",\"u\",\"u\",\"queue\",\"q\",\"q\"]]", "[",
+  ])
+  func aDamagedSummaryIsNotRead(text: String) throws {
+    try tamper("UPDATE change_log SET access = '\(text)' WHERE revision = 2")
+    #expect(try problems().contains { $0.contains("revision 2 of the log") })
+    _ = try scratch.withStore { store throws in
+      #expect(throws: StoreError.self) { try store.changes(of: "acme", LogQuery()).changes.count }
+    }
+  }
+
   /// Bytes flipped in the file itself, behind SQLite's back.
   @Test func flippedBytesAreFound() throws {
     try fill()
