@@ -146,10 +146,14 @@ extension CompanyView {
   /// Whether the subject sees here what it saw in an earlier index of the same company, as far as can be told
   /// without a look at the objects; false: it may or may not.
   public func isAlike(_ other: CompanyView, forSubject id: Key, kind: UInt8) -> Bool {
-    guard isSimple == other.isSimple, objects.isSame(as: other.objects),
-      objectProjects.isSame(as: other.objectProjects),
-      projects.isSame(as: other.projects)
-    else { return false }
+    objects.isSame(as: other.objects) && objectProjects.isSame(as: other.objectProjects)
+      && seesAlike(other, forSubject: id, kind: kind)
+  }
+
+  /// Whether the subject sees by the same as in an earlier index, so that it sees all objects that are as they were as
+  /// it saw them; false: it may or may not.
+  public func seesAlike(_ other: CompanyView, forSubject id: Key, kind: UInt8) -> Bool {
+    guard isSimple == other.isSimple, projects.isSame(as: other.projects) else { return false }
     switch (find(kind, id), other.find(kind, id)) {
     case (.refused, .refused): return true
     case (.project(let a), .project(let b)): return a == b

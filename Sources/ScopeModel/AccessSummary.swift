@@ -459,10 +459,13 @@ extension Comparison {
       var objects = Smallest<(ref: ObjectRef, isGained: Bool)>(count - rows.count) { $0.ref < $1.ref }
       let found = classes[index]
       if found.sights.isChanged && [found.sights.before, found.sights.after].contains(.everything) {
-        for ref in Set(past.objects.keys).union(now.objects.keys) {
+        func add(_ ref: ObjectRef) {
           let (saw, sees) = (found.sights.before.sees(past.place(ref)), found.sights.after.sees(now.place(ref)))
           if saw != sees { objects.add((ref, sees)) }
         }
+        // Nearly all objects come behind the first few: those are not looked at.
+        for ref in now.objects.keys where objects.isOpen(to: (ref, true)) { add(ref) }
+        for ref in past.objects.keys where now.objects[ref] == nil { add(ref) }
       } else {
         for difference in found.differences {
           for ref in difference.refs { objects.add((ref, difference.isGained)) }
@@ -489,11 +492,12 @@ private struct Smallest<Item> {
     self.isBefore = isBefore
   }
 
+  /// The item would be among them.
+  func isOpen(to item: Item) -> Bool { items.count < count || items.last.map { isBefore(item, $0) } == true }
+
   mutating func add(_ item: Item) {
-    if items.count == count {
-      guard let last = items.last, isBefore(item, last) else { return }
-      items.removeLast()
-    }
+    guard isOpen(to: item) else { return }
+    if items.count == count { items.removeLast() }
     items.insert(item, at: items.firstIndex { isBefore(item, $0) } ?? items.endIndex)
   }
 }

@@ -120,7 +120,8 @@ struct AccessWatch: Sendable {
         self.told = newest
         return .waiting
       }
-      comparison = AccessComparison(from: told, to: newest, types: types)
+      comparison = AccessComparison(
+        from: told, to: newest, types: types, touched: told.flatMap { touched($0, newest, dispatcher.feed) })
     }
     let isMore = try send(id, dispatcher, &out)
     if isMore { return .more }
@@ -136,6 +137,21 @@ struct AccessWatch: Sendable {
     if before == after { return true }
     return subject.withUnsafeBytes { after.pointee.isAlike(before.pointee, forSubject: $0, kind: subjectKind) }
   }
+
+  /// The objects that changes have touched since, where nothing else can have come into sight or gone from it; nil: all
+  /// must be looked at.
+  private func touched(_ old: IndexRoot, _ new: IndexRoot, _ feed: Feed) -> [ObjectRef]? {
+    let (before, after) = company.withUnsafeBytes { (old.company($0), new.company($0)) }
+    guard let before, let after, let name = company.withUnsafeBytes({ try? Name(utf8: $0) }),
+      subject.withUnsafeBytes({ after.pointee.seesAlike(before.pointee, forSubject: $0, kind: subjectKind) }),
+      case .changes(let changes, let through) = feed.changes(of: name, after: old.revision, limit: .max),
+      through >= new.revision, changes.reduce(0, { $0 + $1.record.edits.count }) <= AccessWatch.editsLookedAt
+    else { return nil }
+    let refs = Set(changes.flatMap { $0.record.edits.compactMap(\.objectRef) })
+    return refs.filter { types.contains($0.type.number) }.sorted()
+  }
+
+  private static let editsLookedAt = 10_000
 
   private mutating func send(
     _ id: UInt64, _ dispatcher: Dispatcher, _ out: inout ByteBuffer
@@ -165,6 +181,17 @@ struct AccessWatch: Sendable {
   }
 }
 
+extension Edit {
+  /// The object that the edit is about.
+  fileprivate var objectRef: ObjectRef? {
+    switch after ?? before {
+    case .object(let object): object.ref
+    case .placement(let ref, _): ref
+    default: nil
+    }
+  }
+}
+
 /// Walks through the objects of two indexes side by side.
 private struct AccessComparison: Sendable {
   /// One change may have every watch of a company compare: each does little at a time.
@@ -178,11 +205,14 @@ private struct AccessComparison: Sendable {
   /// Places in the type under way.
   private var before: Range<Int>?
   private var after: Range<Int>?
+  /// Only these objects, in place of all; nil: all.
+  private var touched: ArraySlice<ObjectRef>?
 
-  init(from: IndexRoot?, to: IndexRoot, types: [UInt8]) {
+  init(from: IndexRoot?, to: IndexRoot, types: [UInt8], touched: [ObjectRef]?) {
     self.from = from
     self.to = to
     self.types = types[...]
+    self.touched = touched.map { $0[...] }
   }
 
   /// One part of the way; returns whether there is more.
@@ -206,13 +236,23 @@ private struct AccessComparison: Sendable {
       if let row = sees, saw == nil { gained.append().write(row) }
       if let row = saw, sees == nil { lost.append().write(row) }
     }
-    return !types.isEmpty
+    return touched.map { !$0.isEmpty } ?? !types.isEmpty
   }
 
   /// The next object, where it is in either index; nil: there are no more.
   private mutating func step(
     _ old: UnsafePointer<CompanyView>?, _ new: UnsafePointer<CompanyView>?
   ) -> (before: Int?, after: Int?)? {
+    if touched != nil {
+      guard let ref = touched!.popFirst() else { return nil }
+      var id = ref.id.text
+      return id.withUTF8 { id in
+        (
+          old?.pointee.objectNumber(Key(id), type: ref.type.number),
+          new?.pointee.objectNumber(Key(id), type: ref.type.number)
+        )
+      }
+    }
     while let type = types.first {
       let a = before ?? old?.pointee.objectNumbers(ofType: type) ?? 0..<0
       let b = after ?? new?.pointee.objectNumbers(ofType: type) ?? 0..<0
