@@ -23,6 +23,29 @@ import Testing
     #expect(code { _ = try Store(configuration) } == "io")
   }
 
+  /// Rows from before summaries were kept are sealed without them, and stay so.
+  @Test func aStoreOfVersion1GoesOn() throws {
+    let company = Edit(before: nil, after: .company(.simple))
+    try scratch.withStore { store in _ = try store.commit([store.record("acme", [company])]) }
+    try scratch.withDatabase { db in
+      try db.execute(
+        sql: "ALTER TABLE change_log DROP COLUMN access; DELETE FROM grdb_migrations WHERE identifier = 'v2'")
+    }
+    try scratch.withStore { store throws in
+      #expect(try store.verify().problems == [])
+      var second = store.record("acme", [Edit(before: nil, after: .role("r"))])
+      second.access = AccessSummary()
+      try store.commit([second])
+      #expect(try store.verify().problems == [])
+      #expect(try store.changes(of: "acme", LogQuery()).changes.map(\.record.access) == [nil, AccessSummary()])
+    }
+    try scratch.withDatabase { db in
+      let sql = "SELECT sql FROM sqlite_schema WHERE name = 'change_log'"
+      let made = try String.fetchOne(db, sql: sql)
+      #expect(made?.hasSuffix(") STRICT") == true)
+    }
+  }
+
   @Test func closingTwiceIsClosing() throws {
     let store = try Store(scratch.configuration)
     try store.close()
