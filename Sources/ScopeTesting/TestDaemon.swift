@@ -60,7 +60,8 @@ public final class TestDaemon: Sendable {
     try Client(address(transport), company: company, timeoutMilliseconds: timeoutMilliseconds)
   }
 
-  public func stop() async throws { try await server.stop() }
+  /// Stops, and gives a busy machine more time than a daemon in service has.
+  public func stop() async throws { try await server.stop(within: .seconds(30)) }
 }
 
 /// How many daemons of tests run at once. Tests all run at the same time; with some hundred daemons the process has
