@@ -109,6 +109,11 @@ extension CompanyView {
     return CheckAnswer(.rightMissing)
   }
 
+  /// The same for a subject that is asked for once. `kind` is one of `SubjectKind` or the number of an object type.
+  public func check(kind: UInt8, subject: Key, type: UInt8, object: Key, right: Key) -> CheckAnswer {
+    check(self.subject(kind: kind, id: subject), type: type, id: object, right: right)
+  }
+
   @inline(__always)
   private func check(_ subject: ResolvedSubject, object: Int) -> CheckAnswer {
     if objects.flags(of: object) & Directory.flagSystem != 0 { return CheckAnswer(.systemField) }

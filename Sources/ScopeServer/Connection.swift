@@ -29,25 +29,26 @@ struct Flow {
 }
 
 /// How long one connection may keep its loop. The clock is read now and then only: most turns are short.
-private struct Turn {
+struct Turn {
   private static let length = TimeAmount.milliseconds(1)
+  /// Work between two looks at the clock: some microseconds.
+  private static let step = 256
 
-  private var frames = 0
+  private(set) var isOver = false
+  private var work = 0
   private var end: NIODeadline?
 
+  /// Counts work that was done: the ids looked up, or as many as would have taken as long.
   @inline(__always)
-  mutating func isOver() -> Bool {
-    frames += 1
-    return frames & 7 == 0 && isTimeOver()
+  mutating func count(_ more: Int) {
+    work += more
+    if work >= Turn.step { look() }
   }
 
-  private mutating func isTimeOver() -> Bool {
+  private mutating func look() {
+    work = 0
     let now = NIODeadline.now()
-    guard let end else {
-      end = now + Turn.length
-      return false
-    }
-    return now > end
+    if let end { isOver = now > end } else { end = now + Turn.length }
   }
 }
 
@@ -153,9 +154,9 @@ extension Connection {
     var out = worker.takeOutput()
     let before = unread.readableBytes
     var turn = Turn()
-    while flow.mayAnswer(limits), answerNext(dispatcher, &out) {
+    while flow.mayAnswer(limits), answerSome(dispatcher, &turn, &out) {
       if out.readableBytes >= Connection.flushBytes { send(context, &out) }
-      if turn.isOver() { yield() }
+      if turn.isOver { yield() }
     }
     if out.readableBytes > 0 { context.write(wrapOutboundOut(out), promise: nil) }
     worker.giveBack(&out)
@@ -179,8 +180,19 @@ extension Connection {
     out.clear()
   }
 
-  /// Answers the first frame; false: there is no whole one.
+  /// Answers what can be answered quickly, and otherwise the first frame; false: there is no whole one.
   @inline(__always)
+  private func answerSome(_ dispatcher: Dispatcher, _ turn: inout Turn, _ out: inout ByteBuffer) -> Bool {
+    let quick = unread.readWithUnsafeReadableBytes { bytes in
+      let count = dispatcher.answerQuickly(bytes, &turn, into: &out)
+      return (count, count)
+    }
+    if quick > 0 { return true }
+    turn.count(32)
+    return answerNext(dispatcher, &out)
+  }
+
+  /// Answers the first frame; false: there is no whole one.
   private func answerNext(_ dispatcher: Dispatcher, _ out: inout ByteBuffer) -> Bool {
     var taken = 0
     var disposition = Disposition.answered
