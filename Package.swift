@@ -43,6 +43,9 @@ let package = Package(
     .executableTarget(
       name: "scope-bench",
       dependencies: ["ScopeTesting", "ScopeClient", "ScopeIndex", "ScopeModel", nio, posix, arguments]),
+    .executableTarget(
+      name: "scope-counts",
+      dependencies: ["ScopeTesting", "ScopeServer", "ScopeStore", "ScopeProtocol", "ScopeIndex", "ScopeModel", log]),
     .testTarget(name: "CScopeTests", dependencies: ["CScope", "CScopeWire"], exclude: ["Programs"]),
     .testTarget(name: "ScopeModelTests", dependencies: ["ScopeModel", "ScopeIndex", "ScopeTesting"]),
     .testTarget(name: "ScopeIndexTests", dependencies: ["ScopeIndex", "ScopeModel", "ScopeTesting"]),

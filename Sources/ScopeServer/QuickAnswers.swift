@@ -4,6 +4,10 @@ import ScopeIndex
 import ScopeModel
 import ScopeProtocol
 
+#if canImport(Glibc)
+  import Glibc
+#endif
+
 /// Answers CanSee and FilterObjects from the bytes that arrived straight into the bytes to be sent. It answers as
 /// `Dispatcher.answer` does or not at all: whatever is wrong with a question, or out of the way, is left to that.
 extension Dispatcher {
@@ -14,9 +18,10 @@ extension Dispatcher {
     var read = 0
     out.writeWithUnsafeMutableBytes(minimumWritableBytes: Dispatcher.quickBytes) { memory in
       var writer = FrameWriter(memory)
-      while !turn.isOver, let frame = quickFrame(in: bytes, at: read),
-        writer.room >= FrameWriter.headroom + frame.count,
-        let request = QuickRequest(frame), let work = answerQuickly(request, &writer)
+      var answers = QuickAnswers(cursor.root, limits, arena)
+      while !turn.isOver, let frame = answers.frame(in: bytes, at: read),
+        writer.room >= FrameWriter.headroom + frame.count, let request = QuickRequest(frame),
+        let work = answers.answer(request, &writer)
       {
         read += Frame.headerBytes + frame.count
         turn.count(work)
@@ -28,26 +33,54 @@ extension Dispatcher {
 
   /// Room for the answers to many small questions, and to one of any that are answered on the loop.
   private static let quickBytes = 72 << 10
+}
+
+/// Answers what arrived together.
+private struct QuickAnswers {
+  private let root: IndexRoot
+  private let revision: UInt64
+  private let frameBytes: Int
+  private let idsPerRequest: Int
+  private let arena: Arena
+  /// The company that the last question was about: the next is mostly about the same.
+  private var companyID = Key(start: nil, count: 0)
+  private var company: UnsafePointer<CompanyView>?
+
+  init(_ root: IndexRoot, _ limits: Limits, _ arena: Arena) {
+    self.root = root
+    revision = root.revision
+    frameBytes = limits.inlineFrameBytes
+    idsPerRequest = limits.idsPerRequest
+    self.arena = arena
+  }
 
   @inline(__always)
-  private func quickFrame(in bytes: UnsafeRawBufferPointer, at start: Int) -> UnsafeRawBufferPointer? {
+  func frame(in bytes: UnsafeRawBufferPointer, at start: Int) -> UnsafeRawBufferPointer? {
     if bytes.count - start < Frame.headerBytes { return nil }
     let length = Int(UInt32(bigEndian: bytes.loadUnaligned(fromByteOffset: start, as: UInt32.self)))
     let first = start + Frame.headerBytes
-    if length > limits.inlineFrameBytes || bytes.count - first < length { return nil }
+    if length > frameBytes || bytes.count - first < length { return nil }
     return UnsafeRawBufferPointer(rebasing: bytes[first..<first + length])
   }
 
   /// How much work it was, in ids looked at; nil: the question is left to others, and nothing is written.
   @inline(__always)
-  private func answerQuickly(_ request: QuickRequest, _ writer: inout FrameWriter) -> Int? {
-    guard request.minimumRevision <= cursor.root.revision, let company = cursor.root.company(request.company) else {
-      return nil
-    }
+  mutating func answer(_ request: QuickRequest, _ writer: inout FrameWriter) -> Int? {
+    guard request.minimumRevision <= revision, let company = find(request.company) else { return nil }
     switch request.call {
     case .canSee(let check): return answer(check, of: request, company, &writer) ? 1 : nil
     case .filterObjects(let filter): return answer(filter, of: request, company, &writer) ? filter.ids.count : nil
     }
+  }
+
+  @inline(__always)
+  private mutating func find(_ id: Key) -> UnsafePointer<CompanyView>? {
+    if let company, id.count == companyID.count, memcmp(id.baseAddress!, companyID.baseAddress!, id.count) == 0 {
+      return company
+    }
+    companyID = id
+    company = root.company(id)
+    return company
   }
 
   @inline(__always)
@@ -60,7 +93,7 @@ extension Dispatcher {
     let answer = company.pointee.check(
       kind: subjectKind, subject: check.subjectID, type: type, object: check.objectID, right: check.right)
     if !answer.reason.isOfKnown || !check.right.isEmpty, !isProper(check, subjectKind, type) { return false }
-    writer.begin(request.id, cursor.root.revision)
+    writer.begin(request.id, revision)
     writer.write(answer)
     writer.end()
     return true
@@ -77,18 +110,16 @@ extension Dispatcher {
     _ filter: QuickFilter, of request: QuickRequest, _ company: UnsafePointer<CompanyView>, _ writer: inout FrameWriter
   ) -> Bool {
     guard let kind = UInt8(exactly: filter.subjectType), let type = UInt8(exactly: filter.objectType),
-      ObjectType.numbers.contains(type), filter.ids.count <= limits.idsPerRequest
+      ObjectType.numbers.contains(type), filter.ids.count <= idsPerRequest
     else { return false }
     let subject = company.pointee.subject(kind: kind, id: filter.subjectID)
     let narrowing = company.pointee.narrowing(to: filter.project)
     if subject.refusal != nil || narrowing.isNothing { return false }
     arena.reset()
-    guard let found = Visible(filter.ids, arena) else { return false }
-    var visible = found
-    guard visible.find({ company.pointee.isVisible(subject, type: type, id: $0, within: narrowing) }) else {
-      return false
-    }
-    writer.begin(request.id, cursor.root.revision)
+    guard var visible = Visible(filter.ids, arena),
+      visible.find({ company.pointee.isVisible(subject, type: type, id: $0, within: narrowing) })
+    else { return false }
+    writer.begin(request.id, revision)
     writer.write(visible, asBitmap: filter.asBitmap)
     writer.end()
     return true

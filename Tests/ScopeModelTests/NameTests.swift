@@ -45,6 +45,20 @@ import Testing
     }
   }
 
+  @Test("every byte is looked at, whatever the length")
+  func everyByte() {
+    for length in 1...34 {
+      for position in 0..<length {
+        for byte in 0...255 as ClosedRange<UInt8> {
+          var bytes = [UInt8](repeating: 0x61, count: length)
+          bytes[position] = byte
+          let isText = (0x20...0x7E).contains(byte)
+          #expect((fault(utf8: bytes) == nil) == isText, "\(byte) at \(position) of \(length)")
+        }
+      }
+    }
+  }
+
   @Test("what only looks like control is allowed", arguments: [" ", "~", "\u{A0}", "\u{AD}", "\u{200B}", "\u{2028}"])
   func neighboursOfControl(text: String) {
     #expect(fault(text) == nil)
