@@ -57,6 +57,10 @@ private enum Sight: Hashable {
   case everything
   case projects(Set<Name>)
 
+  var projects: Set<Name>? {
+    if case .projects(let own) = self { own } else { nil }
+  }
+
   func sees(_ place: Place) -> Bool {
     switch (self, place) {
     case (.nothing, _), (_, .nowhere): false
@@ -224,6 +228,21 @@ extension Company {
     objects[ref].map { Place($0.object, Set($0.projects)) } ?? .nowhere
   }
 
+  /// The same as what its sight sees.
+  fileprivate func sees(_ id: Name, _ place: Place) -> Bool {
+    guard let mode, let state = users[id], !state.user.isBlocked, place != .nowhere else { return false }
+    if mode == .simple || state.roles.contains(where: seesAll) { return true }
+    guard case .projects(let places) = place else { return true }
+    return places.contains { project in
+      state.projects.contains(project) || state.groups.contains { groups[$0]!.projects.contains(project) }
+    }
+  }
+
+  fileprivate func objects(inAnyOf ids: Set<Name>) -> Set<ObjectRef> {
+    if ids.count == 1 { return projects[ids.first!]?.objects ?? [] }
+    return ids.reduce(into: []) { $0.formUnion(projects[$1]?.objects ?? []) }
+  }
+
   /// Everyone in a project, some perhaps twice.
   fileprivate func users(in project: Name) -> [Name] {
     projects[project]?.members.flatMap { member in
@@ -296,9 +315,18 @@ private struct Existence {
 private struct UserClass {
   let users: [Name]
   let sights: Before<Sight>
-  let objects: ObjectClasses
   private(set) var gained = 0
   private(set) var lost = 0
+  private var objects = ObjectClasses([:], others: 0)
+  private var found: [(refs: [ObjectRef], isGained: Bool)] = []
+
+  /// Users for whom it is known what came and went, and who did not see everything before and after.
+  init(_ users: [Name], gained: [ObjectRef], lost: [ObjectRef]) {
+    self.users = users
+    sights = Before(before: .nothing, after: .nothing)
+    found = [(gained, true), (lost, false)]
+    (self.gained, self.lost) = (gained.count, lost.count)
+  }
 
   /// Most classes of objects are out of reach of most users: those are not looked at one by one, only counted
   /// where somebody saw or sees everything.
@@ -326,10 +354,11 @@ private struct UserClass {
 
   /// The objects of which sight was gained or lost.
   var differences: [(refs: [ObjectRef], isGained: Bool)] {
-    objects.members.compactMap { places, refs in
-      let (saw, sees) = (sights.before.sees(places.before), sights.after.sees(places.after))
-      return saw == sees ? nil : (refs, sees)
-    }
+    found
+      + objects.members.compactMap { places, refs in
+        let (saw, sees) = (sights.before.sees(places.before), sights.after.sees(places.after))
+        return saw == sees ? nil : (refs, sees)
+      }
   }
 }
 
@@ -355,8 +384,53 @@ private struct Comparison {
       let places = Before(before: past.place(ref), after: now.place(ref))
       if places.isChanged { movedObjects[places, default: []].append(ref) }
     }
-    compare(movedUsers, movedObjects)
-    compareOthers(than: moved, movedObjects)
+    if movedObjects.isEmpty, movedUsers.count <= Comparison.few,
+      movedUsers.keys.allSatisfy({ $0.before.projects != nil && $0.after.projects != nil })
+    {
+      for (sights, users) in movedUsers { compare(users, sights.before.projects!, sights.after.projects!) }
+    } else if movedUsers.isEmpty, movedObjects.count == 1 {
+      for (places, refs) in movedObjects { compare(refs, places) }
+    } else {
+      compare(movedUsers, movedObjects)
+      compareOthers(than: moved, movedObjects)
+    }
+  }
+
+  /// So few that what each of them may see is gone through at once: to sort it into classes would cost more.
+  private static let few = 8
+
+  /// Users who came into projects or left some, against what is in those.
+  private mutating func compare(_ users: [Name], _ before: Set<Name>, _ after: Set<Name>) {
+    var gained: [ObjectRef] = []
+    var lost: [ObjectRef] = []
+    for ref in now.objects(inAnyOf: before.symmetricDifference(after)) {
+      let places = now.objects[ref]!.projects
+      switch (places.contains(where: before.contains), places.contains(where: after.contains)) {
+      case (false, true): gained.append(ref)
+      case (true, false): lost.append(ref)
+      default: break
+      }
+    }
+    append(UserClass(users, gained: gained, lost: lost))
+  }
+
+  /// Objects that came and went together, against those who may have seen or see them.
+  private mutating func compare(_ refs: [ObjectRef], _ places: Before<Place>) {
+    var gaining: [Name] = []
+    var losing: [Name] = []
+    for user in usersConcerned(by: CollectionOfOne(places)) {
+      switch (now.sees(user, places.before), now.sees(user, places.after)) {
+      case (false, true): gaining.append(user)
+      case (true, false): losing.append(user)
+      default: break
+      }
+    }
+    append(UserClass(gaining, gained: refs, lost: []))
+    append(UserClass(losing, gained: [], lost: refs))
+  }
+
+  private mutating func append(_ found: UserClass) {
+    if !found.users.isEmpty && found.gained + found.lost > 0 { classes.append(found) }
   }
 
   private func touchedUsers() -> [Name] {
@@ -428,10 +502,7 @@ private struct Comparison {
   }
 
   private mutating func add(_ users: [Before<Sight>: [Name]], _ objects: ObjectClasses) {
-    for (sights, users) in users {
-      let found = UserClass(users, sights, objects)
-      if found.gained + found.lost > 0 { classes.append(found) }
-    }
+    for (sights, users) in users { append(UserClass(users, sights, objects)) }
   }
 }
 
