@@ -238,9 +238,11 @@ extension Company {
     }
   }
 
-  fileprivate func objects(inAnyOf ids: Set<Name>) -> Set<ObjectRef> {
-    if ids.count == 1 { return projects[ids.first!]?.objects ?? [] }
-    return ids.reduce(into: []) { $0.formUnion(projects[$1]?.objects ?? []) }
+  /// Whether an object that is in a project is in some others as well.
+  fileprivate func isIn(_ ref: ObjectRef, _ project: Name, and others: Set<Name>) -> Bool {
+    if ref.type.isExclusive { return false }
+    let places = objects[ref]!.projects
+    return places.count > 1 && places.contains(where: others.contains)
   }
 
   /// Everyone in a project, some perhaps twice.
@@ -403,14 +405,15 @@ private struct Comparison {
   private mutating func compare(_ users: [Name], _ before: Set<Name>, _ after: Set<Name>) {
     var gained: [ObjectRef] = []
     var lost: [ObjectRef] = []
-    for ref in now.objects(inAnyOf: before.symmetricDifference(after)) {
-      let places = now.objects[ref]!.projects
-      switch (places.contains(where: before.contains), places.contains(where: after.contains)) {
-      case (false, true): gained.append(ref)
-      case (true, false): lost.append(ref)
-      default: break
+    let projects = before.symmetricDifference(after)
+    for project in projects {
+      let isEntered = after.contains(project)
+      for ref in now.projects[project]?.objects ?? [] where !now.isIn(ref, project, and: isEntered ? before : after) {
+        if isEntered { gained.append(ref) } else { lost.append(ref) }
       }
     }
+    // An object may be in several of them.
+    if projects.count > 1 { (gained, lost) = (Array(Set(gained)), Array(Set(lost))) }
     append(UserClass(users, gained: gained, lost: lost))
   }
 
