@@ -1,12 +1,13 @@
-/// One immutable piece of an index: a header, arrays of 32-bit words and a run of bytes, all by offset,
-/// so that it may lie at any address and be mapped from a file as it is.
+/// One immutable piece of an index: a header and a payload, all by offset, so that it may lie at any address and be
+/// mapped from a file as it is. Numbers are little-endian.
 ///
-/// Header, in words: magic, layout version, kind, entity count, and the counts of words and bytes that
-/// follow; then a 64-bit checksum of all the rest.
+/// Header, in 32-bit words: magic, layout version, kind, entity count; then 64-bit words: bytes of the payload, and a
+/// checksum of all the rest. What the payload holds, the readers of each kind say. A block has one form for one
+/// content: a block patched many times is, byte for byte, the one built anew.
 final class Block: Sendable {
   static let magic: UInt32 = 0x5843_5353  // "SSCX" in memory
-  static let layoutVersion: UInt32 = 1
-  static let headerWords = 8
+  static let layoutVersion: UInt32 = 2
+  static let headerBytes = 32
 
   enum Kind: UInt32 {
     case directory = 1
@@ -16,36 +17,22 @@ final class Block: Sendable {
   /// Unsafe and unchecked: the memory is filled in `init`, never written again, and freed in `deinit`.
   nonisolated(unsafe) let memory: UnsafeRawBufferPointer
 
-  /// Seals words and bytes into one block.
-  init(kind: Kind, entities: Int, words: [UInt32], bytes: [UInt8] = []) {
-    precondition(words.count < Int(UInt32.max) && bytes.count < Int(UInt32.max), "an index block is over 4 GiB")
-    let byteCount = (Block.headerWords + words.count) * 4 + bytes.count
-    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: byteCount, alignment: 64)
-    let header: [UInt32] = [
-      Block.magic, Block.layoutVersion, kind.rawValue, UInt32(entities), UInt32(words.count), UInt32(bytes.count), 0, 0,
-    ]
-    memory.copyBytes(from: header.withUnsafeBytes { Array($0) })
-    let payload = UnsafeMutableRawBufferPointer(rebasing: memory[(Block.headerWords * 4)...])
-    words.withUnsafeBytes { payload.copyMemory(from: $0) }
-    let tail = UnsafeMutableRawBufferPointer(rebasing: payload[(words.count * 4)...])
-    bytes.withUnsafeBytes { tail.copyMemory(from: $0) }
+  /// Makes and seals a block.
+  ///
+  /// - Parameter fill: writes the payload, every byte of it.
+  init(kind: Kind, entities: Int, payloadBytes: Int, fill: (UnsafeMutableRawBufferPointer) -> Void) {
+    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: Block.headerBytes + payloadBytes, alignment: 64)
+    let header = [Block.magic, Block.layoutVersion, kind.rawValue, UInt32(entities)]
+    header.withUnsafeBytes { memory.copyMemory(from: $0) }
+    memory.storeBytes(of: UInt64(payloadBytes), toByteOffset: 16, as: UInt64.self)
+    fill(UnsafeMutableRawBufferPointer(rebasing: memory[Block.headerBytes...]))
     memory.storeBytes(of: Block.checksum(of: UnsafeRawBufferPointer(memory)), toByteOffset: 24, as: UInt64.self)
     self.memory = UnsafeRawBufferPointer(memory)
   }
 
   deinit { memory.deallocate() }
 
-  /// The words behind the header.
-  var words: Words {
-    let count = Int(memory.load(fromByteOffset: 16, as: UInt32.self))
-    let start = memory.baseAddress! + Block.headerWords * 4
-    return Words(start: start.assumingMemoryBound(to: UInt32.self), count: count)
-  }
-
-  /// The bytes behind the words.
-  var bytes: UnsafeRawBufferPointer {
-    UnsafeRawBufferPointer(rebasing: memory[((Block.headerWords + words.count) * 4)...])
-  }
+  var payload: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: memory[Block.headerBytes...]) }
 
   var entities: Int { Int(memory.load(fromByteOffset: 12, as: UInt32.self)) }
 
@@ -53,13 +40,21 @@ final class Block: Sendable {
   var isWhole: Bool {
     memory.load(as: UInt32.self) == Block.magic
       && memory.load(fromByteOffset: 4, as: UInt32.self) == Block.layoutVersion
+      && memory.load(fromByteOffset: 16, as: UInt64.self) == UInt64(memory.count - Block.headerBytes)
       && memory.load(fromByteOffset: 24, as: UInt64.self) == Block.checksum(of: memory)
+  }
+
+  /// Byte for byte.
+  func hasSameContents(as other: Block) -> Bool {
+    self === other
+      || memory.count == other.memory.count
+        && bytesEqual(memory.baseAddress!, other.memory.baseAddress!, count: memory.count)
   }
 
   /// Over everything but the checksum itself.
   private static func checksum(of memory: UnsafeRawBufferPointer) -> UInt64 {
     let head = keyHash(UnsafeRawBufferPointer(rebasing: memory[..<24]), kind: 0, seed: 0)
-    return keyHash(UnsafeRawBufferPointer(rebasing: memory[32...]), kind: 1, seed: head)
+    return checksumOf(UnsafeRawBufferPointer(rebasing: memory[headerBytes...]), seed: head)
   }
 }
 
@@ -73,11 +68,5 @@ struct Words {
   subscript(_ index: Int) -> UInt32 {
     precondition(index >= 0 && index < count, "index block: word out of bounds")
     return start[index]
-  }
-
-  @inline(__always)
-  func slice(_ from: Int, _ count: Int) -> Words {
-    precondition(from >= 0 && count >= 0 && from <= self.count - count, "index block: slice out of bounds")
-    return Words(start: start + from, count: count)
   }
 }

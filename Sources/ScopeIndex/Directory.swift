@@ -1,85 +1,127 @@
 import ScopeModel
 
-/// Keys to numbers and back: an open-addressed table over raw bytes. Numbers follow the order in which
-/// keys were added, which the builder makes the order of bytes.
+/// Keys to numbers and back: an open-addressed table over raw bytes. Numbers follow the order of keys: by kind, then
+/// by bytes.
 ///
-/// Words: seed (2), slot count, then the slots (tag of the hash, number + 1; 0: free), then a record for
-/// each entity. Record: offset of its bytes; length of the key, length of the name, kind, flags (a byte
-/// each). Bytes: key, then name where it differs from the key, then for projects the description with
-/// its length before it (two bytes).
+/// Payload: seed (8 bytes), count of homes and of slots (4 each), then slots and records (8 bytes each), then bytes.
+///
+/// Slot: number + 1 in the lowest 22 bits (0: free), 10 bits of the hash as a tag, and in the upper half the offset of
+/// the key's bytes, so that they are fetched together with the record. A key's home is `hash * homes / 2³²`; its slot
+/// is its home, or right behind the slot before it where keys of an earlier home, or of the same home and lower
+/// number, take up the home. The order of slots is thus that of (home, number), whatever the order of insertion. There are
+/// as many slots as homes, and more where the last keys run over; the last is free, so that a search ends.
+///
+/// Record: offset of the bytes; length of the key, length of the name, kind, flags (a byte each). Bytes: key, then
+/// name where it differs from the key, then for projects the description with its length before it (two bytes).
 struct Directory {
-  private let slots: Words
-  private let records: Words
-  private let bytes: UnsafeRawBufferPointer
-  private let slotMask: Int
+  private let slots: UnsafePointer<UInt64>
   private let seed: UInt64
-  let count: Int
+  private let homeCount: UInt32
+  private let slotCount: UInt32
+  private let entityCount: UInt32
+  private let byteCount: UInt32
 
   static let flagSystem: UInt8 = 1
-  private static let headWords = 3
+  static let headBytes = 16
 
   init(_ block: Block) {
-    let words = block.words
-    let slotCount = Int(words[2])
-    count = block.entities
-    seed = UInt64(words[0]) | UInt64(words[1]) << 32
-    slotMask = slotCount - 1
-    slots = words.slice(Directory.headWords, slotCount * 2)
-    records = words.slice(Directory.headWords + slotCount * 2, count * 2)
-    bytes = block.bytes
+    let payload = block.payload
+    seed = payload.load(as: UInt64.self)
+    homeCount = payload.load(fromByteOffset: 8, as: UInt32.self)
+    slotCount = payload.load(fromByteOffset: 12, as: UInt32.self)
+    entityCount = UInt32(block.entities)
+    let before = Directory.headBytes + (Int(slotCount) + block.entities) * 8
+    precondition(before <= payload.count, "index block: a directory is cut off")
+    byteCount = UInt32(payload.count - before)
+    slots = (payload.baseAddress! + Directory.headBytes).assumingMemoryBound(to: UInt64.self)
   }
 
+  @inline(__always)
+  var count: Int { Int(entityCount) }
+
   /// The same block.
-  func isSame(as other: Directory) -> Bool { records.start == other.records.start }
+  func isSame(as other: Directory) -> Bool { slots == other.slots }
+
+  @inline(__always)
+  func hash(_ key: UnsafeRawBufferPointer, kind: UInt8) -> UInt64 { keyHash(key, kind: kind, seed: seed) }
 
   /// The number of the entity with this key.
   @inline(__always)
   func find(_ key: UnsafeRawBufferPointer, kind: UInt8 = 0) -> Int? {
-    if key.isEmpty { return nil }  // no key is
-    let hash = keyHash(key, kind: kind, seed: seed)
-    let tag = UInt32(truncatingIfNeeded: hash >> 32)
-    var slot = Int(truncatingIfNeeded: hash) & slotMask
-    while true {  // ends: a quarter of the slots at least is free
-      let entry = slots[slot * 2 + 1]
-      if entry == 0 { return nil }
-      let number = Int(entry) - 1
-      if slots[slot * 2] == tag, self.kind(of: number) == kind, keyEquals(number, key) { return number }
-      slot = (slot + 1) & slotMask
+    find(key, kind: kind, hash: hash(key, kind: kind))
+  }
+
+  /// - Parameter hash: that of the key and kind.
+  @inline(__always)
+  func find(_ key: UnsafeRawBufferPointer, kind: UInt8, hash: UInt64) -> Int? {
+    if key.isEmpty || key.count > 255 { return nil }  // no key is
+    let shape = UInt32(key.count) | UInt32(kind) << 16
+    let tag = Slot.tag(hash)
+    var position = Slot.home(hash, of: Int(homeCount))
+    while true {  // ends: the last slot is free
+      let slot = slot(position)
+      if slot.isFree { return nil }
+      if slot.tag == tag {
+        let isSameShape = shapeOf(slot.number) & 0x00FF_00FF == shape
+        if isSameShape && bytesEqual(key.baseAddress!, bytes(slot.offset, key.count), count: key.count) {
+          return slot.number
+        }
+      }
+      position += 1
     }
   }
 
-  @inline(__always)
-  private func keyEquals(_ number: Int, _ key: UnsafeRawBufferPointer) -> Bool {
-    let own = self.key(of: number)
-    return own.count == key.count && bytesEqual(own.baseAddress!, key.baseAddress!, count: own.count)
+  /// The number of a key that is there; otherwise the number it would have.
+  func position(of key: RowKey) -> (number: Int, isThere: Bool) {
+    var text = key.id.text
+    return text.withUTF8 { bytes in
+      let bytes = UnsafeRawBufferPointer(bytes)
+      var (low, high) = (0, count)
+      while low < high {
+        let middle = (low + high) >> 1
+        let order = order(of: middle, bytes, kind: key.kind)
+        if order == 0 { return (middle, true) }
+        if order < 0 { low = middle + 1 } else { high = middle }
+      }
+      return (low, false)
+    }
+  }
+
+  /// Below, at or above zero as the entity's key comes before, with or behind this one.
+  private func order(of number: Int, _ key: UnsafeRawBufferPointer, kind: UInt8) -> Int {
+    let own = self.kind(of: number)
+    return own == kind ? byteOrder(self.key(of: number), key) : Int(own) - Int(kind)
   }
 
   /// The key; valid as long as the index is.
   @inline(__always)
   func key(of number: Int) -> UnsafeRawBufferPointer {
-    UnsafeRawBufferPointer(rebasing: bytes[offset(number)..<offset(number) + keyLength(number)])
+    let record = record(number)
+    let length = record.keyLength
+    return UnsafeRawBufferPointer(start: bytes(record.offset, length), count: length)
   }
 
   /// The name for people; the key where none is stored.
   func name(of number: Int) -> UnsafeRawBufferPointer {
-    let length = nameLength(number)
+    let record = record(number)
+    let length = record.nameLength
     if length == 0 { return key(of: number) }
-    let start = offset(number) + keyLength(number)
-    return UnsafeRawBufferPointer(rebasing: bytes[start..<start + length])
+    return UnsafeRawBufferPointer(start: bytes(record.offset + record.keyLength, length), count: length)
   }
 
   /// The description of a project.
   func description(of number: Int) -> UnsafeRawBufferPointer {
-    let start = offset(number) + keyLength(number) + nameLength(number)
-    let length = Int(bytes[start]) | Int(bytes[start + 1]) << 8
-    return UnsafeRawBufferPointer(rebasing: bytes[start + 2..<start + 2 + length])
+    let record = record(number)
+    let start = record.offset + record.keyLength + record.nameLength
+    let length = Int(bytes(start, 2).loadUnaligned(as: UInt16.self))
+    return UnsafeRawBufferPointer(start: bytes(start + 2, length), count: length)
   }
 
   @inline(__always)
-  func kind(of number: Int) -> UInt8 { UInt8(truncatingIfNeeded: records[number * 2 + 1] >> 16) }
+  func kind(of number: Int) -> UInt8 { UInt8(truncatingIfNeeded: shapeOf(number) >> 16) }
 
   @inline(__always)
-  func flags(of number: Int) -> UInt8 { UInt8(truncatingIfNeeded: records[number * 2 + 1] >> 24) }
+  func flags(of number: Int) -> UInt8 { UInt8(truncatingIfNeeded: shapeOf(number) >> 24) }
 
   /// The numbers of the entities of one kind: they lie together.
   func numbers(ofKind kind: UInt8) -> Range<Int> {
@@ -96,75 +138,116 @@ struct Directory {
     }
     return low
   }
-
-  @inline(__always)
-  private func offset(_ number: Int) -> Int { Int(records[number * 2]) }
-
-  @inline(__always)
-  private func keyLength(_ number: Int) -> Int { Int(records[number * 2 + 1] & 0xFF) }
-
-  @inline(__always)
-  private func nameLength(_ number: Int) -> Int { Int((records[number * 2 + 1] >> 8) & 0xFF) }
 }
 
-/// Fills a directory; `seal` makes the block.
-struct DirectoryBuilder {
-  private var records: [UInt32] = []
-  private var bytes: [UInt8] = []
-  private var hashes: [UInt64] = []
-  private let seed: UInt64
+// MARK: - Memory
 
-  init(seed: UInt64, reserving count: Int) {
-    self.seed = seed
-    records.reserveCapacity(count * 2)
-    hashes.reserveCapacity(count)
-  }
+extension Directory {
+  /// A slot of the table.
+  struct Slot {
+    let word: UInt64
 
-  /// Adds an entity; its number is how many were added before.
-  mutating func add(_ key: Name, kind: UInt8 = 0, name: Name? = nil, flags: UInt8 = 0) {
-    let offset = bytes.count
-    precondition(offset < Int(UInt32.max), "the names of a company are over 4 GiB")
-    bytes.append(contentsOf: key.text.utf8)
-    let keyLength = bytes.count - offset
-    if let name, name != key { bytes.append(contentsOf: name.text.utf8) }
-    let nameLength = bytes.count - offset - keyLength
-    records.append(UInt32(offset))
-    records.append(UInt32(keyLength) | UInt32(nameLength) << 8 | UInt32(kind) << 16 | UInt32(flags) << 24)
-    hashes.append(bytes[offset..<offset + keyLength].withUnsafeBytes { keyHash($0, kind: kind, seed: seed) })
-  }
+    static let numberBits = 22
+    static let numberMask: UInt32 = 1 << numberBits - 1
 
-  /// Adds a project's description behind the entity added last.
-  mutating func addDescription(_ description: Remark) {
-    let count = description.text.utf8.count
-    bytes.append(UInt8(count & 0xFF))
-    bytes.append(UInt8(count >> 8))
-    bytes.append(contentsOf: description.text.utf8)
-  }
+    @inline(__always)
+    static func tag(_ hash: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: hash >> (32 + UInt64(numberBits))) }
 
-  consuming func seal() -> Block {
-    let slotCount = DirectoryBuilder.slotCount(for: hashes.count)
-    var words: [UInt32] = [UInt32(truncatingIfNeeded: seed), UInt32(truncatingIfNeeded: seed >> 32), UInt32(slotCount)]
-    words.reserveCapacity(words.count + slotCount * 2 + records.count)
-    words.append(contentsOf: slots(slotCount))
-    words.append(contentsOf: records)
-    return Block(kind: .directory, entities: hashes.count, words: words, bytes: bytes)
-  }
-
-  private func slots(_ slotCount: Int) -> [UInt32] {
-    var slots = [UInt32](repeating: 0, count: slotCount * 2)
-    for (number, hash) in hashes.enumerated() {
-      var slot = Int(truncatingIfNeeded: hash) & (slotCount - 1)
-      while slots[slot * 2 + 1] != 0 { slot = (slot + 1) & (slotCount - 1) }
-      slots[slot * 2] = UInt32(truncatingIfNeeded: hash >> 32)
-      slots[slot * 2 + 1] = UInt32(number + 1)
+    @inline(__always)
+    static func home(_ hash: UInt64, of homeCount: Int) -> Int {
+      Int(truncatingIfNeeded: (hash & 0xFFFF_FFFF &* UInt64(truncatingIfNeeded: homeCount)) >> 32)
     }
-    return slots
+
+    @inline(__always)
+    var isFree: Bool { UInt32(truncatingIfNeeded: word) == 0 }
+    @inline(__always)
+    var tag: UInt32 { UInt32(truncatingIfNeeded: word) >> UInt32(Slot.numberBits) }
+    @inline(__always)
+    var number: Int { Int(UInt32(truncatingIfNeeded: word) & Slot.numberMask) - 1 }
+    @inline(__always)
+    var offset: Int { Int(truncatingIfNeeded: word >> 32) }
   }
 
-  /// A power of two of which at most three quarters are taken.
-  private static func slotCount(for count: Int) -> Int {
-    var slots = 2
-    while slots * 3 < count * 4 { slots *= 2 }
-    return slots
+  /// What is known of an entity, beside its bytes.
+  struct Record {
+    let word: UInt64
+
+    init(word: UInt64) { self.word = word }
+
+    init(offset: UInt32, shape: UInt32) { word = UInt64(offset) | UInt64(shape) << 32 }
+
+    @inline(__always)
+    var offset: Int { Int(truncatingIfNeeded: word & 0xFFFF_FFFF) }
+    @inline(__always)
+    var shape: UInt32 { UInt32(truncatingIfNeeded: word >> 32) }
+    @inline(__always)
+    var keyLength: Int { Int(shape & 0xFF) }
+    @inline(__always)
+    var nameLength: Int { Int(shape >> 8 & 0xFF) }
+    @inline(__always)
+    var kind: UInt8 { UInt8(truncatingIfNeeded: shape >> 16) }
   }
+
+  @inline(__always)
+  private func slot(_ position: Int) -> Slot {
+    precondition(position >= 0 && position < Int(slotCount), "index block: slot out of bounds")
+    return Slot(word: slots[position])
+  }
+
+  @inline(__always)
+  func record(_ number: Int) -> Record {
+    precondition(number >= 0 && number < Int(entityCount), "index block: record out of bounds")
+    return Record(word: (slots + Int(slotCount))[number])
+  }
+
+  /// Lengths, kind and flags.
+  @inline(__always)
+  private func shapeOf(_ number: Int) -> UInt32 { record(number).shape }
+
+  @inline(__always)
+  private func bytes(_ offset: Int, _ length: Int) -> UnsafeRawPointer {
+    precondition(
+      offset >= 0 && length >= 0 && offset + length <= Int(byteCount), "index block: bytes out of bounds")
+    return UnsafeRawPointer(slots + Int(slotCount) + Int(entityCount)) + offset
+  }
+
+  // What the builder takes over from the directory before.
+
+  var homes: Int { Int(homeCount) }
+  var hashSeed: UInt64 { seed }
+  var slotWords: UnsafeBufferPointer<UInt64> { UnsafeBufferPointer(start: slots, count: Int(slotCount)) }
+  var recordWords: UnsafeBufferPointer<UInt64> {
+    UnsafeBufferPointer(start: slots + Int(slotCount), count: Int(entityCount))
+  }
+  var allBytes: UnsafeRawBufferPointer {
+    UnsafeRawBufferPointer(start: bytes(0, Int(byteCount)), count: Int(byteCount))
+  }
+
+  /// Where the bytes of an entity begin; those of the one behind the last: where all end.
+  func byteOffset(_ number: Int) -> Int { number == count ? Int(byteCount) : record(number).offset }
+
+  func hash(ofEntity number: Int) -> UInt64 { hash(key(of: number), kind: kind(of: number)) }
+
+  /// From the numbers here to those in a directory that came after; nil: no number has changed. Numbers of keys that are gone
+  /// become `Renumbering.gone`.
+  func renumbering(to new: Directory) -> Renumbering? {
+    if isSame(as: new) { return nil }
+    var numbers: [UInt32] = []
+    numbers.reserveCapacity(count)
+    var (next, isSame) = (0, true)
+    for number in 0..<count {
+      let (key, kind) = (key(of: number), kind(of: number))
+      while next < new.count, new.order(of: next, key, kind: kind) < 0 { next += 1 }
+      let isThere = next < new.count && new.order(of: next, key, kind: kind) == 0
+      numbers.append(isThere ? UInt32(next) : Renumbering.gone)
+      if next != number || !isThere { isSame = false }
+    }
+    return isSame ? nil : Renumbering(numbers: numbers)
+  }
+}
+
+/// From old numbers to new ones.
+struct Renumbering {
+  static let gone = UInt32.max
+  let numbers: [UInt32]
 }

@@ -1,34 +1,92 @@
-/// From an entity to sorted numbers of others, with flags. Words: stride; a record for each entity
-/// (start of its values or, with stride 1 and one value, that value; count and, in the highest byte,
-/// flags); then the values, `stride` words each, the first of which sorts.
+/// From an entity to sorted numbers of others, with flags.
+///
+/// Payload: words in a list's item (1 or 2) and count of values (4 bytes each), a record for each entity (8 bytes),
+/// then the values (4 bytes each), in the order of entities, the first word of each item sorted.
+///
+/// Record: the start of the entity's values or, with one word an item and one item, that item; then in the upper half
+/// the count of items and, in the highest byte, flags.
 struct Links {
-  private let records: Words
-  private let values: Words
-  private let stride: Int
+  private let records: UnsafePointer<UInt64>
+  private let entityCount: UInt32
+  private let valueCount: UInt32
+  private let stride: UInt32
 
-  private static let headWords = 1
+  static let headBytes = 8
 
   init(_ block: Block) {
-    let words = block.words
-    stride = Int(words[0])
-    records = words.slice(Links.headWords, block.entities * 2)
-    let start = Links.headWords + block.entities * 2
-    values = words.slice(start, words.count - start)
+    let payload = block.payload
+    stride = payload.load(as: UInt32.self)
+    valueCount = payload.load(fromByteOffset: 4, as: UInt32.self)
+    entityCount = UInt32(block.entities)
+    let size = Links.headBytes + block.entities * 8 + Int(valueCount) * 4
+    precondition(size == payload.count, "index block: links are cut off")
+    records = (payload.baseAddress! + Links.headBytes).assumingMemoryBound(to: UInt64.self)
   }
 
   /// The same block.
-  func isSame(as other: Links) -> Bool { records.start == other.records.start }
+  func isSame(as other: Links) -> Bool { records == other.records }
 
   @inline(__always)
-  func flags(of number: Int) -> UInt8 { UInt8(truncatingIfNeeded: records[number * 2 + 1] >> 24) }
+  func flags(of number: Int) -> UInt8 { record(number).flags }
 
   /// What this entity is linked to; valid as long as the index is.
   @inline(__always)
   subscript(_ number: Int) -> LinkList {
-    let count = Int(records[number * 2 + 1] & 0xFF_FFFF)
-    if stride == 1 && count == 1 { return LinkList(values: records.slice(number * 2, 1), stride: 1) }
-    return LinkList(values: values.slice(Int(records[number * 2]), count * stride), stride: stride)
+    let record = record(number)
+    if record.isInline(stride: stride) {
+      return LinkList(
+        values: Words(start: UnsafeRawPointer(records + number).assumingMemoryBound(to: UInt32.self), count: 1),
+        stride: 1)
+    }
+    let (start, count) = (Int(record.head), record.count * Int(stride))
+    precondition(start + count <= Int(valueCount), "index block: links out of bounds")
+    return LinkList(values: Words(start: values + start, count: count), stride: Int(stride))
   }
+
+  @inline(__always)
+  private var values: UnsafePointer<UInt32> {
+    UnsafeRawPointer(records + Int(entityCount)).assumingMemoryBound(to: UInt32.self)
+  }
+
+  @inline(__always)
+  private func record(_ number: Int) -> Record {
+    precondition(number >= 0 && number < Int(entityCount), "index block: links of nobody")
+    return Record(word: records[number])
+  }
+
+  struct Record {
+    let word: UInt64
+
+    static let maximumCount = 1 << 24 - 1
+
+    init(word: UInt64) { self.word = word }
+
+    init(head: UInt32, count: Int, flags: UInt8) {
+      word = UInt64(head) | UInt64(truncatingIfNeeded: count) << 32 | UInt64(flags) << 56
+    }
+
+    @inline(__always)
+    var head: UInt32 { UInt32(truncatingIfNeeded: word) }
+    @inline(__always)
+    var count: Int { Int(truncatingIfNeeded: word >> 32 & 0xFF_FFFF) }
+    @inline(__always)
+    var flags: UInt8 { UInt8(truncatingIfNeeded: word >> 56) }
+
+    @inline(__always)
+    func isInline(stride: UInt32) -> Bool { stride == 1 && count == 1 }
+
+    /// How many of the values are this entity's.
+    @inline(__always)
+    func valueCount(stride: UInt32) -> Int { isInline(stride: stride) ? 0 : count * Int(stride) }
+
+    @inline(__always)
+    func with(head: UInt32) -> Record { Record(word: word & ~0xFFFF_FFFF | UInt64(head)) }
+  }
+
+  // What the builder takes over from the links before.
+
+  var recordWords: UnsafeBufferPointer<UInt64> { UnsafeBufferPointer(start: records, count: Int(entityCount)) }
+  var valueWords: UnsafeBufferPointer<UInt32> { UnsafeBufferPointer(start: values, count: Int(valueCount)) }
 }
 
 /// Sorted numbers, each perhaps with a second word beside it.
@@ -95,36 +153,5 @@ struct LinkList {
       if mine < theirs { own += 1 } else { others += 1 }
     }
     return nil
-  }
-}
-
-/// Fills links; `seal` makes the block.
-struct LinksBuilder {
-  private let stride: Int
-  private var records: [UInt32] = []
-  private var values: [UInt32] = []
-
-  init(stride: Int, reserving count: Int) {
-    self.stride = stride
-    records.reserveCapacity(count * 2)
-  }
-
-  /// Adds the links of the next entity: sorted numbers, `stride` words each.
-  mutating func add(_ list: [UInt32], flags: UInt8 = 0) {
-    let count = list.count / stride
-    precondition(count < 1 << 24, "an entity has over 16 million links")
-    if stride == 1 && count == 1 {
-      records.append(list[0])
-    } else {
-      precondition(values.count < Int(UInt32.max), "a company has over 4 billion links")
-      records.append(UInt32(values.count))
-      values.append(contentsOf: list)
-    }
-    records.append(UInt32(count) | UInt32(flags) << 24)
-  }
-
-  consuming func seal() -> Block {
-    let entities = records.count / 2
-    return Block(kind: .links, entities: entities, words: [UInt32(stride)] + records + values)
   }
 }
