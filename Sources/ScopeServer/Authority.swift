@@ -74,6 +74,7 @@ public final class Authority: Sendable {
   ) throws(StoreError) {
     let loop = group.next()
     (state, publisher, feed, seed) = try run(on: loop) { () throws(StoreError) in
+      giveWayToEventLoops()
       let state = try AuthorityState(configuration, logger: logger, onFatal: onFatal)
       return (NIOLoopBound(state, eventLoop: loop), state.publisher, state.feed, state.seed)
     }

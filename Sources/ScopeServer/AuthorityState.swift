@@ -110,7 +110,11 @@ final class AuthorityState {
     guard !group.records.isEmpty else { return results }
     do throws(StoreError) {
       var root: IndexRoot?
-      let logged = try store.commit(group.records) { root = self.root(after: group) }
+      let logged = try store.commit(group.records) {
+        giveWayOnce()
+        root = self.root(after: group)
+        giveWayOnce()
+      }
       publisher.publish(root!)
       feed.append(logged)
       isWritable = true
@@ -146,8 +150,10 @@ final class AuthorityState {
     } catch {
       throw Failure(error)
     }
-    // A batch that changes nothing leaves no trace, unless its key must be remembered.
+    giveWayOnce()
     let access = models[job.company].company.accessSummary(of: outcome.edits)
+    giveWayOnce()
+    // A batch that changes nothing leaves no trace, unless its key must be remembered.
     if !outcome.edits.isEmpty || job.idempotencyKey != nil { group.append(job, outcome, access) }
     models.noteGrowth()
     return Applied(
