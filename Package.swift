@@ -28,7 +28,8 @@ let package = Package(
     .target(name: "CScopeWire", dependencies: ["CProtobufC"]),
     .target(name: "CScope", dependencies: ["CScopeWire"]),
     .target(name: "ScopeModel"),
-    .target(name: "ScopeIndex", dependencies: ["ScopeModel"]),
+    .systemLibrary(name: "CPrefetch"),
+    .target(name: "ScopeIndex", dependencies: ["ScopeModel", "CPrefetch"]),
     .target(name: "ScopeStore", dependencies: ["ScopeModel", grdb, sqlite, crypto]),
     .target(name: "ScopeProtocol", dependencies: ["ScopeModel", "CScopeWire"]),
     .target(

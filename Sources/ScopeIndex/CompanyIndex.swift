@@ -49,7 +49,8 @@ public final class CompanyIndex: Sendable {
   }
 
   private init(id: Name, mode: SecurityMode, parts: Parts) {
-    let view = UnsafeMutablePointer<CompanyView>.allocate(capacity: 1)
+    let view = UnsafeMutableRawPointer.allocate(byteCount: MemoryLayout<CompanyView>.size, alignment: 64)
+      .bindMemory(to: CompanyView.self, capacity: 1)
     view.initialize(to: CompanyView(parts, isSimple: mode == .simple))
     self.id = id
     self.parts = parts

@@ -1,3 +1,4 @@
+import CPrefetch
 import ScopeModel
 
 /// Keys to numbers and back: an open-addressed table over raw bytes. Numbers follow the order of keys: by kind, then
@@ -6,10 +7,11 @@ import ScopeModel
 /// Payload: seed (8 bytes), count of homes and of slots (4 each), then slots and records (8 bytes each), then bytes.
 ///
 /// Slot: number + 1 in the lowest 22 bits (0: free), 10 bits of the hash as a tag, and in the upper half the offset of
-/// the key's bytes, so that they are fetched together with the record. A key's home is `hash * homes / 2³²`; its slot
-/// is its home, or right behind the slot before it where keys of an earlier home, or of the same home and lower
-/// number, take up the home. The order of slots is thus that of (home, number), whatever the order of insertion. There are
-/// as many slots as homes, and more where the last keys run over; the last is free, so that a search ends.
+/// the key's bytes, so that they are fetched together with the record. A key's home is `hash * homes / 2³²` of the
+/// hash's lower half; its slot is its home, or right behind the slot before it where keys of an earlier home, or of the
+/// same home and lower number, take up the home. The order of slots is thus that of (home, number), however they came
+/// about. There are a few more slots than homes, so that a search can look at several from the last home on, and more
+/// where the last keys run over; the last is free, so that a search ends.
 ///
 /// Record: offset of the bytes; length of the key, length of the name, kind, flags (a byte each). Bytes: key, then
 /// name where it differs from the key, then for projects the description with its length before it (two bytes).
@@ -23,6 +25,8 @@ struct Directory {
 
   static let flagSystem: UInt8 = 1
   static let headBytes = 16
+  /// How many slots a search looks at as one; there are so many from each home.
+  static let window = 4
 
   init(_ block: Block) {
     let payload = block.payload
@@ -42,33 +46,77 @@ struct Directory {
   /// The same block.
   func isSame(as other: Directory) -> Bool { slots == other.slots }
 
-  @inline(__always)
-  func hash(_ key: UnsafeRawBufferPointer, kind: UInt8) -> UInt64 { keyHash(key, kind: kind, seed: seed) }
-
   /// The number of the entity with this key.
   @inline(__always)
   func find(_ key: UnsafeRawBufferPointer, kind: UInt8 = 0) -> Int? {
-    find(key, kind: kind, hash: hash(key, kind: kind))
+    find(key, kind: kind, search(key, kind: kind))
   }
 
-  /// - Parameter hash: that of the key and kind.
+  /// A search that has begun: the slot that most likely has the key, if any. Searches in several directories are begun
+  /// before the first is gone on with, so that they wait for memory together.
+  struct Search {
+    fileprivate let hash: UInt64
+    fileprivate let likely: Slot
+  }
+
   @inline(__always)
-  func find(_ key: UnsafeRawBufferPointer, kind: UInt8, hash: UInt64) -> Int? {
+  func search(_ key: UnsafeRawBufferPointer, kind: UInt8) -> Search {
+    let hash = keyHash(key, kind: kind, seed: seed)
+    return Search(hash: hash, likely: likelySlot(hash))
+  }
+
+  /// The first of the slots from the key's home that has its tag. No branch: which it is can't be foretold.
+  @inline(__always)
+  private func likelySlot(_ hash: UInt64) -> Slot {
+    let home = Slot.home(hash, of: Int(homeCount))
+    precondition(home >= 0 && home &+ Directory.window <= Int(slotCount), "index block: slot out of bounds")
+    let tag = Slot.tag(hash)
+    let (first, second) = (slots[home], slots[home &+ 1])
+    let (third, fourth) = (slots[home &+ 2], slots[home &+ 3])
+    var likely = Slot(word: fourth).tag == tag ? fourth : 0
+    likely = Slot(word: third).tag == tag ? third : likely
+    likely = Slot(word: second).tag == tag ? second : likely
+    likely = Slot(word: first).tag == tag ? first : likely
+    return Slot(word: likely)
+  }
+
+  /// Asks for the record of an entity.
+  @inline(__always)
+  func prefetch(_ number: Int) { scope_prefetch(slots + Int(slotCount) + number) }
+
+  /// Asks for the record and the bytes of the entity that a search most likely finds, and gives its number.
+  @inline(__always)
+  func prefetch(_ search: Search) -> Int {
+    let slot = search.likely
+    prefetch(slot.number)
+    scope_prefetch(UnsafeRawPointer(slots + Int(slotCount) + Int(entityCount)) + slot.offset)
+    return slot.number
+  }
+
+  @inline(__always)
+  func find(_ key: UnsafeRawBufferPointer, kind: UInt8, _ search: Search) -> Int? {
     if key.isEmpty || key.count > 255 { return nil }  // no key is
-    let shape = UInt32(key.count) | UInt32(kind) << 16
+    if !search.likely.isFree, holds(search.likely, key, kind) { return search.likely.number }
+    return findSlowly(key, kind, search.hash)
+  }
+
+  @inline(never)
+  private func findSlowly(_ key: UnsafeRawBufferPointer, _ kind: UInt8, _ hash: UInt64) -> Int? {
     let tag = Slot.tag(hash)
     var position = Slot.home(hash, of: Int(homeCount))
     while true {  // ends: the last slot is free
       let slot = slot(position)
       if slot.isFree { return nil }
-      if slot.tag == tag {
-        let isSameShape = shapeOf(slot.number) & 0x00FF_00FF == shape
-        if isSameShape && bytesEqual(key.baseAddress!, bytes(slot.offset, key.count), count: key.count) {
-          return slot.number
-        }
-      }
+      if slot.tag == tag, holds(slot, key, kind) { return slot.number }
       position += 1
     }
+  }
+
+  @inline(__always)
+  private func holds(_ slot: Slot, _ key: UnsafeRawBufferPointer, _ kind: UInt8) -> Bool {
+    let shape = UInt32(truncatingIfNeeded: key.count) | UInt32(kind) << 16
+    return shapeOf(slot.number) & 0x00FF_00FF == shape
+      && bytesEqual(key.baseAddress!, bytes(slot.offset, key.count), count: key.count)
   }
 
   /// The number of a key that is there; otherwise the number it would have.
@@ -207,7 +255,7 @@ extension Directory {
   @inline(__always)
   private func bytes(_ offset: Int, _ length: Int) -> UnsafeRawPointer {
     precondition(
-      offset >= 0 && length >= 0 && offset + length <= Int(byteCount), "index block: bytes out of bounds")
+      offset >= 0 && length >= 0 && offset &+ length <= Int(byteCount), "index block: bytes out of bounds")
     return UnsafeRawPointer(slots + Int(slotCount) + Int(entityCount)) + offset
   }
 
@@ -226,7 +274,7 @@ extension Directory {
   /// Where the bytes of an entity begin; those of the one behind the last: where all end.
   func byteOffset(_ number: Int) -> Int { number == count ? Int(byteCount) : record(number).offset }
 
-  func hash(ofEntity number: Int) -> UInt64 { hash(key(of: number), kind: kind(of: number)) }
+  func hash(ofEntity number: Int) -> UInt64 { keyHash(key(of: number), kind: kind(of: number), seed: seed) }
 
   /// From the numbers here to those in a directory that came after; nil: no number has changed. Numbers of keys that are gone
   /// become `Renumbering.gone`.

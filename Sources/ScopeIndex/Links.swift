@@ -1,3 +1,5 @@
+import CPrefetch
+
 /// From an entity to sorted numbers of others, with flags.
 ///
 /// Payload: words in a list's item (1 or 2) and count of values (4 bytes each), a record for each entity (8 bytes),
@@ -28,6 +30,10 @@ struct Links {
 
   @inline(__always)
   func flags(of number: Int) -> UInt8 { record(number).flags }
+
+  /// Asks for the record of an entity that is likely to be asked about.
+  @inline(__always)
+  func prefetch(_ number: Int) { scope_prefetch(records + number) }
 
   /// What this entity is linked to; valid as long as the index is.
   @inline(__always)
@@ -110,14 +116,15 @@ struct LinkList {
   @inline(__always)
   func second(_ index: Int) -> UInt32 { stride == 1 ? LinkList.none : values[index * stride + 1] }
 
-  /// Position of the first number that is not below `number`.
+  /// Position of the first number that is not below `number`. The halves are chosen without a branch, and without a
+  /// look at the bounds: no position is above half of what is left of the slice.
   @inline(__always)
   func lowerBound(_ number: UInt32) -> Int {
-    var low = 0
-    var high = count
-    while low < high {
-      let middle = (low + high) >> 1
-      if self[middle] < number { low = middle + 1 } else { high = middle }
+    var (low, left) = (0, count)
+    while left > 0 {
+      let half = (left &+ 1) >> 1
+      low = values.start[(low &+ half &- 1) &* stride] < number ? low &+ half : low
+      left &-= half
     }
     return low
   }

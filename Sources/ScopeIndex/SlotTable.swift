@@ -17,7 +17,7 @@ struct SlotTable {
   init(hashes: [UInt64]) {
     homeCount = SlotTable.homeCount(for: hashes.count)
     var next = SlotTable.firstSlots(hashes, homeCount)
-    entries = [UInt32](repeating: 0, count: max(homeCount, Int(next.last!)) + 1)
+    entries = [UInt32](repeating: 0, count: max(SlotTable.leastCount(homeCount), Int(next.last!) + 1))
     for (number, hash) in hashes.enumerated() {
       let home = Directory.Slot.home(hash, of: homeCount)
       entries[Int(next[home])] = SlotTable.entry(number, hash)
@@ -97,8 +97,10 @@ struct SlotTable {
     Directory.Slot.home(hash(number(at: position)), of: homeCount)
   }
 
-  /// As many slots as homes and one, unless the last keys run over.
+  /// Enough for a search from the last home, unless the last keys run over.
+  private static func leastCount(_ homeCount: Int) -> Int { homeCount + Directory.window - 1 }
+
   private mutating func trim() {
-    while entries.count > homeCount + 1, entries[entries.count - 2] == 0 { entries.removeLast() }
+    while entries.count > SlotTable.leastCount(homeCount), entries[entries.count - 2] == 0 { entries.removeLast() }
   }
 }
