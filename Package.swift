@@ -8,6 +8,7 @@ let log = Target.Dependency.product(name: "Logging", package: "swift-log")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let histogram = Target.Dependency.product(name: "Histogram", package: "hdrhistogram-swift")
 let sqlite = Target.Dependency.product(name: "GRDBSQLite", package: "GRDB.swift")
 
 let package = Package(
@@ -22,6 +23,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+    .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
   ],
   targets: [
     .systemLibrary(name: "CProtobufC", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"])]),
@@ -43,7 +45,12 @@ let package = Package(
       dependencies: ["ScopeModel", "ScopeProtocol", "ScopeStore", "ScopeServer", "ScopeClient", "CScopeWire", log]),
     .executableTarget(
       name: "scope-bench",
-      dependencies: ["ScopeTesting", "ScopeClient", "ScopeIndex", "ScopeModel", nio, posix, arguments]),
+      dependencies: [
+        "ScopeTesting", "ScopeClient", "ScopeIndex", "ScopeModel", "ScopeStore", "ScopeProtocol", "CScopeWire",
+        "CBench", "bench-echo", nio, posix, arguments, histogram,
+      ]),
+    .target(name: "CBench"),
+    .executableTarget(name: "bench-echo"),
     .executableTarget(
       name: "scope-counts",
       dependencies: ["ScopeTesting", "ScopeServer", "ScopeStore", "ScopeProtocol", "ScopeIndex", "ScopeModel", log]),

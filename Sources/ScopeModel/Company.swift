@@ -40,7 +40,7 @@ public struct Company: Sendable {
   /// Contact fields that every company has from its creation.
   public static let systemFields: [Name] = ["name", "phone"]
 
-  public let id: Name
+  public private(set) var id: Name
   /// Nil: the company does not exist.
   public private(set) var mode: SecurityMode?
   /// The rights of each role. Those of `admin` are every right, and are not listed.
@@ -58,6 +58,12 @@ public struct Company: Sendable {
 
   /// A company without facts.
   public init(id: Name) { self.id = id }
+
+  /// A company with the facts of another.
+  public init(id: Name, like other: Company) {
+    self = other
+    self.id = id
+  }
 
   /// The project with this name, if there is one.
   public func projectID(named name: Name) -> Name? { projectIDs[name] }

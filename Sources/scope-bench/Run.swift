@@ -1,0 +1,80 @@
+import ArgumentParser
+import Foundation
+import ScopeTesting
+
+/// The whole benchmark.
+struct Run: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "run",
+    abstract: "Measures everything and prints a table.",
+    discussion: """
+      One client asks each contestant the same questions over the same kind of socket, in turns, in several rounds; \
+      what is printed are medians over the rounds. Contestants: scoped over a Unix socket and over TCP; a bare echo in \
+      C and one in Swift NIO, which get the bytes that scoped gets and say them again: no server can do less; Redis \
+      with a set of visible objects for each user (SISMEMBER, SMISMEMBER); PostgreSQL with two tables, their primary \
+      keys and a prepared statement. Before anything is measured, all must give the verdicts of the model.
+
+      Closed loop: so many checks under way on each connection; an answer lets the next go. Open loop: checks come at \
+      a fixed rate, and latency counts from the moment each was due, so that a stall is charged for everyone who would \
+      have asked meanwhile. Busy: 50 changes a second are committed to disk beside that.
+
+      Ratios are scoped divided by the other, each within one round: of latencies and CPU time less is better, of \
+      rates more.
+
+      Examples:
+        Scripts/bench --quick
+        Scripts/bench --json --plots plots > bench.json
+      """)
+
+  @Flag(help: "Fewer rounds and shorter turns: under three minutes.") var quick = false
+  @Option(help: ArgumentHelp("Rounds. (default: 7; with --quick 3)", valueName: "n")) var rounds: Int?
+  @Flag(help: "Print one object of JSON in place of the table.") var json = false
+  @Option(help: ArgumentHelp("Folder to write plots to, as SVG; made if it is not there.", valueName: "folder"))
+  var plots: String?
+
+  func validate() throws {
+    if let rounds, !(1...1_000).contains(rounds) { throw ValidationError("--rounds is from 1 to 1,000.") }
+  }
+
+  func run() throws {
+    let signals = Workspace.current.clearOnSignals()
+    defer {
+      Workspace.current.clear()
+      withExtendedLifetime(signals) {}
+    }
+    do {
+      let progress = Progress()
+      let report = try measure(progress)
+      progress.end()
+      print(json ? report.json : Table(report: report).text)
+    } catch {
+      FileHandle.standardError.write(Data("\nbench: \(error)\n".utf8))
+      throw ExitCode.failure
+    }
+  }
+
+  private var plan: Plan {
+    var plan = quick ? Plan.quick : .full
+    if let rounds { (plan.rounds, plan.openRounds) = (rounds, quick ? min(rounds, plan.openRounds) : rounds) }
+    return plan
+  }
+
+  private func measure(_ progress: Progress) throws -> Report {
+    let placement = try Placement()
+    let company = try BenchmarkCompany()
+    let contestants = try Contestants(company, on: placement.contestants, progress)
+    progress.say("comparing verdicts")
+    for contestant in contestants.all { try contestant.verify(company) }
+    let measurements = try LoadBenchmark(plan, contestants, company, placement, progress).run()
+    for contestant in contestants.all { try contestant.verify(company) }
+    contestants.stop()
+    try Processors.pin(to: Processors.all)
+    let large = try SampleCompany.large()
+    let index = try IndexBenchmark(repeats: plan.indexRepeats, progress: progress).run(large)
+    let changes = try ChangeBenchmark(plan, company, large, progress).run()
+    let report = Report(
+      measurements, contestants.all, index, changes, placement, rounds: plan.rounds, isQuick: quick)
+    if let plots { try Plots(folder: plots, measurements: measurements, report: report).write() }
+    return report
+  }
+}
