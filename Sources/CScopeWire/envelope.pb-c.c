@@ -1513,7 +1513,7 @@ const ProtobufCMessageDescriptor scope__v1__health_request__descriptor =
   (ProtobufCMessageInit) scope__v1__health_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor scope__v1__health_response__field_descriptors[6] =
+static const ProtobufCFieldDescriptor scope__v1__health_response__field_descriptors[11] =
 {
   {
     "ready",
@@ -1587,11 +1587,76 @@ static const ProtobufCFieldDescriptor scope__v1__health_response__field_descript
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "companies_known",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__HealthResponse, companies_known),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "companies_unreadable",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__HealthResponse, companies_unreadable),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "budget_bytes",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__HealthResponse, budget_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "loads_on_demand",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__HealthResponse, loads_on_demand),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "drops",
+    11,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__HealthResponse, drops),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned scope__v1__health_response__field_indices_by_name[] = {
+  8,   /* field[8] = budget_bytes */
   2,   /* field[2] = companies */
+  6,   /* field[6] = companies_known */
+  7,   /* field[7] = companies_unreadable */
   3,   /* field[3] = connections */
+  10,   /* field[10] = drops */
   5,   /* field[5] = index_bytes */
+  9,   /* field[9] = loads_on_demand */
   0,   /* field[0] = ready */
   4,   /* field[4] = uptime_ms */
   1,   /* field[1] = writable */
@@ -1599,7 +1664,7 @@ static const unsigned scope__v1__health_response__field_indices_by_name[] = {
 static const ProtobufCIntRange scope__v1__health_response__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 11 }
 };
 const ProtobufCMessageDescriptor scope__v1__health_response__descriptor =
 {
@@ -1609,7 +1674,7 @@ const ProtobufCMessageDescriptor scope__v1__health_response__descriptor =
   "Scope__V1__HealthResponse",
   "scope.v1",
   sizeof(Scope__V1__HealthResponse),
-  6,
+  11,
   scope__v1__health_response__field_descriptors,
   scope__v1__health_response__field_indices_by_name,
   1,  scope__v1__health_response__number_ranges,

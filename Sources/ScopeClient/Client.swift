@@ -269,6 +269,14 @@ public struct HealthReport: Sendable {
   public let connections: UInt64
   public let uptimeMilliseconds: UInt64
   public let indexBytes: UInt64
+  /// Companies there are, loaded or not.
+  public let companiesKnown: UInt64
+  /// Companies whose stored rows are damaged.
+  public let companiesUnreadable: UInt64
+  /// Memory the indexes may take, in bytes; 0: any.
+  public let budgetBytes: UInt64
+  public let loadsOnDemand: UInt64
+  public let drops: UInt64
 }
 
 /// A pair to check.
@@ -516,6 +524,8 @@ extension HealthReport {
     self.init(
       version: version, isReady: wire.ready != 0, isWritable: wire.writable != 0, revision: revision,
       companies: wire.companies, connections: wire.connections, uptimeMilliseconds: wire.uptime_ms,
-      indexBytes: wire.index_bytes)
+      indexBytes: wire.index_bytes, companiesKnown: wire.companies_known,
+      companiesUnreadable: wire.companies_unreadable, budgetBytes: wire.budget_bytes,
+      loadsOnDemand: wire.loads_on_demand, drops: wire.drops)
   }
 }

@@ -1,62 +1,167 @@
 import ScopeModel
 import Synchronization
 
-/// The indexes of all companies at one revision. Immutable.
+/// The companies at one revision, and the indexes of those that are loaded. Immutable but for the marks of use.
 public final class IndexRoot: Sendable {
+  /// What readers go by: one line of memory a company, and no references to count.
+  private struct Entry: ~Copyable {
+    /// Nil: the company is cold.
+    let view: UnsafePointer<CompanyView>?
+    /// Asked for since the mark was last taken away.
+    let isUsed: Atomic<Bool>
+  }
+
   public let revision: UInt64
-  public let companies: [CompanyIndex]
-  private let names: Block
+  /// Memory of all indexes, in bytes.
+  public let byteCount: Int
+  /// How many companies are loaded.
+  public let loadedCount: Int
+  private let known: KnownCompanies
   private let directory: SendableDirectory
-  /// Those of `companies`, in their order: readers go by these, and count no references. Unsafe and
-  /// unchecked: sealed memory that `companies` keeps.
-  private nonisolated(unsafe) let views: [UnsafePointer<CompanyView>]
+  /// In the order of `known`; nil: the company is there, and its index is not in memory.
+  private let indexes: [CompanyIndex?]
+  /// Unsafe and unchecked: as many as `indexes`, which keeps what they point to; filled in `init`, freed in
+  /// `deinit`, and but for the marks never written in between.
+  private nonisolated(unsafe) let entries: UnsafeMutablePointer<Entry>
 
-  /// - Parameter companies: in any order.
-  public convenience init(revision: UInt64, companies: [CompanyIndex], seed: UInt64) {
-    let sorted = companies.sorted { $0.id < $1.id }
-    var builder = DirectoryBuilder(seed: seed, reserving: sorted.count)
-    for company in sorted { builder.add(company.id) }
-    self.init(revision: revision, companies: sorted, names: builder.seal())
+  /// - Parameters:
+  ///   - companies: in any order.
+  ///   - cold: companies that are there, and not loaded.
+  public convenience init(revision: UInt64, companies: [CompanyIndex], cold: [Name] = [], seed: UInt64) {
+    let all = companies.map { (id: $0.id, index: Optional($0)) } + cold.map { (id: $0, index: nil) }
+    self.init(revision: revision, all.sorted { $0.id < $1.id }, seed: seed)
   }
 
-  private init(revision: UInt64, companies: [CompanyIndex], names: Block) {
+  private convenience init(revision: UInt64, _ sorted: [(id: Name, index: CompanyIndex?)], seed: UInt64) {
+    let known = KnownCompanies(sorted.map(\.id), seed: seed)
+    self.init(revision: revision, known, sorted.map(\.index), marksOf: nil)
+  }
+
+  private init(revision: UInt64, _ known: KnownCompanies, _ indexes: [CompanyIndex?], marksOf previous: IndexRoot?) {
     self.revision = revision
-    self.companies = companies
-    self.names = names
-    directory = SendableDirectory(directory: Directory(names))
-    views = companies.map(\.view)
+    self.known = known
+    self.indexes = indexes
+    directory = known.directory
+    entries = .allocate(capacity: indexes.count)
+    var (bytes, loaded) = (known.names.memory.count, 0)
+    for (number, index) in indexes.enumerated() {
+      let isUsed = previous.map { $0.entries[number].isUsed.load(ordering: .relaxed) } ?? false
+      (entries + number).initialize(to: Entry(view: index?.view, isUsed: Atomic(isUsed)))
+      if let index { (bytes, loaded) = (bytes + index.byteCount, loaded + 1) }
+    }
+    (byteCount, loadedCount) = (bytes, loaded)
   }
 
-  /// The company with this id; valid as long as the root is held.
+  deinit {
+    entries.deinitialize(count: indexes.count)
+    entries.deallocate()
+  }
+
+  /// The company with this id; valid as long as the root is held. Nil: there is none such, or it is cold.
   @inline(__always)
   public func company(_ id: Key) -> UnsafePointer<CompanyView>? {
     guard let number = directory.directory.find(id) else { return nil }
-    return views[number]
+    let entry = entries + number
+    // Read first: a line that many write would go from core to core with each check.
+    if !entry.pointee.isUsed.load(ordering: .relaxed) { entry.pointee.isUsed.store(true, ordering: .relaxed) }
+    return entry.pointee.view
   }
 
-  /// The index of a company.
-  public func index(of id: Name) -> CompanyIndex? {
+  /// The company is there, and its index is not in memory.
+  public func isCold(_ id: Key) -> Bool {
+    guard let number = directory.directory.find(id) else { return false }
+    return entries[number].view == nil
+  }
+
+  public func isCold(_ id: Name) -> Bool { number(of: id).map { indexes[$0] == nil } ?? false }
+
+  /// The company is there, loaded or cold.
+  public func contains(_ id: Name) -> Bool { number(of: id) != nil }
+
+  /// The index of a company; nil: there is none such, or it is cold.
+  public func index(of id: Name) -> CompanyIndex? { number(of: id).flatMap { indexes[$0] } }
+
+  /// The indexes in memory, in the order of their companies' ids.
+  public var companies: [CompanyIndex] { indexes.compactMap(\.self) }
+
+  /// How many companies there are, cold ones counted.
+  public var knownCount: Int { indexes.count }
+
+  private func number(of id: Name) -> Int? {
     var text = id.text
-    return text.withUTF8 { directory.directory.find(Key($0)) }.map { companies[$0] }
+    return text.withUTF8 { directory.directory.find(Key($0)) }
   }
+}
 
+// MARK: - The next root
+
+extension IndexRoot {
   /// A root with companies replaced, added or (nil) taken away. The directory of companies is taken over
   /// where their set stays the same.
   public func replacing(_ changed: [Name: CompanyIndex?], revision: UInt64, seed: UInt64) -> IndexRoot {
-    var companies = companies
+    var indexes = indexes
     var isSameSet = true
     for (id, index) in changed {
-      var text = id.text
-      let number = text.withUTF8 { directory.directory.find(Key($0)) }
-      if let number, let index { companies[number] = index } else if number != nil || index != nil { isSameSet = false }
+      let number = number(of: id)
+      if let number, let index { indexes[number] = index } else if number != nil || index != nil { isSameSet = false }
     }
-    if isSameSet { return IndexRoot(revision: revision, companies: companies, names: names) }
-    let kept = companies.filter { changed[$0.id] == nil }
-    return IndexRoot(revision: revision, companies: kept + changed.values.compactMap(\.self), seed: seed)
+    if isSameSet { return IndexRoot(revision: revision, known, indexes, marksOf: self) }
+    let kept = zip(known.ids, self.indexes).filter { changed[$0.0] == nil }.map { (id: $0.0, index: $0.1) }
+    let new = changed.compactMap { id, index in index.map { (id: id, index: Optional($0)) } }
+    return IndexRoot(revision: revision, (kept + new).sorted { $0.id < $1.id }, seed: seed)
   }
 
-  /// Memory of all indexes, in bytes.
-  public var byteCount: Int { companies.reduce(names.memory.count) { $0 + $1.byteCount } }
+  /// A root in which these companies are cold.
+  public func dropping(_ ids: [Name]) -> IndexRoot {
+    var indexes = indexes
+    for id in ids { if let number = number(of: id) { indexes[number] = nil } }
+    return IndexRoot(revision: revision, known, indexes, marksOf: self)
+  }
+
+  /// A root that holds nothing but this company, for those who keep it long; without it where it is cold or none such.
+  public func alone(_ id: Key) -> IndexRoot {
+    let index = directory.directory.find(id).flatMap { indexes[$0] }
+    return IndexRoot(revision: revision, companies: index.map { [$0] } ?? [], seed: known.seed)
+  }
+
+  /// Chooses what to drop: goes round, takes marks of use away, and takes companies that have none, so that one asked
+  /// for since the last time round has a second chance.
+  ///
+  /// - Parameters:
+  ///   - bytes: how much memory they are to give free; less, where all but the spared ones do not take that much.
+  ///   - hand: where to go on; kept from one time to the next.
+  ///   - spared: not chosen.
+  public func leastUsed(freeing bytes: Int, from hand: inout Int, sparing spared: Set<Name>) -> [Name] {
+    var chosen: Set<Int> = []
+    var (freed, looks) = (0, 0)
+    while freed < bytes, looks < 2 * indexes.count {
+      hand = hand + 1 < indexes.count ? hand + 1 : 0
+      looks += 1
+      guard let index = indexes[hand], !spared.contains(index.id), !chosen.contains(hand) else { continue }
+      if entries[hand].isUsed.exchange(false, ordering: .relaxed) { continue }
+      chosen.insert(hand)
+      freed += index.byteCount
+    }
+    return chosen.map { known.ids[$0] }
+  }
+}
+
+/// Which companies there are. Roots share it as long as their set stays the same.
+private final class KnownCompanies: Sendable {
+  /// In byte order.
+  let ids: [Name]
+  let seed: UInt64
+  let names: Block
+  let directory: SendableDirectory
+
+  init(_ ids: [Name], seed: UInt64) {
+    var builder = DirectoryBuilder(seed: seed, reserving: ids.count)
+    for id in ids { builder.add(id) }
+    self.ids = ids
+    self.seed = seed
+    names = builder.seal()
+    directory = SendableDirectory(directory: Directory(names))
+  }
 }
 
 /// Unchecked: a directory is pointers into a sealed block, which the root beside it keeps.
@@ -120,6 +225,12 @@ public final class IndexPublisher: Sendable {
       if generation == seen { return }
       seen = generation  // before the root: one published in between is taken again, never missed
       root = publisher.root
+    }
+
+    /// Reads by this root, until the next refresh: one that was published for the question at hand.
+    public mutating func use(_ root: IndexRoot) {
+      self.root = root
+      seen = 0  // no generation: the next refresh takes the newest
     }
   }
 }

@@ -36,6 +36,8 @@ public struct Limits: Sendable {
   public var changesWaiting = 4_096
   /// Exports and questions about the log waiting for the authority. Default 64.
   public var readsWaiting = 64
+  /// Questions that wait for their companies to be loaded, in all. Each holds a copy of its frame. Default 16,384.
+  public var coldWaiting = 16_384
   /// Listings under way whose rows are found first (users, groups, roles, fields, a project, a check-up), in all. Each
   /// holds up to 12 bytes a row. Default 64.
   public var listings = 64

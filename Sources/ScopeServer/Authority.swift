@@ -45,8 +45,19 @@ public final class Authority: Sendable {
     var reply: Reply<Applied>
   }
 
+  /// What others than its thread may use of it.
+  private struct Opened: Sendable {
+    let state: NIOLoopBound<AuthorityState>
+    let publisher: IndexPublisher
+    let feed: Feed
+    let seed: UInt64
+    let meter: LoadMeter
+    let threads: NIOThreadPool
+  }
+
   public let publisher: IndexPublisher
   let feed: Feed
+  let meter: LoadMeter
   /// Of the indexes' hashes.
   let seed: UInt64
   private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
@@ -57,27 +68,35 @@ public final class Authority: Sendable {
   private let writable = Atomic<Bool>(true)
   private let reads = NIOLockedValueBox<[@Sendable () -> Void]>([])
 
-  /// Opens the store, loads every company and builds the indexes.
+  private let loadThreads: NIOThreadPool
+  /// Questions that wait for companies to be loaded.
+  private let loadsWaiting = Atomic<Int>(0)
+
+  /// Opens the store, and begins to load the companies: none is loaded when this returns.
   ///
   /// - Parameter onFatal: called on the authority's thread when a commit may or may not have reached the
   ///   disk. It must end the process: nothing that follows could be trusted.
   public static func open(
-    _ configuration: StoreConfiguration, limits: Limits, logger: Logger,
-    onFatal: @escaping @Sendable (StoreError) -> Never
+    _ configuration: StoreConfiguration, loading: LoadingConfiguration = LoadingConfiguration(), limits: Limits,
+    logger: Logger, onFatal: @escaping @Sendable (StoreError) -> Never
   ) throws(StoreError) -> Authority {
-    try Authority(configuration, limits: limits, logger: logger, onFatal: onFatal)
+    try Authority(configuration, loading, limits: limits, logger: logger, onFatal: onFatal)
   }
 
   private init(
-    _ configuration: StoreConfiguration, limits: Limits, logger: Logger,
+    _ configuration: StoreConfiguration, _ loading: LoadingConfiguration, limits: Limits, logger: Logger,
     onFatal: @escaping @Sendable (StoreError) -> Never
   ) throws(StoreError) {
     let loop = group.next()
-    (state, publisher, feed, seed) = try run(on: loop) { () throws(StoreError) in
+    let opened = try run(on: loop) { () throws(StoreError) in
       giveWayToEventLoops()
-      let state = try AuthorityState(configuration, logger: logger, onFatal: onFatal)
-      return (NIOLoopBound(state, eventLoop: loop), state.publisher, state.feed, state.seed)
+      let state = try AuthorityState(configuration, loading: loading, loop: loop, logger: logger, onFatal: onFatal)
+      return Opened(
+        state: NIOLoopBound(state, eventLoop: loop), publisher: state.publisher, feed: state.feed, seed: state.seed,
+        meter: state.loader.meter, threads: state.loader.threads)
     }
+    (state, publisher, feed, seed) = (opened.state, opened.publisher, opened.feed, opened.seed)
+    (meter, loadThreads) = (opened.meter, opened.threads)
     self.loop = loop
     self.limits = limits
   }
@@ -97,6 +116,21 @@ public final class Authority: Sendable {
     case true?: loop.execute { self.drain() }
     case false?: break
     case nil: reply(.failure(Failure(.resourceExhausted, "too_many_changes_waiting", "too many changes are waiting")))
+    }
+  }
+
+  /// Has a company loaded before others; replies with a root in which it is, or is not known at all.
+  func load(_ company: Name, reply: @escaping Reply<IndexRoot>) {
+    if loadsWaiting.add(1, ordering: .relaxed).newValue > limits.coldWaiting {
+      loadsWaiting.subtract(1, ordering: .relaxed)
+      let words = "too many questions wait for companies to be loaded"
+      return reply(.failure(Failure(.resourceExhausted, "too_many_companies_loading", words)))
+    }
+    loop.execute {
+      self.state.value.loader.load(company) { result in
+        self.loadsWaiting.subtract(1, ordering: .relaxed)
+        reply(result)
+      }
     }
   }
 
@@ -164,6 +198,8 @@ public final class Authority: Sendable {
 
   /// Closes the store after what is queued. Nothing may be submitted any more.
   public func close() async throws {
+    try await loop.submit { self.state.value.loader.stop() }.get()
+    try await loadThreads.shutdownGracefully()
     try await loop.submit { try self.state.value.close() }.get()
     try await group.shutdownGracefully()
   }

@@ -1,6 +1,7 @@
 import CScopeWire
 import NIOCore
 import NIOPosix
+import ScopeIndex
 import ScopeModel
 import ScopeProtocol
 import ScopeStore
@@ -59,7 +60,7 @@ final class Connection: ChannelDuplexHandler {
   typealias OutboundIn = ByteBuffer
   typealias OutboundOut = ByteBuffer
 
-  private let worker: LoopWorker
+  let worker: LoopWorker
   private let caller: Caller
   private var flow = Flow()
   /// Bytes not taken apart yet: part of a frame, or frames that must wait.
@@ -69,6 +70,8 @@ final class Connection: ChannelDuplexHandler {
   /// Watches that have sent all there was.
   private var parked: [(ticket: UInt64, stream: PartStream)] = []
   private var watches: Set<UInt64> = []
+  /// Of a large frame that waits for its company.
+  private var asideTicket: UInt64 = 0
   private var isStreamTurnScheduled = false
   private var isClosing = false
   private var isStopping = false
@@ -223,11 +226,11 @@ extension Connection {
   }
 
   /// A large frame is answered on another thread: nobody should wait behind it.
-  private func answerAside(_ frame: ByteBuffer) {
+  func answerAside(_ frame: ByteBuffer, after cold: (ColdQuestion, IndexRoot)? = nil) {
     flow.isAside = true
     let (connection, patience) = (NIOLoopBound(self, eventLoop: worker.loop), Patience())
     self.patience = patience
-    worker.pool.answer(frame, from: caller, patience: patience).whenComplete { result in
+    worker.pool.answer(frame, from: caller, patience: patience, after: cold).whenComplete { result in
       connection.value.finishAside(result)
     }
   }
@@ -297,17 +300,22 @@ extension Connection {
     case .listing(let listing, let id, let timeout): find(listing, id, timeout)
     case .past(let question, let id, let timeout): ask(question, id, timeout)
     case .watch(let stream): watch(stream)
+    case .load(let question): load(question)
     }
   }
 
-  /// Counts a request in and sets its time; `finish` counts it out, once.
   private func enter(_ id: UInt64, _ timeout: TimeAmount, _ words: String) -> UInt64 {
+    enter(id, timeout, Failure(.deadlineExceeded, "deadline_exceeded", words))
+  }
+
+  /// Counts a request in and sets its time, with what is said when that is over; `finish` counts it out, once.
+  private func enter(_ id: UInt64, _ timeout: TimeAmount, _ late: Failure) -> UInt64 {
     lastTicket += 1
     let ticket = lastTicket
     flow.inFlight += 1
     let connection = NIOLoopBound(self, eventLoop: worker.loop)
     timers[ticket] = worker.loop.scheduleTask(in: timeout + Connection.grace) {
-      connection.value.finish(ticket, id, Failure(.deadlineExceeded, "deadline_exceeded", words))
+      connection.value.finish(ticket, id, late)
     }
     return ticket
   }
@@ -316,13 +324,17 @@ extension Connection {
   private static let grace = TimeAmount.milliseconds(50)
 
   /// False: the request was answered before.
-  private func leave(_ ticket: UInt64) -> Bool {
+  func leave(_ ticket: UInt64) -> Bool {
     guard let timer = timers.removeValue(forKey: ticket) else { return false }
     timer.cancel()
     flow.inFlight -= 1
+    if ticket == asideTicket { (asideTicket, flow.isAside) = (0, false) }
     if watches.remove(ticket) != nil { worker.authority.feed.leave() }
     return true
   }
+
+  /// Answers nothing else until this request is done.
+  func holdBack(for ticket: UInt64) { (asideTicket, flow.isAside) = (ticket, true) }
 
   private func finish(_ ticket: UInt64, _ id: UInt64, _ failure: Failure) {
     guard leave(ticket) else { return }
@@ -346,7 +358,17 @@ extension Connection {
     _ id: UInt64, _ timeout: TimeAmount, _ words: String = "the time is over",
     begin: (@escaping Authority.Reply<T>) -> Void, then: @escaping @Sendable (Connection, UInt64, T) -> Void
   ) {
-    let ticket = enter(id, timeout, words)
+    let late = Failure(.deadlineExceeded, "deadline_exceeded", words)
+    _ = wait(id, timeout, late, begin: begin, then: then)
+  }
+
+  /// - Parameter late: what is said when the time is over.
+  /// - Returns: the request's ticket.
+  func wait<T: Sendable>(
+    _ id: UInt64, _ timeout: TimeAmount, _ late: Failure, begin: (@escaping Authority.Reply<T>) -> Void,
+    then: @escaping @Sendable (Connection, UInt64, T) -> Void
+  ) -> UInt64 {
+    let ticket = enter(id, timeout, late)
     let connection = NIOLoopBound(self, eventLoop: worker.loop)
     begin { [loop = worker.loop] result in
       loop.execute {
@@ -356,6 +378,18 @@ extension Connection {
         }
       }
     }
+    return ticket
+  }
+
+  /// Answers a request that was waited for as if it came now.
+  func finish(_ ticket: UInt64, _ answer: (Caller, Dispatcher, inout ByteBuffer) -> Disposition) {
+    guard leave(ticket), let context else { return }
+    var out = worker.takeOutput()
+    let disposition = answer(caller, worker.dispatcher, &out)
+    if out.readableBytes > 0 { context.writeAndFlush(wrapOutboundOut(out), promise: nil) }
+    worker.giveBack(&out)
+    begin(disposition)
+    resume(context)
   }
 
   /// Answers a request that was waited for, with one response.

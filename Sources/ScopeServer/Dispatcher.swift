@@ -46,6 +46,8 @@ enum Disposition: Sendable {
   case stream(PartStream, timeout: TimeAmount)
   /// Rows to be found first.
   case listing(Listing, id: UInt64, timeout: TimeAmount)
+  /// The company is to be loaded first.
+  case load(ColdQuestion)
   /// To be answered as of an earlier time.
   case past(PastQuestion, id: UInt64, timeout: TimeAmount)
   /// An answer without an end.
@@ -57,7 +59,11 @@ enum Disposition: Sendable {
 final class Dispatcher {
   let limits: Limits
   let arena: Arena
-  private(set) var cursor: IndexPublisher.Cursor
+  var cursor: IndexPublisher.Cursor
+  /// The question at hand is about a company that is cold.
+  var isCold = false
+  /// How long the question at hand has waited before.
+  var waited = TimeAmount.zero
   private let daemon: DaemonState
   /// The index is one of an earlier time.
   private let isPast: Bool
@@ -98,6 +104,7 @@ final class Dispatcher {
       }
       return try dispatch(request, from: caller, into: &out)
     } catch {
+      if isCold { return cold(request, frame) }
       fail(request.pointee.id, error, &out)
       return .answered
     }
@@ -170,7 +177,7 @@ final class Dispatcher {
   func timeout(_ request: UnsafeMutablePointer<WireRequest>) -> TimeAmount {
     let asked = request.pointee.timeout_ms
     let milliseconds = asked == 0 ? limits.timeoutMilliseconds : min(asked, limits.timeoutMaximumMilliseconds)
-    return .milliseconds(Int64(milliseconds))
+    return .milliseconds(Int64(milliseconds)) - waited
   }
 }
 
@@ -414,7 +421,7 @@ extension Dispatcher {
 
   private func exportCompany(_ request: UnsafeMutablePointer<WireRequest>) throws(Failure) -> Disposition {
     let company = try companyName(request)
-    if cursor.root.index(of: company) == nil {
+    if !cursor.root.contains(company) {
       throw Failure(.notFound, "unknown_company", "there is no company '\(company)'")
     }
     return .export(company, id: request.pointee.id, timeout: timeout(request))
@@ -497,7 +504,9 @@ extension Dispatcher {
   func company(_ request: UnsafeMutablePointer<WireRequest>) throws(Failure) -> UnsafePointer<CompanyView>? {
     let id = request.pointee.company.key
     try Self.name("company", id)
-    return cursor.root.company(id)
+    if let company = cursor.root.company(id) { return company }
+    if cursor.root.isCold(id) { throw becomeCold() }
+    return nil
   }
 
   func companyName(_ request: UnsafeMutablePointer<WireRequest>) throws(Failure) -> Name {

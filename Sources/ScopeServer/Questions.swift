@@ -199,7 +199,8 @@ extension Dispatcher {
       types.insert(try Self.objectType("object_types", call.pointee.object_types[index]))
     }
     let watch = AccessWatch(
-      company: request.pointee.company.key, subjectKind: kind, subject: call.pointee.subject_id.key, types: types,
+      root: cursor.root, company: request.pointee.company.key, subjectKind: kind, subject: call.pointee.subject_id.key,
+      types: types,
       heartbeat: try heartbeat(call.pointee.heartbeat_ms))
     return .watch(PartStream(id: request.pointee.id, kind: .watchedAccess(watch)))
   }

@@ -294,12 +294,18 @@ extension Reply {
 
   func setHealth(_ daemon: DaemonState, _ root: IndexRoot) {
     scope__v1__health_response__init(health)
-    health.pointee.ready = 1  // listeners open when every company is loaded
+    let loading = daemon.loading
+    health.pointee.ready = loading.isReady ? 1 : 0
     health.pointee.writable = daemon.isWritable ? 1 : 0
-    health.pointee.companies = UInt64(root.companies.count)
+    health.pointee.companies = UInt64(root.loadedCount)
     health.pointee.connections = UInt64(daemon.connections.count)
     health.pointee.uptime_ms = UInt64((NIODeadline.now() - daemon.started).nanoseconds / 1_000_000)
     health.pointee.index_bytes = UInt64(root.byteCount)
+    health.pointee.companies_known = UInt64(root.knownCount)
+    health.pointee.companies_unreadable = UInt64(loading.unreadableCompanies)
+    health.pointee.budget_bytes = UInt64(loading.budgetBytes ?? 0)
+    health.pointee.loads_on_demand = loading.loadsOnDemand
+    health.pointee.drops = loading.drops
     response.pointee.health = health
     response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_HEALTH
   }

@@ -23,6 +23,8 @@ public struct ServerConfiguration: Sendable {
   /// Threads that serve connections. Default: one a core.
   public var eventLoops = System.coreCount
   public var limits = Limits()
+  /// How companies come into memory.
+  public var loading = LoadingConfiguration()
 
   public init(store: StoreConfiguration, addresses: [ListenAddress]) {
     self.store = store
@@ -44,11 +46,14 @@ public final class Server: Sendable {
   private let daemon: DaemonState
   private let logger: Logger
 
-  /// Opens the store, builds the indexes, and listens. Returns when questions are answered.
+  /// Opens the store and listens. Companies are loaded meanwhile and afterwards: questions about one that is not
+  /// loaded yet wait for it.
   public static func start(_ configuration: ServerConfiguration, logger: Logger) async throws -> Server {
     var limits = configuration.limits
     limits.connections = connectionsPossible(atMost: limits.connections, eventLoops: configuration.eventLoops)
-    let authority = try Authority.open(configuration.store, limits: limits, logger: logger) { error in
+    let authority = try Authority.open(
+      configuration.store, loading: configuration.loading, limits: limits, logger: logger
+    ) { error in
       logger.critical("the disk failed under a commit; the process ends", metadata: ["error": "\(error)"])
       _exit(70)
     }

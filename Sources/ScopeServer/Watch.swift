@@ -101,11 +101,20 @@ struct AccessWatch: Sendable {
   private let subjectKind: UInt8
   private let subject: [UInt8]
   private let types: [UInt8]
+  /// As the watch began, the company was loaded. Of this company alone, as `told`: a watch may last, and is not to keep
+  /// other companies' indexes.
+  private let start: IndexRoot
   /// What was told; nil: nothing yet.
   private var told: IndexRoot?
+  /// What was told is so as of this revision.
+  private var toldRevision: UInt64 = 0
   private var comparison: AccessComparison?
 
-  init(company: Key, subjectKind: UInt8, subject: Key, types: Set<UInt8>, heartbeat: TimeAmount) {
+  /// - Parameter root: the newest, in which the company is loaded.
+  init(
+    root: IndexRoot, company: Key, subjectKind: UInt8, subject: Key, types: Set<UInt8>, heartbeat: TimeAmount
+  ) {
+    start = root.alone(company)
     self.company = Array(company)
     self.subjectKind = subjectKind
     self.subject = Array(subject)
@@ -116,18 +125,33 @@ struct AccessWatch: Sendable {
   mutating func next(_ id: UInt64, _ dispatcher: Dispatcher, _ out: inout ByteBuffer) throws(Failure) -> Progress {
     if comparison == nil {
       let newest = dispatcher.cursor.root
-      if let told, isAlike(told, newest) {
-        self.told = newest
+      if isTold(newest) {
+        toldRevision = newest.revision
         return .waiting
       }
+      let to = alone(newest)
       comparison = AccessComparison(
-        from: told, to: newest, types: types, touched: told.flatMap { touched($0, newest, dispatcher.feed) })
+        from: told, to: to, types: types, touched: told.flatMap { touched($0, to, dispatcher.feed) })
     }
     let isMore = try send(id, dispatcher, &out)
     if isMore { return .more }
-    told = comparison!.to
+    (told, toldRevision) = (comparison!.to, comparison!.to.revision)
     comparison = nil
     return .more  // there may be a newer index by now
+  }
+
+  /// Whether there is nothing to tell of the newest index. Where the company is cold it is as it was: what changes a
+  /// company loads it.
+  private mutating func isTold(_ newest: IndexRoot) -> Bool {
+    guard let told else { return false }
+    if company.withUnsafeBytes({ newest.isCold($0) || told.company($0) == newest.company($0) }) { return true }
+    if !isAlike(told, newest) { return false }
+    self.told = alone(newest)
+    return true
+  }
+
+  private func alone(_ root: IndexRoot) -> IndexRoot {
+    company.withUnsafeBytes { root.isCold($0) ? start : root.alone($0) }
   }
 
   /// Whether a look at the subject alone tells that nothing has changed.
@@ -144,7 +168,7 @@ struct AccessWatch: Sendable {
     let (before, after) = company.withUnsafeBytes { (old.company($0), new.company($0)) }
     guard let before, let after, let name = company.withUnsafeBytes({ try? Name(utf8: $0) }),
       subject.withUnsafeBytes({ after.pointee.seesAlike(before.pointee, forSubject: $0, kind: subjectKind) }),
-      case .changes(let changes, let through) = feed.changes(of: name, after: old.revision, limit: .max),
+      case .changes(let changes, let through) = feed.changes(of: name, after: toldRevision, limit: .max),
       through >= new.revision, changes.reduce(0, { $0 + $1.record.edits.count }) <= AccessWatch.editsLookedAt
     else { return nil }
     let refs = Set(changes.flatMap { $0.record.edits.compactMap(\.objectRef) })
@@ -172,10 +196,11 @@ struct AccessWatch: Sendable {
   }
 
   func beat(_ id: UInt64, _ dispatcher: Dispatcher, _ out: inout ByteBuffer) {
-    guard let told, comparison == nil, let response = try? dispatcher.arena.make(scope__v1__watch_access_response__init)
+    guard told != nil, comparison == nil,
+      let response = try? dispatcher.arena.make(scope__v1__watch_access_response__init)
     else { return }
     response.pointee.settled = 1
-    dispatcher.reply.begin(id, revision: told.revision, more: true)
+    dispatcher.reply.begin(id, revision: toldRevision, more: true)
     dispatcher.reply.setWatchedAccess(response)
     dispatcher.reply.end(into: &out)
   }

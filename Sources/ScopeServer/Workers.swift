@@ -15,6 +15,7 @@ final class DaemonState: Sendable {
 
   var isWritable: Bool { authority.isWritable }
   var feed: Feed { authority.feed }
+  var loading: LoadMeter { authority.meter }
 
   init(limits: Limits, authority: Authority) {
     connections = ConnectionCount(limit: limits.connections)
@@ -241,15 +242,21 @@ final class WorkerPool: Sendable {
 
   /// Answers a frame; the future belongs to the current event loop.
   ///
-  /// - Parameter patience: ends early what nobody waits for any more.
+  /// - Parameters:
+  ///   - patience: ends early what nobody waits for any more.
+  ///   - cold: what it waited for, where it was asked before.
   func answer(
-    _ frame: ByteBuffer, from caller: Caller, patience: Patience
+    _ frame: ByteBuffer, from caller: Caller, patience: Patience, after cold: (ColdQuestion, IndexRoot)? = nil
   ) -> EventLoopFuture<(ByteBuffer, Disposition)> {
     threads.runIfActive(eventLoop: MultiThreadedEventLoopGroup.currentEventLoop!) {
       let lent = self.dispatchers.withLockedValue { $0.popLast() } ?? self.make()
       defer { self.dispatchers.withLockedValue { $0.append(lent) } }
       var out = ByteBuffer()
       lent.dispatcher.refresh()
+      if let (question, root) = cold {
+        let disposition = lent.dispatcher.answerAgain(question, root, from: caller, patience: patience, into: &out)
+        return (out, disposition)
+      }
       let disposition = frame.withUnsafeReadableBytes {
         lent.dispatcher.answer($0, from: caller, patience: patience, into: &out)
       }

@@ -13,6 +13,15 @@ struct Columns {
     return text
   }
 
+  /// A text's own bytes, unchecked, until the statement steps.
+  func textBytes(_ index: Int32) throws(DamagedRow) -> UnsafeRawBufferPointer {
+    switch sqlite3_column_type(statement, index) {
+    case SQLITE_TEXT: return bytes(index)
+    case SQLITE_NULL: throw DamagedRow("column \(index) is empty")
+    default: throw DamagedRow("column \(index) is not a text")
+    }
+  }
+
   func optionalText(_ index: Int32) throws(DamagedRow) -> String? {
     switch sqlite3_column_type(statement, index) {
     case SQLITE_NULL: return nil

@@ -41,6 +41,14 @@ extension Database {
     }
   }
 
+  /// The rows of one table, in their columns' order.
+  func forEachRow(of kind: FactKind, company: Name, _ body: (Columns) throws -> Void) throws {
+    try forEachRow(FactSQL.all[kind]!.select, [company.text]) { row in
+      try body(row)
+      return true
+    }
+  }
+
   /// Makes the tables say what the edit says. False: they did not say what it starts from.
   func write(_ edit: Edit, company: Name) throws -> Bool {
     switch (edit.before, edit.after) {

@@ -53,19 +53,7 @@ extension Store {
   }
 
   /// A company as the tables say; without a mode where it does not exist.
-  public func load(_ id: Name) throws(StoreError) -> Company {
-    try access("reading company '\(id)'") { db in
-      var company = Company(id: id)
-      try db.forEachFact(of: id) { fact in
-        let edit = Edit(before: nil, after: fact)
-        guard company.canWrite(edit) else {
-          throw DamagedRow("\(EditsText.encode(fact)) names something that is not there")
-        }
-        company.write(edit)
-      }
-      return company
-    }
-  }
+  public func load(_ id: Name) throws(StoreError) -> Company { try rows(of: id).company() }
 
   /// The last revision that changed the company, 0 if none did; removing it counts.
   public func lastRevision(of company: Name) throws(StoreError) -> UInt64 {

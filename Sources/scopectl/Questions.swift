@@ -352,9 +352,20 @@ struct PingCommand: ParsableCommand {
 
 extension HealthReport {
   fileprivate func words(_ microseconds: UInt64) -> String {
-    let state = isReady ? (isWritable ? "ready" : "ready, but takes no changes") : "starting"
-    return "scoped \(version) is \(state): revision \(revision), companies: \(companies), "
-      + "index: \(indexBytes / 1_024) KiB, connections: \(connections), up \(uptimeMilliseconds / 1_000) s; two questions took \(microseconds) µs"
+    let state = isReady ? (isWritable ? "ready" : "ready, but takes no changes") : notReady
+    return "scoped \(version) is \(state): revision \(revision), companies: \(companies)\(cold), "
+      + "index: \(indexBytes / 1_024) KiB\(budget), connections: \(connections), up \(uptimeMilliseconds / 1_000) s; two questions took \(microseconds) µs"
+  }
+
+  private var notReady: String {
+    companiesUnreadable == 0 ? "starting" : "not well: \(companiesUnreadable) companies are damaged; run verify"
+  }
+
+  private var cold: String { companies == companiesKnown ? "" : " of \(companiesKnown) loaded" }
+
+  private var budget: String {
+    if budgetBytes == 0 { return "" }
+    return " of \(budgetBytes / 1_024), \(loadsOnDemand) loads on demand, \(drops) drops"
   }
 
   fileprivate func json(_ microseconds: UInt64) -> String {
@@ -362,6 +373,8 @@ extension HealthReport {
       ("version", .text(version)), ("ready", .flag(isReady)), ("writable", .flag(isWritable)),
       ("revision", .number(revision)), ("companies", .number(companies)), ("connections", .number(connections)),
       ("uptime_ms", .number(uptimeMilliseconds)), ("index_bytes", .number(indexBytes)),
+      ("companies_known", .number(companiesKnown)), ("companies_unreadable", .number(companiesUnreadable)),
+      ("budget_bytes", .number(budgetBytes)), ("loads_on_demand", .number(loadsOnDemand)), ("drops", .number(drops)),
       ("round_trip_us", .number(microseconds)),
     ])
   }

@@ -48,6 +48,14 @@ struct Scoped: AsyncParsableCommand {
   @Option(name: .long, help: "Threads that serve connections. (default: one a core)")
   var threads: Int?
 
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "Memory for the companies' indexes, such as 512MiB or 2GiB: beyond it those asked least recently are dropped, and "
+        + "loaded again when they are asked for. (default: as much as they take)",
+      valueName: "size"))
+  var memoryBudget: ByteCount?
+
   @Option(name: .long, help: "Lowest level logged: trace, debug, info, notice, warning, error, critical.")
   var logLevel: Logger.Level = .info
 
@@ -85,7 +93,21 @@ struct Scoped: AsyncParsableCommand {
     configuration.socketMode = mode_t(socketMode, radix: 8)!
     configuration.tcpScopes = tcpAllows.reduce(into: []) { $0.formUnion($1.scopes) }
     if let threads { configuration.eventLoops = threads }
+    configuration.loading.budgetBytes = memoryBudget?.bytes
     return configuration
+  }
+}
+
+/// A size in memory as it is written: `512MiB`, `2GiB`, or bytes.
+struct ByteCount: ExpressibleByArgument {
+  let bytes: Int
+
+  init?(argument: String) {
+    let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("", 0)]
+    guard let (unit, shift) = units.first(where: { argument.hasSuffix($0.0) }),
+      let number = Int(argument.dropLast(unit.count)), number > 0, number <= Int.max >> shift
+    else { return nil }
+    bytes = number << shift
   }
 }
 

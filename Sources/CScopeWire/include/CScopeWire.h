@@ -4,5 +4,6 @@
 
 #include "scope/v1/envelope.pb-c.h"
 #include "scope_arena.h"
+#include "scope_heap.h"
 
 #endif

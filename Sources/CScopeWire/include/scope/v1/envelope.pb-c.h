@@ -350,9 +350,13 @@ struct  Scope__V1__HealthResponse
 {
   ProtobufCMessage base;
   /*
-   * every company is loaded and questions are answered
+   * every company is loaded, or as many as the memory budget has room for; and none is
    */
   protobuf_c_boolean ready;
+  /*
+   * unreadable. Questions are answered before: those about a company that is not
+   * loaded wait for it
+   */
   /*
    * changes are accepted: the last commit did not fail
    */
@@ -373,10 +377,30 @@ struct  Scope__V1__HealthResponse
    * memory of the indexes
    */
   uint64_t index_bytes;
+  /*
+   * companies there are, loaded or not
+   */
+  uint64_t companies_known;
+  /*
+   * companies found damaged since the start: questions about them fail
+   */
+  uint64_t companies_unreadable;
+  /*
+   * memory the indexes may take; 0: any
+   */
+  uint64_t budget_bytes;
+  /*
+   * companies loaded because somebody asked
+   */
+  uint64_t loads_on_demand;
+  /*
+   * companies dropped from memory to keep within the budget
+   */
+  uint64_t drops;
 };
 #define SCOPE__V1__HEALTH_RESPONSE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&scope__v1__health_response__descriptor) \
-    , 0, 0, 0, 0, 0, 0 }
+    , 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 
 /* Scope__V1__Request methods */

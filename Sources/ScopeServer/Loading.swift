@@ -1,0 +1,310 @@
+import CScopeWire
+import Logging
+import NIOCore
+import NIOPosix
+import ScopeIndex
+import ScopeModel
+import ScopeProtocol
+import ScopeStore
+import Synchronization
+
+/// How companies come into memory.
+public struct LoadingConfiguration: Sendable {
+  /// Memory of the indexes beyond which those of companies asked least recently are dropped, in bytes; nil: none is.
+  /// The models of companies changed last come on top. Default nil.
+  public var budgetBytes: Int?
+  /// Threads that compile companies beside the one that reads them. Default: one a core.
+  public var threads = System.coreCount
+  /// For tests: called on such a thread when a company is compiled, before it is handed back. May wait.
+  package var beforeHandingBack: (@Sendable (Name) -> Void)?
+
+  public init() {}
+}
+
+/// How far loading has come. Written by the authority's thread, read by any.
+final class LoadMeter: Sendable {
+  let budgetBytes: Int?
+  fileprivate let isStarting = Atomic<Bool>(true)
+  fileprivate let unreadable = Atomic<Int>(0)
+  fileprivate let onDemand = Atomic<UInt64>(0)
+  fileprivate let dropped = Atomic<UInt64>(0)
+
+  init(budgetBytes: Int?) { self.budgetBytes = budgetBytes }
+
+  /// Every company is loaded, or as many as the budget has room for.
+  var isReady: Bool { !isStarting.load(ordering: .relaxed) && unreadableCompanies == 0 }
+  /// Companies whose rows are damaged.
+  var unreadableCompanies: Int { unreadable.load(ordering: .relaxed) }
+  /// Companies loaded because they were asked for.
+  var loadsOnDemand: UInt64 { onDemand.load(ordering: .relaxed) }
+  /// Companies dropped to keep within the budget.
+  var drops: UInt64 { dropped.load(ordering: .relaxed) }
+}
+
+/// Has companies loaded, those that are asked for first: the authority's thread reads the rows of one at a time, and
+/// others have their turn in between; threads beside it compile them; and it publishes what they hand back.
+///
+/// Used on the authority's thread alone.
+final class Loader {
+  typealias Reply = Authority.Reply<IndexRoot>
+
+  let publisher: IndexPublisher
+  let meter: LoadMeter
+  private let store: Store
+  private let seed: UInt64
+  private let logger: Logger
+  private let configuration: LoadingConfiguration
+  let threads: NIOThreadPool
+  private let loop: any EventLoop
+  /// Those to be loaded at the start that have not had their turn.
+  private var atStart: ArraySlice<Name>
+  /// Those asked for that have not had their turn.
+  private var wanted: [Name] = []
+  /// Those that are being compiled, each with its number: a change to a company takes it away, so that what was read
+  /// before the change is not published over what came of it.
+  private var underWay: [Name: UInt64] = [:]
+  private var lastNumber: UInt64 = 0
+  /// Compiled, and not yet published.
+  private var compiled: [Name: CompanyIndex] = [:]
+  private var waiting: [Name: [Reply]] = [:]
+  /// Of companies whose rows are damaged: they stay so.
+  private var damaged: [Name: Failure] = [:]
+  private var isStopped = false
+  private var isTurnSet = false
+  private var isPublishingSet = false
+  private var lastPublished = NIODeadline.now()
+  private var lastTold = NIODeadline.now()
+  private var lastWarned: NIODeadline?
+  private let began = NIODeadline.now()
+  private var hand = 0
+
+  /// - Parameter loop: the authority's.
+  init(
+    _ store: Store, seed: UInt64, configuration: LoadingConfiguration, loop: any EventLoop, logger: Logger
+  ) throws(StoreError) {
+    let companies = try store.companies()
+    publisher = IndexPublisher(IndexRoot(revision: store.revision, companies: [], cold: companies, seed: seed))
+    meter = LoadMeter(budgetBytes: configuration.budgetBytes)
+    threads = NIOThreadPool(numberOfThreads: configuration.threads)
+    atStart = companies[...]
+    self.store = store
+    self.seed = seed
+    self.configuration = configuration
+    self.loop = loop
+    self.logger = logger
+    threads.start()
+    if companies.isEmpty { meter.isStarting.store(false, ordering: .relaxed) } else { setTurn() }
+  }
+
+  /// Loads nothing more: the store is about to be closed.
+  func stop() { isStopped = true }
+
+  /// Replies with a root in which the company is loaded, or is not known at all.
+  func load(_ id: Name, _ reply: @escaping Reply) {
+    let root = publisher.root
+    if !root.isCold(id) { return reply(.success(root)) }
+    if let failure = damaged[id] { return reply(.failure(failure)) }
+    waiting[id, default: []].append(reply)
+    if waiting[id]!.count > 1 { return }
+    if compiled[id] != nil { setPublishing() }
+    if compiled[id] == nil && underWay[id] == nil { wanted.append(id) }
+    setTurn()
+  }
+
+  /// Takes note of companies that were changed, and published with the change.
+  func noteChange(of ids: some Sequence<Name>) {
+    for id in ids {
+      underWay[id] = nil
+      compiled[id] = nil
+      reply(id, .success(publisher.root))
+    }
+    setTurn()
+  }
+
+  private func reply(_ id: Name, _ result: Result<IndexRoot, Failure>) {
+    for reply in waiting.removeValue(forKey: id) ?? [] { reply(result) }
+  }
+}
+
+// MARK: - One after the other
+
+extension Loader {
+  /// Behind whoever waits for this thread.
+  private func setTurn() {
+    if isTurnSet { return }
+    isTurnSet = true
+    let loader = NIOLoopBound(self, eventLoop: loop)
+    loop.execute { loader.value.takeTurn() }
+  }
+
+  /// Has the next company loaded. There are never more under way than keep the threads busy.
+  private func takeTurn() {
+    isTurnSet = false
+    if isStopped || underWay.count > configuration.threads || isWaitingForFirst { return }
+    guard let id = next() else { return finishIfDone() }
+    lastNumber += 1
+    do throws(StoreError) {
+      let rows = try store.rows(of: id)
+      underWay[id] = lastNumber
+      compile(rows, lastNumber)
+    } catch {
+      fail(id, error)
+    }
+    setTurn()
+  }
+
+  private func next() -> Name? {
+    while !wanted.isEmpty {
+      let id = wanted.removeFirst()
+      if isToBeLoaded(id) { return id }
+    }
+    if isBudgetReached { atStart = [] }
+    while let id = atStart.popFirst() {
+      if isToBeLoaded(id) { return id }
+    }
+    return nil
+  }
+
+  private func isToBeLoaded(_ id: Name) -> Bool {
+    underWay[id] == nil && compiled[id] == nil && damaged[id] == nil && publisher.root.isCold(id)
+  }
+
+  private func compile(_ rows: CompanyRows, _ number: UInt64) {
+    let (loader, loop, seed, hook) = (
+      NIOLoopBound(self, eventLoop: loop), loop, seed, configuration.beforeHandingBack
+    )
+    threads.submit { state in
+      guard case .active = state else { return }
+      let result = Result { () throws(StoreError) in try CompanyIndex(rows, seed: seed) }
+      hook?(rows.id)
+      loop.execute { loader.value.take(rows.id, number, result) }
+    }
+  }
+
+  private func take(_ id: Name, _ number: UInt64, _ result: Result<CompanyIndex, StoreError>) {
+    setTurn()
+    if underWay[id] != number { return }  // a change has come in between, and with it a newer index
+    underWay[id] = nil
+    switch result {
+    case .success(let index):
+      compiled[id] = index
+      setPublishing()
+    case .failure(let error): fail(id, error)
+    }
+  }
+
+  /// The others go on being served. What is damaged stays so; what could not be read may be read the next time.
+  private func fail(_ id: Name, _ error: StoreError) {
+    logger.error("a company can't be loaded", metadata: ["company": "\(id)", "error": "\(error)"])
+    let isDamaged = error.code == "damaged"
+    let failure = Failure(isDamaged ? .dataLoss : .unavailable, error.code, "\(error)")
+    if isDamaged {
+      damaged[id] = failure
+      meter.unreadable.store(damaged.count, ordering: .relaxed)
+    }
+    reply(id, .failure(failure))
+  }
+
+  private func finishIfDone() {
+    if !meter.isStarting.load(ordering: .relaxed) || !underWay.isEmpty || !compiled.isEmpty || !atStart.isEmpty {
+      return
+    }
+    meter.isStarting.store(false, ordering: .relaxed)
+    threads.submit { _ in scope_heap_trim() }  // what was needed for loading alone
+    tell("companies loaded")
+  }
+
+  private func tell(_ words: Logger.Message) {
+    lastTold = .now()
+    let root = publisher.root
+    logger.info(
+      words,
+      metadata: [
+        "loaded": "\(root.loadedCount)", "known": "\(root.knownCount)", "index_mib": "\(root.byteCount >> 20)",
+        "damaged": "\(damaged.count)", "seconds": "\((lastTold - began).nanoseconds / 1_000_000_000)",
+      ])
+  }
+}
+
+extension CompanyIndex {
+  fileprivate convenience init(_ rows: CompanyRows, seed: UInt64) throws(StoreError) {
+    let company = try rows.company()
+    if company.mode == nil { throw .damaged("company '\(rows.id)' has no row in table companies", cause: nil) }
+    self.init(company, seed: seed)
+  }
+}
+
+// MARK: - Publishing
+
+extension Loader {
+  /// A root costs as much as there are companies: while nobody waits, many share one.
+  private static let pause = TimeAmount.milliseconds(50)
+  private static let pauseWhileAsked = TimeAmount.milliseconds(2)
+
+  private func setPublishing() {
+    let isAsked = compiled.keys.contains { waiting[$0] != nil }
+    let due = lastPublished + (isAsked ? Loader.pauseWhileAsked : Loader.pause)
+    if due <= .now() { return publish() }
+    if isPublishingSet && !isAsked { return }
+    isPublishingSet = true
+    let loader = NIOLoopBound(self, eventLoop: loop)
+    loop.scheduleTask(deadline: due) { loader.value.publish() }
+  }
+
+  private func publish() {
+    isPublishingSet = false
+    if compiled.isEmpty { return }
+    let new = compiled
+    compiled = [:]
+    let current = publisher.root
+    let root = fit(
+      current.replacing(new.mapValues(Optional.some), revision: current.revision, seed: seed),
+      sparing: Set(new.keys.filter { waiting[$0] != nil }))
+    publisher.publish(root)
+    lastPublished = .now()
+    for id in new.keys where waiting[id] != nil {
+      meter.onDemand.add(1, ordering: .relaxed)
+      reply(id, .success(root))
+    }
+    if meter.isStarting.load(ordering: .relaxed) && lastPublished - lastTold > .seconds(1) { tell("loading companies") }
+    setTurn()
+  }
+}
+
+// MARK: - The budget
+
+extension Loader {
+  /// While the start goes on: what is under way counts as much as the others on average.
+  private var isBudgetReached: Bool {
+    guard let budget = configuration.budgetBytes else { return false }
+    let root = publisher.root
+    let bytes = compiled.values.reduce(root.byteCount) { $0 + $1.byteCount }
+    let average = bytes / max(1, root.loadedCount + compiled.count)
+    return bytes + average * (underWay.count + 1) > budget
+  }
+
+  /// Nobody knows yet how large companies are: the first is measured before others are begun.
+  private var isWaitingForFirst: Bool {
+    configuration.budgetBytes != nil && !underWay.isEmpty && publisher.root.loadedCount + compiled.count == 0
+  }
+
+  /// The root, with companies dropped that were asked least recently, if all take more than the budget.
+  ///
+  /// - Parameter spared: somebody waits for these.
+  func fit(_ root: IndexRoot, sparing spared: Set<Name>) -> IndexRoot {
+    guard let budget = configuration.budgetBytes, root.byteCount > budget else { return root }
+    let dropped = root.leastUsed(freeing: root.byteCount - budget, from: &hand, sparing: spared)
+    meter.dropped.add(UInt64(dropped.count), ordering: .relaxed)
+    let root = root.dropping(dropped)
+    if root.byteCount > budget { warn(root.byteCount, budget) }
+    return root
+  }
+
+  private func warn(_ bytes: Int, _ budget: Int) {
+    if let lastWarned, .now() - lastWarned < .seconds(10) { return }
+    lastWarned = .now()
+    logger.warning(
+      "the companies asked for take more than the memory budget; they are served, and loaded again each time",
+      metadata: ["index_bytes": "\(bytes)", "budget_bytes": "\(budget)"])
+  }
+}
