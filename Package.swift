@@ -62,6 +62,8 @@ let package = Package(
       name: "ScopeProtocolTests", dependencies: ["ScopeProtocol", "ScopeModel", "CScopeWire", "ScopeTesting"]),
     .testTarget(name: "ScopeClientTests", dependencies: ["ScopeClient", "ScopeModel", "ScopeTesting"]),
     .testTarget(
+      name: "ScopeBenchTests", dependencies: ["scope-bench", "bench-echo", "ScopeModel", "ScopeTesting"]),
+    .testTarget(
       name: "IntegrationTests",
       dependencies: [
         "ScopeClient", "ScopeModel", "ScopeProtocol", "ScopeServer", "ScopeTesting", locks,

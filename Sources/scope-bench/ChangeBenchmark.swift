@@ -70,9 +70,7 @@ struct ChangeBenchmark {
   private static func fill(_ folder: String) throws {
     let shape = ContactCentre.Shape.large
     let sizes = ["--users", "\(shape.users)", "--projects", "\(shape.projects)", "--objects", "\(shape.objects)"]
-    let program = builtProduct("scope-bench")
-    let run = try ScopeTesting.run(program, ["fill", folder, "--id", "\(largeID)"] + sizes)
-    if run.status != 0 { throw BenchFailure("filling \(folder) failed: \(run.errors)") }
+    try Child.run([builtProduct("scope-bench").path, "fill", folder, "--id", "\(largeID)"] + sizes)
   }
 
   func run() throws -> Result {

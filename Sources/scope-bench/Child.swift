@@ -1,5 +1,6 @@
 import Dispatch
 import Foundation
+import ScopeTesting
 import Synchronization
 
 /// A program that the benchmark has started. It ends with the benchmark, however that ends.
@@ -17,12 +18,12 @@ final class Child: Sendable {
   ///
   /// - Parameters:
   ///   - command: the program's path and its arguments.
-  ///   - word: what it prints, on whichever output, when it is ready.
+  ///   - word: what it prints, on whichever output, when it is ready; nil: it is not waited for.
   ///   - processors: those it may run on; nil: all.
   ///   - user: whom it runs as; nil: as the benchmark.
   ///   - stopSignal: what ends it at once and in order.
   init(
-    _ command: [String], readyWord word: String, on processors: [Int]? = nil, as user: String? = nil,
+    _ command: [String], readyWord word: String?, on processors: [Int]? = nil, as user: String? = nil,
     stopSignal: Int32 = SIGTERM
   ) throws {
     let name = stopSignal == SIGINT ? "INT" : "TERM"
@@ -34,11 +35,22 @@ final class Child: Sendable {
     self.processor = processor
     self.stopSignal = stopSignal
     Workspace.current.add(self)
-    try waitUntilReady(output, word, command[0])
+    let ready = listen(output, word ?? "")
+    if word != nil { try wait(for: ready, command[0]) }
+  }
+
+  /// Runs a program to its end, which comes with the benchmark's end at the latest; returns what it printed.
+  @discardableResult
+  static func run(_ command: [String], as user: String? = nil, input: String? = nil) throws -> String {
+    let words = identity(user) + ["--pdeathsig", "TERM"] + command
+    let program = URL(fileURLWithPath: "/usr/bin/setpriv")
+    let run = try ScopeTesting.run(program, words, input: input.map { Data($0.utf8) })
+    if run.status != 0 { throw BenchFailure("\(command[0]) failed: \(run.errors)\(run.output)") }
+    return run.output
   }
 
   /// What makes `setpriv` another user; nothing where the benchmark is not root.
-  static func identity(_ user: String?) -> [String] {
+  private static func identity(_ user: String?) -> [String] {
     guard let user, getuid() == 0 else { return [] }
     return ["--reuid", user, "--regid", user, "--init-groups"]
   }
@@ -73,8 +85,9 @@ final class Child: Sendable {
     return (processor, FileHandle(fileDescriptor: ends[0], closeOnDealloc: true))
   }
 
-  /// Goes on reading afterwards, so that the program never waits for a full pipe.
-  private func waitUntilReady(_ output: FileHandle, _ word: String, _ name: String) throws {
+  /// Goes on reading to the end, so that the program never waits for a full pipe. Signals when the word was said,
+  /// and when nothing more will be.
+  private func listen(_ output: FileHandle, _ word: String) -> DispatchSemaphore {
     let ready = DispatchSemaphore(value: 0)
     Thread.detachNewThread {
       var isWaiting = true
@@ -86,8 +99,12 @@ final class Child: Sendable {
       self.said.withLock { $0.isOver = true }
       ready.signal()
     }
+    return ready
+  }
+
+  private func wait(for ready: DispatchSemaphore, _ name: String) throws {
     let isLate = ready.wait(timeout: .now() + 120) == .timedOut
-    if isLate || said.withLock({ $0.isOver }) { throw BenchFailure("\(name) did not start: \(greeting)") }
+    if isLate || isOver { throw BenchFailure("\(name) did not start: \(greeting)") }
   }
 
   /// Keeps the first of what it says.
@@ -100,6 +117,9 @@ final class Child: Sendable {
 
   /// What it has said until it was ready.
   var greeting: String { said.withLock { $0.text } }
+
+  /// It says nothing more: it has ended.
+  var isOver: Bool { said.withLock { $0.isOver } }
 
   /// Ends it, and waits for that.
   func stop() {

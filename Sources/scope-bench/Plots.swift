@@ -82,9 +82,9 @@ struct Plots {
       set ylabel "\(unit)"
       set xlabel "percentile of answers"
       set logscale xy
-      set format y "%'g"
+      \(Plots.thousands)
       set xrange [1:100000]
-      set xtics ("0" 1, "90 %" 10, "99 %" 100, "99.9 %" 1000, "99.99 %" 10000, "99.999 %" 100000)
+      set xtics ("0 %%" 1, "50 %%" 2, "90 %%" 10, "99 %%" 100, "99.9 %%" 1000, "99.99 %%" 10000, "99.999 %%" 100000)
       \(data.joined())
       plot \(curves.joined(separator: ", \\\n"))
 
@@ -107,18 +107,23 @@ struct Plots {
     }
     let bars = report.contestants.enumerated().map { number, contestant in
       let colour = Plots.styles[contestant.key]!.split(separator: " ").prefix(3).joined(separator: " ")
-      return "$d using \(number + 2):xtic(1) with histograms \(colour) title \"\(contestant.name)\""
+      let bars = "$d using \(number + 2):xtic(1) with histograms \(colour) title \"\(contestant.name)\""
+      let place = Double(number) - Double(report.contestants.count - 1) / 2
+      let column = "\(number + 2)"
+      let label = "(sprintf(column(\(column)) < 10 ? \"%.1f\" : \"%.0f\", column(\(column))))"
+      let x = "($0 + \(place / Double(report.contestants.count + 1)))"
+      return "\(bars), $d using \(x):\(column):\(label) with labels font \",11\" offset 0,0.5 notitle"
     }
     return """
       set title "Checks under way at a time on one connection"
       set ylabel "thousand checks a second"
       set logscale y
-      set format y "%'g"
-      set yrange [1:*]
+      \(Plots.thousands)
+      set yrange [1:10000]
+      set xrange [-0.5:2.5]
       set style data histograms
       set style histogram clustered gap 1
-      set style fill solid 0.9
-      set boxwidth 0.9
+      set style fill solid 1
       $d << EOD
       \(zip(["1", "16", "64"], rows).map { "\"depth \($0)\" \($1)" }.joined(separator: "\n"))
       EOD
@@ -133,11 +138,12 @@ struct Plots {
     let points = report.index.sizes.map { [Double($0.objects), $0.checkNanoseconds] }
     return """
       \(indexAxes("One check inside the index, random company, user and object", "nanoseconds"))
-      set yrange [0:*]
+      set yrange [0:\(1.2 * max(170, points.map { $0[1] }.max()!))]
       \(Plots.block("d", points))
       plot $d using 1:2 with linespoints lc rgb '#D55E00' lw 3 pt 7 ps 1.1 notitle, \\
         $d using 1:2:(sprintf("%.0f", $2)) with labels offset 0,1.1 notitle, \\
-        150 with lines lc rgb '#777777' dt (6,5) lw 1.5 notitle
+        150 with lines lc rgb '#777777' dt (6,5) lw 1.5 notitle, \\
+        "+" using (1e3):(150):("target: at most 150") every ::0::0 with labels left offset -3,0.7 tc rgb "#555555" notitle
       """
   }
 
@@ -146,7 +152,8 @@ struct Plots {
     return """
       \(indexAxes("Memory of the index", "megabytes"))
       set logscale y
-      set format y "%'g"
+      \(Plots.thousands)
+      set yrange [\(points[0][1] / 3):\(points.last![1] * 3)]
       \(Plots.block("d", points))
       plot $d using 1:2 with linespoints lc rgb '#0072B2' lw 3 pt 7 ps 1.1 notitle, \\
         $d using 1:2:(sprintf("%.3g", $2)) with labels offset 0,1.1 notitle
@@ -165,6 +172,10 @@ struct Plots {
   }
 
   // MARK: - Data
+
+  private static let thousands = """
+    set ytics ("0.1" 0.1, "1" 1, "10" 10, "100" 100, "1,000" 1e3, "10,000" 1e4, "100,000" 1e5, "1,000,000" 1e6)
+    """
 
   private static func block(_ name: String, _ rows: [[Double]]) -> String {
     "$\(name) << EOD\n" + rows.map { $0.map(text).joined(separator: " ") + "\n" }.joined() + "EOD\n"

@@ -22,7 +22,7 @@ struct PostgresServer {
     let create = [
       "\(programs)/initdb", "-D", data, "-U", "postgres", "--auth=trust", "--no-sync", "--locale=C", "--encoding=UTF8",
     ]
-    try PostgresServer.run("/usr/bin/setpriv", Child.identity(user) + ["--pdeathsig", "INT"] + create)
+    try Child.run(create, as: user)
     child = try Child(
       ["\(programs)/postgres", "-D", data, "-k", folder, "-c", "listen_addresses="], readyWord: "ready to accept",
       on: [processor], as: user, stopSignal: SIGINT)
@@ -37,13 +37,6 @@ struct PostgresServer {
     return "\(root)/\(newest)/bin"
   }
 
-  @discardableResult
-  private static func run(_ program: String, _ arguments: [String], input: String? = nil) throws -> String {
-    let run = try ScopeTesting.run(URL(fileURLWithPath: program), arguments, input: input.map { Data($0.utf8) })
-    if run.status != 0 { throw BenchFailure("\(program) failed: \(run.errors)\(run.output)") }
-    return run.output
-  }
-
   /// Makes the tables and fills them.
   func load(_ company: BenchmarkCompany) throws {
     let id = BenchmarkCompany.id
@@ -52,8 +45,7 @@ struct PostgresServer {
     let script =
       PostgresDialect.schema + PostgresServer.copy("memberships", memberships)
       + PostgresServer.copy("placements", placements) + "VACUUM ANALYZE;\n"
-    let arguments = ["-h", folder, "-U", "postgres", "-qX", "-v", "ON_ERROR_STOP=1"]
-    try PostgresServer.run("/usr/bin/psql", arguments, input: script)
+    try Child.run(["/usr/bin/psql", "-h", folder, "-U", "postgres", "-qX", "-v", "ON_ERROR_STOP=1"], input: script)
   }
 
   private static func copy(_ table: String, _ rows: [String]) -> String {

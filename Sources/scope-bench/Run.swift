@@ -37,19 +37,10 @@ struct Run: ParsableCommand {
   }
 
   func run() throws {
-    let signals = Workspace.current.clearOnSignals()
-    defer {
-      Workspace.current.clear()
-      withExtendedLifetime(signals) {}
-    }
-    do {
-      let progress = Progress()
+    try benchmark { progress in
       let report = try measure(progress)
       progress.end()
       print(json ? report.json : Table(report: report).text)
-    } catch {
-      FileHandle.standardError.write(Data("\nbench: \(error)\n".utf8))
-      throw ExitCode.failure
     }
   }
 
@@ -76,5 +67,19 @@ struct Run: ParsableCommand {
       measurements, contestants.all, index, changes, placement, rounds: plan.rounds, isQuick: quick)
     if let plots { try Plots(folder: plots, measurements: measurements, report: report).write() }
     return report
+  }
+}
+
+/// Does the work of a command, and leaves neither a program nor a folder behind, whatever happens.
+func benchmark(_ body: (Progress) throws -> Void) throws {
+  let signals = Workspace.current.clearOnSignals()
+  defer { withExtendedLifetime(signals) { Workspace.current.clear() } }
+  let progress = Progress()
+  do {
+    try body(progress)
+  } catch {
+    progress.end()
+    FileHandle.standardError.write(Data("bench: \(error)\n".utf8))
+    throw ExitCode.failure
   }
 }

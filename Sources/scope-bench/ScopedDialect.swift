@@ -13,7 +13,7 @@ struct ScopedDialect: Dialect {
 
   static func canSee(_ user: Name, _ object: ObjectRef, in company: Name = BenchmarkCompany.id) -> [UInt8] {
     let (type, id) = (UInt64(object.type.number), Array(object.id.text.utf8))
-    return frame(company: company, call: 11, RawRequest.check((1, Array(user.text.utf8)), (type, id)))
+    return frame(company, call: 11, RawRequest.check((1, Array(user.text.utf8)), (type, id)))
   }
 
   func filter(_ question: FilterQuestion) -> [UInt8] {
@@ -21,16 +21,20 @@ struct ScopedDialect: Dialect {
     let call =
       Proto.number(1, 1) + Proto.bytes(2, Array(question.user.text.utf8))
       + Proto.number(3, UInt64(question.type.number)) + ids + Proto.number(6, 1)
-    return ScopedDialect.frame(call: 14, call)
+    return ScopedDialect.frame(BenchmarkCompany.id, call: 14, call)
   }
 
-  static func frame(company: Name = BenchmarkCompany.id, call: Int, _ message: [UInt8]) -> [UInt8] {
-    RawConnection.frame(RawRequest(company: company.text, call: call, message).packed)
+  /// A change of a large company may take longer than the daemon waits unasked.
+  private static func frame(_ company: Name, call: Int, _ message: [UInt8], timeoutMilliseconds: UInt32 = 0) -> [UInt8]
+  {
+    var request = RawRequest(company: company.text, call: call, message)
+    request.timeoutMilliseconds = timeoutMilliseconds
+    return RawConnection.frame(request.packed)
   }
 
   /// Apply of one change.
   static func apply(_ change: [UInt8], to company: Name = BenchmarkCompany.id) -> [UInt8] {
-    frame(company: company, call: 16, Proto.message(1, change))
+    frame(company, call: 16, Proto.message(1, change), timeoutMilliseconds: 60_000)
   }
 
   /// A user is put into a project.

@@ -19,9 +19,8 @@ struct Table {
   // MARK: - Load
 
   private var closed: String {
-    let heads = [
-      "p50 µs", "p99 µs", "p99.9", "k/s", "depth 16", "depth 64", "8 conns", "64 conns", "CPU ns", "M ids/s",
-    ]
+    let heads = ["p50", "p99", "p99.9", "1", "16", "64", "8", "64", "ns", "M ids/s"]
+    let spans = [("depth 1, µs", 3), ("thousand/s at depth", 3), ("connections", 2), ("CPU", 1), ("filter", 1)]
     let rows = report.contestants.map { contestant -> String in
       let turns = contestant.turns
       let one = turns["depth1"]!
@@ -29,14 +28,13 @@ struct Table {
       let last = [turns["depth64"]!.processorNanosecondsPerAnswer ?? 0, turns["filter1000"]!.perSecond / 1e3]
       return row(contestant.name, [one.p50Microseconds, one.p99Microseconds, one.p999Microseconds] + rates + last)
     }
-    return
-      (["Closed loop: depth 1 on one connection, then thousand checks a second, CPU a check at depth 64, filter"]
-      + [Table.row("", heads)] + rows).joined(separator: "\n")
+    let title = "Closed loop (CPU: the contestant's, for a check at depth 64; filter: 1,000 ids a request)"
+    return ([title, Table.spans(spans), Table.row("", heads)] + rows).joined(separator: "\n")
   }
 
   private var open: String {
-    let names = Turn.rates.map { "\(Table.number(Double($0)))/s" }
-    let heads = names.flatMap { ["\($0) p50", "p99", "p99.9"] }
+    let spans = Turn.rates.map { ("\(Table.number(Double($0))) a second", 3) }
+    let heads = Turn.rates.flatMap { _ in ["p50", "p99", "p99.9"] }
     let rows = report.contestants.flatMap { contestant in
       [("", contestant.name), ("_busy", "\(contestant.name), busy")].compactMap { suffix, name -> String? in
         let samples = Turn.rates.compactMap { contestant.turns["open\($0)\(suffix)"] }
@@ -45,10 +43,10 @@ struct Table {
       }
     }
     let late = report.contestants.flatMap(\.turns.values).compactMap(\.clientLateP999Microseconds).max()!
-    return
-      (["Open loop, µs from when a check was due (busy: \(Turn.changesPerSecond) changes a second are committed)"]
-      + [Table.row("", heads, width: 8, first: 13)] + rows
-      + ["the client itself was at most \(Table.number(late)) µs late (p99.9)"]).joined(separator: "\n")
+    let title =
+      "Open loop, µs from when a check was due (busy: \(Turn.changesPerSecond) changes a second are committed)"
+    let foot = "of it, the client's own lateness is at most \(Table.number(late)) µs (p99.9)"
+    return ([title, Table.spans(spans), Table.row("", heads)] + rows + [foot]).joined(separator: "\n")
   }
 
   // MARK: - In the process
@@ -102,6 +100,12 @@ struct Table {
   // MARK: - Cells
 
   private func row(_ name: String, _ values: [Double]) -> String { Table.row(name, values.map(Table.number)) }
+
+  /// Heads over so many columns each.
+  private static func spans(_ spans: [(head: String, columns: Int)]) -> String {
+    String(repeating: " ", count: 18)
+      + spans.map { String(repeating: " ", count: 8 * $0.columns - $0.head.count) + $0.head }.joined()
+  }
 
   static func row(_ name: String, _ cells: [String], width: Int = 8, first: Int = 18) -> String {
     let left = name + String(repeating: " ", count: max(0, first - name.count))
