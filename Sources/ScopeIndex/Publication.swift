@@ -34,10 +34,10 @@ public final class IndexRoot: Sendable {
 
   private convenience init(revision: UInt64, _ sorted: [(id: Name, index: CompanyIndex?)], seed: UInt64) {
     let known = KnownCompanies(sorted.map(\.id), seed: seed)
-    self.init(revision: revision, known, sorted.map(\.index), marksOf: nil)
+    self.init(revision: revision, known, sorted.map(\.index))
   }
 
-  private init(revision: UInt64, _ known: KnownCompanies, _ indexes: [CompanyIndex?], marksOf previous: IndexRoot?) {
+  private init(revision: UInt64, _ known: KnownCompanies, _ indexes: [CompanyIndex?]) {
     self.revision = revision
     self.known = known
     self.indexes = indexes
@@ -45,10 +45,34 @@ public final class IndexRoot: Sendable {
     entries = .allocate(capacity: indexes.count)
     var (bytes, loaded) = (known.names.memory.count, 0)
     for (number, index) in indexes.enumerated() {
-      let isUsed = previous.map { $0.entries[number].isUsed.load(ordering: .relaxed) } ?? false
-      (entries + number).initialize(to: Entry(view: index?.view, isUsed: Atomic(isUsed)))
+      (entries + number).initialize(to: Entry(view: index?.view, isUsed: Atomic(false)))
       if let index { (bytes, loaded) = (bytes + index.byteCount, loaded + 1) }
     }
+    (byteCount, loadedCount) = (bytes, loaded)
+  }
+
+  /// The next root with the same companies. Looks into the indexes that change alone: there may be many others, each
+  /// in memory of its own.
+  private init(revision: UInt64, after previous: IndexRoot, _ changes: [(number: Int, index: CompanyIndex?)]) {
+    self.revision = revision
+    known = previous.known
+    directory = known.directory
+    var indexes = previous.indexes
+    entries = .allocate(capacity: indexes.count)
+    for number in 0..<indexes.count {
+      let old = previous.entries + number
+      let isUsed = old.pointee.isUsed.load(ordering: .relaxed)
+      (entries + number).initialize(to: Entry(view: old.pointee.view, isUsed: Atomic(isUsed)))
+    }
+    var (bytes, loaded) = (previous.byteCount, previous.loadedCount)
+    for (number, index) in changes {
+      if let old = indexes[number] { (bytes, loaded) = (bytes - old.byteCount, loaded - 1) }
+      if let index { (bytes, loaded) = (bytes + index.byteCount, loaded + 1) }
+      indexes[number] = index
+      let isUsed = entries[number].isUsed.load(ordering: .relaxed)
+      entries[number] = Entry(view: index?.view, isUsed: Atomic(isUsed))
+    }
+    self.indexes = indexes
     (byteCount, loadedCount) = (bytes, loaded)
   }
 
@@ -99,23 +123,22 @@ extension IndexRoot {
   /// A root with companies replaced, added or (nil) taken away. The directory of companies is taken over
   /// where their set stays the same.
   public func replacing(_ changed: [Name: CompanyIndex?], revision: UInt64, seed: UInt64) -> IndexRoot {
-    var indexes = indexes
+    var changes: [(number: Int, index: CompanyIndex?)] = []
     var isSameSet = true
     for (id, index) in changed {
       let number = number(of: id)
-      if let number, let index { indexes[number] = index } else if number != nil || index != nil { isSameSet = false }
+      if let number, let index { changes.append((number, index)) }
+      if (number == nil) != (index == nil) { isSameSet = false }
     }
-    if isSameSet { return IndexRoot(revision: revision, known, indexes, marksOf: self) }
-    let kept = zip(known.ids, self.indexes).filter { changed[$0.0] == nil }.map { (id: $0.0, index: $0.1) }
+    if isSameSet { return IndexRoot(revision: revision, after: self, changes) }
+    let kept = zip(known.ids, indexes).filter { changed[$0.0] == nil }.map { (id: $0.0, index: $0.1) }
     let new = changed.compactMap { id, index in index.map { (id: id, index: Optional($0)) } }
     return IndexRoot(revision: revision, (kept + new).sorted { $0.id < $1.id }, seed: seed)
   }
 
   /// A root in which these companies are cold.
   public func dropping(_ ids: [Name]) -> IndexRoot {
-    var indexes = indexes
-    for id in ids { if let number = number(of: id) { indexes[number] = nil } }
-    return IndexRoot(revision: revision, known, indexes, marksOf: self)
+    IndexRoot(revision: revision, after: self, ids.compactMap(number).map { ($0, nil) })
   }
 
   /// A root that holds nothing but this company, for those who keep it long; without it where it is cold or none such.
@@ -192,6 +215,9 @@ public final class IndexPublisher: Sendable {
       releaseUnheld(&retired)
     }
   }
+
+  /// Frees old roots that nobody holds any more, without waiting for the next to be published.
+  public func releaseOld() { retired.withLock(releaseUnheld) }
 
   /// The newest root.
   public var root: IndexRoot { current.withLock { $0 } }

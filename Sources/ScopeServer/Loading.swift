@@ -72,6 +72,7 @@ final class Loader {
   private var isStopped = false
   private var isTurnSet = false
   private var isPublishingSet = false
+  private var isTidyingSet = false
   private var lastPublished = NIODeadline.now()
   private var lastTold = NIODeadline.now()
   private var lastWarned: NIODeadline?
@@ -295,9 +296,24 @@ extension Loader {
     guard let budget = configuration.budgetBytes, root.byteCount > budget else { return root }
     let dropped = root.leastUsed(freeing: root.byteCount - budget, from: &hand, sparing: spared)
     meter.dropped.add(UInt64(dropped.count), ordering: .relaxed)
+    if !dropped.isEmpty { setTidying() }
     let root = root.dropping(dropped)
     if root.byteCount > budget { warn(root.byteCount, budget) }
     return root
+  }
+
+  /// What was dropped is free when every loop has taken a newer root, which an idle one does once a second.
+  private func setTidying() {
+    if isTidyingSet { return }
+    isTidyingSet = true
+    let loader = NIOLoopBound(self, eventLoop: loop)
+    loop.scheduleTask(in: .seconds(5)) { loader.value.tidy() }
+  }
+
+  private func tidy() {
+    isTidyingSet = false
+    publisher.releaseOld()
+    threads.submit { _ in scope_heap_trim() }
   }
 
   private func warn(_ bytes: Int, _ budget: Int) {

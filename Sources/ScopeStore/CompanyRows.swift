@@ -22,13 +22,19 @@ public struct CompanyRows: Sendable {
   }
 
   private func read() throws(DamagedRow) -> Company {
+    // A typed error does not pass through `withUnsafeBytes` of an array: it comes out as a result.
+    try bytes.withUnsafeBytes { bytes in Result { () throws(DamagedRow) in try read(bytes) } }.get()
+  }
+
+  private func read(_ bytes: UnsafeRawBufferPointer) throws(DamagedRow) -> Company {
     var company = Company(id: id)
-    var position = 0
+    var columns = RawColumns(bytes: bytes)
     for (kind, count) in zip(FactKind.allCases, counts) {
       let width = kind.table.columns.count
       for _ in 0..<count {
+        columns.next(width)
         let fact: Fact
-        do throws(DamagedRow) { fact = try self.fact(kind, width, &position) } catch {
+        do throws(DamagedRow) { fact = try Fact(kind, columns) } catch {
           throw DamagedRow("a row of table \(kind.table.name), company '\(id)', is damaged: \(error)")
         }
         let edit = Edit(before: nil, after: fact)
@@ -40,22 +46,61 @@ public struct CompanyRows: Sendable {
     }
     return company
   }
+}
 
-  private func fact(_ kind: FactKind, _ width: Int, _ position: inout Int) throws(DamagedRow) -> Fact {
-    var columns: [String] = []
-    columns.reserveCapacity(width)
-    for column in 0..<width { columns.append(try text(column, &position)) }
-    return try FactRow(kind: kind, columns: columns).fact()
+/// The columns of one row after the other, where they lie.
+private struct RawColumns: FactColumns {
+  private let bytes: UnsafeRawBufferPointer
+  /// Behind the row at hand.
+  private var end = 0
+  /// Where each column of the row at hand lies; no table has more.
+  private var places: (Range<Int>, Range<Int>, Range<Int>, Range<Int>) = (0..<0, 0..<0, 0..<0, 0..<0)
+
+  init(bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+
+  /// Goes to the next row, which has so many columns.
+  mutating func next(_ width: Int) {
+    precondition(width <= 4, "a table of facts has more than four columns")
+    if width > 0 { places.0 = nextColumn() }
+    if width > 1 { places.1 = nextColumn() }
+    if width > 2 { places.2 = nextColumn() }
+    if width > 3 { places.3 = nextColumn() }
   }
 
-  private func text(_ column: Int, _ position: inout Int) throws(DamagedRow) -> String {
-    let start = position + 4
-    let length = bytes.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: position, as: UInt32.self) }
-    position = start + Int(length)
-    guard let text = String(validating: bytes[start..<position], as: UTF8.self) else {
-      throw DamagedRow("column \(column) is not valid UTF-8")
+  private mutating func nextColumn() -> Range<Int> {
+    let start = end + 4
+    end = start + Int(bytes.loadUnaligned(fromByteOffset: end, as: UInt32.self))
+    return start..<end
+  }
+
+  private func column(_ index: Int) -> UnsafeRawBufferPointer {
+    let place =
+      switch index {
+      case 0: places.0
+      case 1: places.1
+      case 2: places.2
+      default: places.3
+      }
+    return UnsafeRawBufferPointer(rebasing: bytes[place])
+  }
+
+  func name(_ index: Int) throws(DamagedRow) -> Name {
+    do { return try Name(utf8: column(index)) } catch { throw damage("a name", index, error) }
+  }
+
+  func remark(_ index: Int) throws(DamagedRow) -> Remark {
+    do { return try Remark(utf8: column(index)) } catch { throw damage("a description", index, error) }
+  }
+
+  private func damage(_ what: String, _ index: Int, _ error: NameError) -> DamagedRow {
+    DamagedRow(error == .invalidUTF8 ? "column \(index) is not valid UTF-8" : "\(what) \(error)")
+  }
+
+  func word(_ index: Int) throws(DamagedRow) -> String {
+    guard let word = String(validating: column(index), as: UTF8.self) else {
+      throw DamagedRow("column \(index) is not valid UTF-8")
     }
-    return text
+    return word
   }
 }
 

@@ -89,52 +89,76 @@ extension FactRow {
   /// The fact, where the texts can be one.
   func fact() throws(DamagedRow) -> Fact {
     guard columns.count == kind.table.columns.count else { throw DamagedRow("has \(columns.count) columns") }
+    return try Fact(kind, columns)
+  }
+}
+
+/// The columns of a row of the right width, in whatever form they came.
+protocol FactColumns {
+  func name(_ index: Int) throws(DamagedRow) -> Name
+  func remark(_ index: Int) throws(DamagedRow) -> Remark
+  /// One of a few words.
+  func word(_ index: Int) throws(DamagedRow) -> String
+}
+
+extension [String]: FactColumns {
+  func name(_ index: Int) throws(DamagedRow) -> Name { try Name(stored: self[index]) }
+
+  func remark(_ index: Int) throws(DamagedRow) -> Remark {
+    do { return try Remark(self[index]) } catch { throw DamagedRow("a description \(error)") }
+  }
+
+  func word(_ index: Int) -> String { self[index] }
+}
+
+extension Fact {
+  init(_ kind: FactKind, _ row: some FactColumns) throws(DamagedRow) {
     switch kind {
-    case .company: return .company(try mode(0))
-    case .role: return .role(try name(0))
-    case .roleRight: return .roleRight(role: try name(0), right: try name(1))
+    case .company: self = .company(try row.mode(0))
+    case .role: self = .role(try row.name(0))
+    case .roleRight: self = .roleRight(role: try row.name(0), right: try row.name(1))
     case .user:
-      return .user(User(id: try name(0), name: try name(1), isBlocked: try flag(2, "active", "blocked")))
-    case .userRole: return .userRole(user: try name(0), role: try name(1))
-    case .group: return .group(Group(id: try name(0), name: try name(1)))
-    case .groupMember: return .groupMember(group: try name(0), user: try name(1))
+      self = .user(
+        User(id: try row.name(0), name: try row.name(1), isBlocked: try row.flag(2, "active", "blocked")))
+    case .userRole: self = .userRole(user: try row.name(0), role: try row.name(1))
+    case .group: self = .group(Group(id: try row.name(0), name: try row.name(1)))
+    case .groupMember: self = .groupMember(group: try row.name(0), user: try row.name(1))
     case .project:
-      return .project(Project(id: try name(0), name: try name(1), description: try remark(2)))
-    case .projectUser: return .member(project: try name(0), .user(try name(1)))
-    case .projectGroup: return .member(project: try name(0), .group(try name(1)))
+      self = .project(Project(id: try row.name(0), name: try row.name(1), description: try row.remark(2)))
+    case .projectUser: self = .member(project: try row.name(0), .user(try row.name(1)))
+    case .projectGroup: self = .member(project: try row.name(0), .group(try row.name(1)))
     case .object:
-      return .object(Object(try ref(), name: try name(2), isSystem: try flag(3, "custom", "system")))
-    case .placement: return .placement(try ref(), project: try name(2))
+      self = .object(Object(try row.ref(), name: try row.name(2), isSystem: try row.flag(3, "custom", "system")))
+    case .placement: self = .placement(try row.ref(), project: try row.name(2))
     }
   }
+}
 
-  private func name(_ index: Int) throws(DamagedRow) -> Name { try Name(stored: columns[index]) }
-
-  private func remark(_ index: Int) throws(DamagedRow) -> Remark {
-    do { return try Remark(columns[index]) } catch { throw DamagedRow("a description \(error)") }
-  }
-
-  private func mode(_ index: Int) throws(DamagedRow) -> SecurityMode {
-    guard let mode = SecurityMode(rawValue: columns[index]) else { throw unknown(index) }
+extension FactColumns {
+  fileprivate func mode(_ index: Int) throws(DamagedRow) -> SecurityMode {
+    let word = try word(index)
+    guard let mode = SecurityMode(rawValue: word) else { throw unknown(word) }
     return mode
   }
 
-  private func flag(_ index: Int, _ no: String, _ yes: String) throws(DamagedRow) -> Bool {
-    if columns[index] == no { return false }
-    if columns[index] == yes { return true }
-    throw unknown(index)
+  fileprivate func flag(_ index: Int, _ no: String, _ yes: String) throws(DamagedRow) -> Bool {
+    let word = try word(index)
+    if word == no { return false }
+    if word == yes { return true }
+    throw unknown(word)
   }
 
-  private func ref() throws(DamagedRow) -> ObjectRef {
-    guard let type = FactRow.objectTypes[columns[0]] else { throw unknown(0) }
+  fileprivate func ref() throws(DamagedRow) -> ObjectRef {
+    let word = try word(0)
+    guard let type = objectTypes[word] else { throw unknown(word) }
     return ObjectRef(type, try name(1))
   }
 
-  private func unknown(_ index: Int) -> DamagedRow { DamagedRow("does not know '\(columns[index])'") }
-
-  /// Types by name: `ObjectType(name:)` looks through a table, too slow for each of a million rows.
-  private static let objectTypes = Dictionary(uniqueKeysWithValues: ObjectType.all.map { ($0.name, $0) })
+  private func unknown(_ word: String) -> DamagedRow { DamagedRow("does not know '\(word)'") }
 }
+
+/// Types by name: `ObjectType(name:)` looks through a table, too slow for each of a million rows.
+private let objectTypes = Dictionary(uniqueKeysWithValues: ObjectType.all.map { ($0.name, $0) })
 
 extension Name {
   /// A name as it was stored.
