@@ -217,7 +217,7 @@ public final class IndexPublisher: Sendable {
   }
 
   /// Frees old roots that nobody holds any more, without waiting for the next to be published.
-  public func releaseOld() { retired.withLock(releaseUnheld) }
+  public func releaseOld() { retired.withLock { releaseUnheld(&$0) } }
 
   /// The newest root.
   public var root: IndexRoot { current.withLock { $0 } }
