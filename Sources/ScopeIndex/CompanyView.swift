@@ -152,9 +152,7 @@ extension CompanyView {
     if objects.flags(of: object) & Directory.flagSystem != 0 { return CheckAnswer(.systemField) }
     if isSimple { return CheckAnswer(.simpleMode) }
     if flags & CompanyView.flagSeeAll != 0 { return CheckAnswer(.seeAll) }
-    let placements = objectProjects[object]
-    if placements.count == 1 { projects.prefetch(Int(placements[0])) }  // likely the answer's
-    guard let at = list.firstShared(with: placements) else { return CheckAnswer(.noSharedProject) }
+    guard let at = list.firstShared(with: objectProjects[object]) else { return CheckAnswer(.noSharedProject) }
     return shared(list[at], group: list.second(at))
   }
 

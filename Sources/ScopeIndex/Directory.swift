@@ -80,15 +80,11 @@ struct Directory {
     return Slot(word: likely)
   }
 
-  /// Asks for the record of an entity.
-  @inline(__always)
-  func prefetch(_ number: Int) { scope_prefetch(slots + Int(slotCount) + number) }
-
   /// Asks for the record and the bytes of the entity that a search most likely finds, and gives its number.
   @inline(__always)
   func prefetch(_ search: Search) -> Int {
     let slot = search.likely
-    prefetch(slot.number)
+    scope_prefetch(slots + Int(slotCount) + slot.number)
     scope_prefetch(UnsafeRawPointer(slots + Int(slotCount) + Int(entityCount)) + slot.offset)
     return slot.number
   }

@@ -66,12 +66,14 @@ private final class SortedKeys {
 // MARK: - Plans
 
 extension PartsBuilder {
-  /// Where more rows are touched than stay, all are made.
+  /// Where more lists are touched than stay, all are made. Flags alone are never worth that.
   private func plan(
     _ rows: Touched.Rows, over path: KeyPath<CompanyIndex.Parts, Block>, all: @autoclosure () -> [RowKey],
     isThere: (RowKey) -> Bool
   ) -> RowPlan {
-    guard let previous, rows.count <= previous[keyPath: path].entities / 2 + 16 else { return RowPlan(making: all()) }
+    guard let previous else { return RowPlan(making: all()) }
+    let most = previous[keyPath: path].entities / 2 + 16
+    if rows.count > most, rows.values.count(where: { $0 == .row }) > most { return RowPlan(making: all()) }
     return RowPlan(Directory(previous[keyPath: path]), touched: rows, isThere: isThere)
   }
 
@@ -178,9 +180,13 @@ extension PartsBuilder {
   }
 
   private func userRights(_ rights: Directory, _ shifts: Shifts, _ keys: SortedKeys) -> Block {
-    links(\.userRights, userPlan(touched.userRoles, keys), items: shifts.rights) { key, _, builder in
-      let held = company.users[key.id]!.roles.reduce(into: Set<Name>()) { $0.formUnion(company.roles[$1]!) }
-      builder.add(rights.numbers(of: held))
+    var lists: [Set<Name>: [UInt32]] = [:]  // many users have the same roles
+    return links(\.userRights, userPlan(touched.userRoles, keys), items: shifts.rights) { key, _, builder in
+      let roles = company.users[key.id]!.roles
+      let list =
+        lists[roles] ?? rights.numbers(of: roles.reduce(into: Set<Name>()) { $0.formUnion(company.roles[$1]!) })
+      lists[roles] = list
+      builder.add(list)
     }
   }
 

@@ -12,13 +12,29 @@ private struct Answers {
     withResolved(subject) { view, resolved in
       object.id.withKey { id in
         (right?.text ?? "").withKey { right in
-          let answer = view.check(resolved, type: object.type.number, id: id, right: right)
-          return NaiveAnswer(
-            allowed: answer.reason.allows, reason: answer.reason.code, project: text(answer.project),
-            group: text(answer.group))
+          let answer = naive(view.check(resolved, type: object.type.number, id: id, right: right))
+          let atOnce = checkAtOnce(view, subject, object.type, id, right)
+          if atOnce != answer { Issue.record("\(subject) \(object): \(answer), but \(atOnce) at once") }
+          return answer
         }
       }
     }
+  }
+
+  /// The same question, without looking the subject up before.
+  private func checkAtOnce(
+    _ view: CompanyView, _ subject: Subject, _ type: ObjectType, _ id: Key, _ right: Key
+  ) -> NaiveAnswer {
+    let (kind, subjectID) = subject.kindAndID
+    return subjectID.withKey {
+      naive(view.check(kind: kind, subject: $0, type: type.number, object: id, right: right))
+    }
+  }
+
+  private func naive(_ answer: CheckAnswer) -> NaiveAnswer {
+    NaiveAnswer(
+      allowed: answer.reason.allows, reason: answer.reason.code, project: text(answer.project),
+      group: text(answer.group))
   }
 
   func filter(_ subject: Subject, _ type: ObjectType, _ ids: [Name], project: Name?) -> [Bool] {
