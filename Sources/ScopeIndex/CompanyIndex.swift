@@ -33,7 +33,8 @@ public final class CompanyIndex: Sendable {
   let parts: Parts
   /// Unsafe and unchecked: allocated and filled in `init`, never written again, freed in `deinit`. A
   /// pointer, so that readers reach it without counting a reference.
-  nonisolated(unsafe) let view: UnsafePointer<CompanyView>
+  private nonisolated(unsafe) let tables: UnsafePointer<CompanyTables>
+  var view: CompanyView { CompanyView(tables) }
 
   /// Compiles a company.
   ///
@@ -49,23 +50,23 @@ public final class CompanyIndex: Sendable {
   }
 
   private init(id: Name, mode: SecurityMode, parts: Parts) {
-    let view = UnsafeMutableRawPointer.allocate(byteCount: MemoryLayout<CompanyView>.size, alignment: 64)
-      .bindMemory(to: CompanyView.self, capacity: 1)
-    view.initialize(to: CompanyView(parts, isSimple: mode == .simple))
+    let tables = UnsafeMutableRawPointer.allocate(byteCount: MemoryLayout<CompanyTables>.size, alignment: 64)
+      .bindMemory(to: CompanyTables.self, capacity: 1)
+    tables.initialize(to: CompanyTables(parts, isSimple: mode == .simple))
     self.id = id
     self.parts = parts
-    self.view = UnsafePointer(view)
-    byteCount = parts.all.reduce(MemoryLayout<CompanyView>.size) { $0 + $1.memory.count }
+    self.tables = UnsafePointer(tables)
+    byteCount = parts.all.reduce(MemoryLayout<CompanyTables>.size) { $0 + $1.memory.count }
   }
 
-  deinit { view.deallocate() }
+  deinit { tables.deallocate() }
 
   /// Every block's checksum holds.
   public var isWhole: Bool { parts.all.allSatisfy(\.isWhole) }
 
   /// The same blocks, byte by byte: what `verify` compares with an index built anew from the same seed.
   public func hasSameContents(as other: CompanyIndex) -> Bool {
-    id == other.id && view.pointee.isSimple == other.view.pointee.isSimple
+    id == other.id && view.isSimple == other.view.isSimple
       && zip(parts.all, other.parts.all).allSatisfy { $0.hasSameContents(as: $1) }
   }
 }

@@ -1,10 +1,28 @@
 import ScopeModel
 
-/// Answers from a company's index. A view is plain memory: it counts no references, and is valid as long
-/// as the `IndexRoot` it came from is held.
+/// Answers from a company's index. A view is an address: it counts no references, and is valid as long as the
+/// `IndexRoot` it came from is held.
 ///
 /// Nothing here allocates, locks or uses `String`.
-public struct CompanyView {
+public struct CompanyView: Equatable {
+  private let tables: UnsafePointer<CompanyTables>
+
+  /// - Parameter tables: kept by whoever keeps the index.
+  init(_ tables: UnsafePointer<CompanyTables>) { self.tables = tables }
+
+  /// The same index, not one like it.
+  public static func == (a: CompanyView, b: CompanyView) -> Bool { a.tables == b.tables }
+
+  static let flagBlocked: UInt8 = 1
+  static let flagSeeAll: UInt8 = 2
+  static let flagListProjects: UInt8 = 4
+  /// The role `admin`: rights that no role lists, too.
+  static let flagEveryRight: UInt8 = 8
+  static let flagsEveryRight = flagEveryRight | flagSeeAll | flagListProjects
+}
+
+/// Where a company's blocks are.
+struct CompanyTables {
   // What a check reads comes first, in three lines of cache.
   let users: Directory
   let objects: Directory
@@ -20,13 +38,6 @@ public struct CompanyView {
   let roles: Directory
   let roleRights: Links
   let userRoles: Links
-
-  static let flagBlocked: UInt8 = 1
-  static let flagSeeAll: UInt8 = 2
-  static let flagListProjects: UInt8 = 4
-  /// The role `admin`: rights that no role lists, too.
-  static let flagEveryRight: UInt8 = 8
-  static let flagsEveryRight = flagEveryRight | flagSeeAll | flagListProjects
 
   init(_ parts: CompanyIndex.Parts, isSimple: Bool) {
     projects = Directory(parts.projects)
@@ -44,6 +55,23 @@ public struct CompanyView {
     objectProjects = Links(parts.objectProjects)
     self.isSimple = isSimple
   }
+}
+
+extension CompanyView {
+  @inline(__always) var users: Directory { tables.pointee.users }
+  @inline(__always) var objects: Directory { tables.pointee.objects }
+  @inline(__always) var userProjects: Links { tables.pointee.userProjects }
+  @inline(__always) var objectProjects: Links { tables.pointee.objectProjects }
+  @inline(__always) var isSimple: Bool { tables.pointee.isSimple }
+  @inline(__always) var projects: Directory { tables.pointee.projects }
+  @inline(__always) var groups: Directory { tables.pointee.groups }
+  @inline(__always) var groupProjects: Links { tables.pointee.groupProjects }
+  @inline(__always) var rights: Directory { tables.pointee.rights }
+  @inline(__always) var userRights: Links { tables.pointee.userRights }
+  @inline(__always) var userGroups: Links { tables.pointee.userGroups }
+  @inline(__always) var roles: Directory { tables.pointee.roles }
+  @inline(__always) var roleRights: Links { tables.pointee.roleRights }
+  @inline(__always) var userRoles: Links { tables.pointee.userRoles }
 }
 
 /// An id as it came from the wire: bytes, not yet known to be a name.

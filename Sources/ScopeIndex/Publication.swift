@@ -6,7 +6,7 @@ public final class IndexRoot: Sendable {
   /// What readers go by: one line of memory a company, and no references to count.
   private struct Entry: ~Copyable {
     /// Nil: the company is cold.
-    let view: UnsafePointer<CompanyView>?
+    let view: CompanyView?
     /// Asked for since the mark was last taken away.
     let isUsed: Atomic<Bool>
   }
@@ -83,7 +83,7 @@ public final class IndexRoot: Sendable {
 
   /// The company with this id; valid as long as the root is held. Nil: there is none such, or it is cold.
   @inline(__always)
-  public func company(_ id: Key) -> UnsafePointer<CompanyView>? {
+  public func company(_ id: Key) -> CompanyView? {
     guard let number = directory.directory.find(id) else { return nil }
     let entry = entries + number
     // Read first: a line that many write would go from core to core with each check.

@@ -208,7 +208,7 @@ extension Dispatcher {
 
   @inline(__always)
   private func check(
-    _ call: UnsafeMutablePointer<Scope__V1__CanSeeRequest>, in company: UnsafePointer<CompanyView>?
+    _ call: UnsafeMutablePointer<Scope__V1__CanSeeRequest>, in company: CompanyView?
   ) throws(Failure) -> CheckAnswer {
     let subject = try Self.subjectKind(call.pointee.subject_type)
     let object = try Self.objectType("object_type", call.pointee.object_type)
@@ -217,8 +217,8 @@ extension Dispatcher {
     let right = call.pointee.right.key
     if !right.isEmpty { try Self.name("right", right) }
     guard let company else { return CheckAnswer(.unknownCompany) }
-    return company.pointee.check(
-      company.pointee.subject(kind: subject, id: call.pointee.subject_id.key), type: object,
+    return company.check(
+      company.subject(kind: subject, id: call.pointee.subject_id.key), type: object,
       id: call.pointee.object_id.key, right: right)
   }
 
@@ -501,7 +501,7 @@ extension Dispatcher {
 extension Dispatcher {
   /// The company asked about; nil: there is none such.
   @inline(__always)
-  func company(_ request: UnsafeMutablePointer<WireRequest>) throws(Failure) -> UnsafePointer<CompanyView>? {
+  func company(_ request: UnsafeMutablePointer<WireRequest>) throws(Failure) -> CompanyView? {
     let id = request.pointee.company.key
     try Self.name("company", id)
     if let company = cursor.root.company(id) { return company }
@@ -548,24 +548,24 @@ extension Dispatcher {
 
 /// What FilterObjects asks of each id, with everything else looked up once.
 private struct Visibility {
-  private let company: UnsafePointer<CompanyView>?
+  private let company: CompanyView?
   private let subject: ResolvedSubject?
   private let narrowing: Narrowing
   private let type: UInt8
 
   init(
-    _ company: UnsafePointer<CompanyView>?, kind: UInt8, type: UInt8,
+    _ company: CompanyView?, kind: UInt8, type: UInt8,
     _ call: UnsafeMutablePointer<Scope__V1__FilterObjectsRequest>
   ) {
     self.company = company
     self.type = type
-    subject = company?.pointee.subject(kind: kind, id: call.pointee.subject_id.key)
-    narrowing = company?.pointee.narrowing(to: call.pointee.project.key) ?? .nothing
+    subject = company?.subject(kind: kind, id: call.pointee.subject_id.key)
+    narrowing = company?.narrowing(to: call.pointee.project.key) ?? .nothing
   }
 
   @inline(__always)
   func contains(_ id: Key) -> Bool {
     guard let company, let subject else { return false }
-    return company.pointee.isVisible(subject, type: type, id: id, within: narrowing)
+    return company.isVisible(subject, type: type, id: id, within: narrowing)
   }
 }

@@ -15,13 +15,13 @@ struct Explanation {
   private let words: [String]
 
   /// - Parameter company: nil where there is none such.
-  init(_ check: Scope__V1__CanSeeRequest, _ answer: CheckAnswer, _ company: UnsafePointer<CompanyView>?) {
+  init(_ check: Scope__V1__CanSeeRequest, _ answer: CheckAnswer, _ company: CompanyView?) {
     let (kind, type) = (UInt8(check.subject_type.rawValue), UInt8(check.object_type.rawValue))
     self.answer = answer
-    subjectWays = company.map { $0.pointee.ways(of: $0.pointee.subject(kind: kind, id: check.subject_id.key)) } ?? []
-    objectWays = company?.pointee.ways(ofObject: check.object_id.key, type: type) ?? []
+    subjectWays = company.map { $0.ways(of: $0.subject(kind: kind, id: check.subject_id.key)) } ?? []
+    objectWays = company?.ways(ofObject: check.object_id.key, type: type) ?? []
     shared = Explanation.shared(subjectWays, objectWays)
-    let facts = company?.pointee.facts(
+    let facts = company?.facts(
       subjectKind: kind, subject: check.subject_id.key, objectType: type, object: check.object_id.key)
     words = Explanation.words(check, answer.reason, facts, subjectWays, objectWays, shared)
   }

@@ -26,7 +26,7 @@ struct Listing: Sendable {
   func stream(in place: Places.Place? = nil) throws(Failure) -> ListingStream {
     let view = company.withUnsafeBytes { root.company($0) }
     var finder = RowFinder(deadline: deadline)
-    if let view { try finder.find(question, in: view.pointee) } else { try refuseWithoutCompany() }
+    if let view { try finder.find(question, in: view) } else { try refuseWithoutCompany() }
     return ListingStream(
       root: root, company: company, question: question, rows: finder.rows, offset: finder.offset, end: finder.end,
       place: place)
@@ -330,7 +330,7 @@ struct ListingStream: Sendable {
     let isMore = position < end
     dispatcher.reply.begin(id, revision: root.revision, more: isMore)
     let view = company.withUnsafeBytes { root.company($0) }
-    let wire = FactsWire(arena: dispatcher.arena, view: view?.pointee)
+    let wire = FactsWire(arena: dispatcher.arena, view: view)
     switch question {
     case .users: try wire.users(part, total: rows.count, dispatcher.reply)
     case .groups: try wire.groups(part, dispatcher.reply)

@@ -151,14 +151,14 @@ struct ProjectStream: Sendable {
     var rows = try Rows<Scope__V1__ProjectTile>(dispatcher.arena)
     var isMore = false
     if let view = company.withUnsafeBytes({ root.company($0) }) {
-      let subject = user.withUnsafeBytes { view.pointee.subject(kind: SubjectKind.user, id: $0) }
-      let end = min(number + PartStream.looksPerPart, view.pointee.projectCount)
+      let subject = user.withUnsafeBytes { view.subject(kind: SubjectKind.user, id: $0) }
+      let end = min(number + PartStream.looksPerPart, view.projectCount)
       while number < end, !rows.isFull {
-        let row = user.isEmpty ? view.pointee.project(number) : view.pointee.visibleProject(number, to: subject)
+        let row = user.isEmpty ? view.project(number) : view.visibleProject(number, to: subject)
         if let row { rows.append().write(row) }
         number += 1
       }
-      isMore = number < view.pointee.projectCount
+      isMore = number < view.projectCount
     }
     dispatcher.reply.begin(id, revision: root.revision, more: isMore)
     dispatcher.reply.setProjects(rows.list, count: rows.count)
@@ -192,19 +192,19 @@ struct ObjectStream: Sendable {
     self.tellsReasons = tellsReasons
     let view = root.company(company)
     let wanted = types.isEmpty ? Array(ObjectType.numbers) : types.sorted()
-    ranges = wanted.compactMap { view?.pointee.objectNumbers(ofType: $0) }.filter { !$0.isEmpty }
+    ranges = wanted.compactMap { view?.objectNumbers(ofType: $0) }.filter { !$0.isEmpty }
   }
 
   mutating func next(_ id: UInt64, _ dispatcher: Dispatcher, _ out: inout ByteBuffer) throws(Failure) -> Bool {
     var rows = try Rows<Scope__V1__ObjectRow>(dispatcher.arena)
     var seen = try Rows<Scope__V1__SeenObject>(dispatcher.arena)
     if let view = company.withUnsafeBytes({ root.company($0) }) {
-      let subject = subject.withUnsafeBytes { view.pointee.subject(kind: subjectKind, id: $0) }
-      let narrowing = project.withUnsafeBytes { view.pointee.narrowing(to: $0) }
+      let subject = subject.withUnsafeBytes { view.subject(kind: subjectKind, id: $0) }
+      let narrowing = project.withUnsafeBytes { view.narrowing(to: $0) }
       var looks = PartStream.looksPerPart
       while looks > 0, !rows.isFull, let number = nextNumber() {
         looks -= 1
-        guard let (row, answer) = view.pointee.seenObject(number, by: subject, within: narrowing) else { continue }
+        guard let (row, answer) = view.seenObject(number, by: subject, within: narrowing) else { continue }
         let wire = rows.append()
         wire.write(row)
         if tellsReasons { seen.append().write(wire, answer) }
@@ -249,14 +249,14 @@ struct ViewerStream: Sendable {
     var rows = try Rows<Scope__V1__Viewer>(dispatcher.arena)
     var isMore = false
     if let view = company.withUnsafeBytes({ root.company($0) }) {
-      let end = min(number + PartStream.looksPerPart, view.pointee.userCount)
+      let end = min(number + PartStream.looksPerPart, view.userCount)
       object.withUnsafeBytes { object in
         while number < end, !rows.isFull {
-          if let row = view.pointee.viewer(number, of: object, type: type) { rows.append().write(row) }
+          if let row = view.viewer(number, of: object, type: type) { rows.append().write(row) }
           number += 1
         }
       }
-      isMore = number < view.pointee.userCount
+      isMore = number < view.userCount
     }
     let response = try dispatcher.arena.make(scope__v1__who_can_see_response__init)
     (response.pointee.viewers, response.pointee.n_viewers) = (rows.list, rows.count)

@@ -15,10 +15,10 @@ extension Dispatcher {
     if count == 0 { throw Failure(.invalidArgument, "rights_missing", "the request names no rights") }
     if count > limits.checksPerRequest { throw .tooMany("rights", count, limit: limits.checksPerRequest) }
     for index in 0..<count { try Self.name("rights", call.pointee.rights[index].key) }
-    let subject = company?.pointee.subject(kind: SubjectKind.user, id: call.pointee.user.key)
+    let subject = company?.subject(kind: SubjectKind.user, id: call.pointee.user.key)
     let held = try allocate(protobuf_c_boolean.self, count)
     for index in 0..<count {
-      let isHeld = subject.map { company!.pointee.holds($0, right: call.pointee.rights[index].key) } ?? false
+      let isHeld = subject.map { company!.holds($0, right: call.pointee.rights[index].key) } ?? false
       held[index] = isHeld ? 1 : 0
     }
     let response = try arena.make(scope__v1__has_rights_response__init)
@@ -32,13 +32,13 @@ extension Dispatcher {
     guard let company = try company(request) else { throw .unknownCompany(Array(request.pointee.company.key)) }
     let response = try arena.make(scope__v1__get_company_response__init)
     response.pointee.mode =
-      company.pointee.mode == .simple
+      company.mode == .simple
       ? SCOPE__V1__SECURITY_MODE__SECURITY_MODE_SIMPLE : SCOPE__V1__SECURITY_MODE__SECURITY_MODE_ENHANCED
-    response.pointee.users = UInt32(company.pointee.userCount)
-    response.pointee.groups = UInt32(company.pointee.groupCount)
-    response.pointee.roles = UInt32(company.pointee.roleCount)
-    response.pointee.projects = UInt32(company.pointee.projectCount)
-    response.pointee.objects = UInt32(company.pointee.objectCount)
+    response.pointee.users = UInt32(company.userCount)
+    response.pointee.groups = UInt32(company.groupCount)
+    response.pointee.roles = UInt32(company.roleCount)
+    response.pointee.projects = UInt32(company.projectCount)
+    response.pointee.objects = UInt32(company.objectCount)
     reply.setCompany(response)
   }
 
@@ -102,12 +102,12 @@ extension Dispatcher {
     let id = request.pointee.get_user.pointee.id.key
     try Self.name("id", id)
     guard let company = try company(request) else { throw .unknownCompany(Array(request.pointee.company.key)) }
-    guard let number = company.pointee.userNumber(id) else {
+    guard let number = company.userNumber(id) else {
       throw Failure(.notFound, "unknown_user", "there is no user '\(String(decoding: id, as: UTF8.self))'")
     }
     let response = try arena.make(scope__v1__get_user_response__init)
-    response.pointee.user = try FactsWire(arena: arena, view: company.pointee)
-      .user(company.pointee, number, telling: FactsWire.told)
+    response.pointee.user = try FactsWire(arena: arena, view: company)
+      .user(company, number, telling: FactsWire.told)
     reply.setUser(response)
   }
 
@@ -116,13 +116,13 @@ extension Dispatcher {
     let type = try Self.objectType("type", call.pointee.type)
     try Self.name("id", call.pointee.id.key)
     guard let company = try company(request) else { throw .unknownCompany(Array(request.pointee.company.key)) }
-    guard let number = company.pointee.objectNumber(call.pointee.id.key, type: type) else {
+    guard let number = company.objectNumber(call.pointee.id.key, type: type) else {
       let id = String(decoding: call.pointee.id.key, as: UTF8.self)
       throw Failure(
         .notFound, "unknown_object", "there is no object '\(ObjectType(number: type)!.name):\(id)'")
     }
     reply.setObject(
-      try FactsWire(arena: arena, view: company.pointee).response(company.pointee, object: number))
+      try FactsWire(arena: arena, view: company).response(company, object: number))
   }
 }
 

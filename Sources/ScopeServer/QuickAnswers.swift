@@ -44,7 +44,7 @@ private struct QuickAnswers {
   private let arena: Arena
   /// The company that the last question was about: the next is mostly about the same.
   private var companyID = Key(start: nil, count: 0)
-  private var company: UnsafePointer<CompanyView>?
+  private var company: CompanyView?
 
   init(_ root: IndexRoot, _ limits: Limits, _ arena: Arena) {
     self.root = root
@@ -74,7 +74,7 @@ private struct QuickAnswers {
   }
 
   @inline(__always)
-  private mutating func find(_ id: Key) -> UnsafePointer<CompanyView>? {
+  private mutating func find(_ id: Key) -> CompanyView? {
     if let company, id.count == companyID.count, memcmp(id.baseAddress!, companyID.baseAddress!, id.count) == 0 {
       return company
     }
@@ -85,12 +85,12 @@ private struct QuickAnswers {
 
   @inline(__always)
   private func answer(
-    _ check: QuickCheck, of request: QuickRequest, _ company: UnsafePointer<CompanyView>, _ writer: inout FrameWriter
+    _ check: QuickCheck, of request: QuickRequest, _ company: CompanyView, _ writer: inout FrameWriter
   ) -> Bool {
     guard let subjectKind = UInt8(exactly: check.subjectType), let type = UInt8(exactly: check.objectType) else {
       return false
     }
-    let answer = company.pointee.check(
+    let answer = company.check(
       kind: subjectKind, subject: check.subjectID, type: type, object: check.objectID, right: check.right)
     if !answer.reason.isOfKnown || !check.right.isEmpty, !isProper(check, subjectKind, type) { return false }
     writer.begin(request.id, revision)
@@ -107,17 +107,17 @@ private struct QuickAnswers {
   }
 
   private func answer(
-    _ filter: QuickFilter, of request: QuickRequest, _ company: UnsafePointer<CompanyView>, _ writer: inout FrameWriter
+    _ filter: QuickFilter, of request: QuickRequest, _ company: CompanyView, _ writer: inout FrameWriter
   ) -> Bool {
     guard let kind = UInt8(exactly: filter.subjectType), let type = UInt8(exactly: filter.objectType),
       ObjectType.numbers.contains(type), filter.ids.count <= idsPerRequest
     else { return false }
-    let subject = company.pointee.subject(kind: kind, id: filter.subjectID)
-    let narrowing = company.pointee.narrowing(to: filter.project)
+    let subject = company.subject(kind: kind, id: filter.subjectID)
+    let narrowing = company.narrowing(to: filter.project)
     if subject.refusal != nil || narrowing.isNothing { return false }
     arena.reset()
     guard var visible = Visible(filter.ids, arena),
-      visible.find({ company.pointee.isVisible(subject, type: type, id: $0, within: narrowing) })
+      visible.find({ company.isVisible(subject, type: type, id: $0, within: narrowing) })
     else { return false }
     writer.begin(request.id, revision)
     writer.write(visible, asBitmap: filter.asBitmap)

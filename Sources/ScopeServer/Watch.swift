@@ -159,7 +159,7 @@ struct AccessWatch: Sendable {
     let (before, after) = company.withUnsafeBytes { (old.company($0), new.company($0)) }
     guard let before, let after else { return before == nil && after == nil }
     if before == after { return true }
-    return subject.withUnsafeBytes { after.pointee.isAlike(before.pointee, forSubject: $0, kind: subjectKind) }
+    return subject.withUnsafeBytes { after.isAlike(before, forSubject: $0, kind: subjectKind) }
   }
 
   /// The objects that changes have touched since, where nothing else can have come into sight or gone from it; nil: all
@@ -167,7 +167,7 @@ struct AccessWatch: Sendable {
   private func touched(_ old: IndexRoot, _ new: IndexRoot, _ feed: Feed) -> [ObjectRef]? {
     let (before, after) = company.withUnsafeBytes { (old.company($0), new.company($0)) }
     guard let before, let after, let name = company.withUnsafeBytes({ try? Name(utf8: $0) }),
-      subject.withUnsafeBytes({ after.pointee.seesAlike(before.pointee, forSubject: $0, kind: subjectKind) }),
+      subject.withUnsafeBytes({ after.seesAlike(before, forSubject: $0, kind: subjectKind) }),
       case .changes(let changes, let through) = feed.changes(of: name, after: toldRevision, limit: .max),
       through >= new.revision, changes.reduce(0, { $0 + $1.record.edits.count }) <= AccessWatch.editsLookedAt
     else { return nil }
@@ -247,12 +247,11 @@ private struct AccessComparison: Sendable {
   ) -> Bool {
     let (old, new) = company.withUnsafeBytes { (from?.company($0), to.company($0)) }
     let (was, isNow) = subject.withUnsafeBytes {
-      (old?.pointee.subject(kind: subjectKind, id: $0), new?.pointee.subject(kind: subjectKind, id: $0))
+      (old?.subject(kind: subjectKind, id: $0), new?.subject(kind: subjectKind, id: $0))
     }
-    func seen(_ number: Int?, _ view: UnsafePointer<CompanyView>?, _ subject: ResolvedSubject?) -> ScopeIndex.ObjectRow?
-    {
+    func seen(_ number: Int?, _ view: CompanyView?, _ subject: ResolvedSubject?) -> ScopeIndex.ObjectRow? {
       guard let number, let view, let subject else { return nil }
-      return view.pointee.visibleObject(number, to: subject, within: .none)
+      return view.visibleObject(number, to: subject, within: .none)
     }
     var looks = AccessComparison.looksPerPart
     while looks > 0, !gained.isFull, !lost.isFull, let (a, b) = step(old, new) {
@@ -266,21 +265,21 @@ private struct AccessComparison: Sendable {
 
   /// The next object, where it is in either index; nil: there are no more.
   private mutating func step(
-    _ old: UnsafePointer<CompanyView>?, _ new: UnsafePointer<CompanyView>?
+    _ old: CompanyView?, _ new: CompanyView?
   ) -> (before: Int?, after: Int?)? {
     if touched != nil {
       guard let ref = touched!.popFirst() else { return nil }
       var id = ref.id.text
       return id.withUTF8 { id in
         (
-          old?.pointee.objectNumber(Key(id), type: ref.type.number),
-          new?.pointee.objectNumber(Key(id), type: ref.type.number)
+          old?.objectNumber(Key(id), type: ref.type.number),
+          new?.objectNumber(Key(id), type: ref.type.number)
         )
       }
     }
     while let type = types.first {
-      let a = before ?? old?.pointee.objectNumbers(ofType: type) ?? 0..<0
-      let b = after ?? new?.pointee.objectNumbers(ofType: type) ?? 0..<0
+      let a = before ?? old?.objectNumbers(ofType: type) ?? 0..<0
+      let b = after ?? new?.objectNumbers(ofType: type) ?? 0..<0
       let order = order(a, old, b, new)
       if let order {
         (before, after) = (order <= 0 ? a.dropFirst() : a, order >= 0 ? b.dropFirst() : b)
@@ -294,10 +293,10 @@ private struct AccessComparison: Sendable {
 
   /// Which of the two comes next: below zero the old one, above the new one, zero both; nil: there is neither.
   private func order(
-    _ a: Range<Int>, _ old: UnsafePointer<CompanyView>?, _ b: Range<Int>, _ new: UnsafePointer<CompanyView>?
+    _ a: Range<Int>, _ old: CompanyView?, _ b: Range<Int>, _ new: CompanyView?
   ) -> Int? {
     if a.isEmpty { return b.isEmpty ? nil : 1 }
     if b.isEmpty { return -1 }
-    return old!.pointee.object(a.lowerBound).id.order(new!.pointee.object(b.lowerBound).id)
+    return old!.object(a.lowerBound).id.order(new!.object(b.lowerBound).id)
   }
 }

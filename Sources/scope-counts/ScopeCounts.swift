@@ -105,7 +105,7 @@ extension Subjects {
       var allowed = 0
       for number in 0..<1_024 {
         let object = objects[number % objects.count]
-        let answer = view.pointee.check(
+        let answer = view.check(
           kind: SubjectKind.user, subject: users[number % users.count], type: object.type, object: object.id,
           right: .none)
         if answer.reason.allows { allowed += 1 }
@@ -117,11 +117,11 @@ extension Subjects {
   private func indexFilter() -> Subject {
     Subject(name: "index_filter", times: 1_000) { [users, objects, index] in
       let view = view(of: index)
-      let subject = view.pointee.subject(kind: SubjectKind.user, id: users[1])
+      let subject = view.subject(kind: SubjectKind.user, id: users[1])
       var visible = 0
       for number in 0..<1_000 {
         let object = objects[number % objects.count]
-        if view.pointee.isVisible(subject, type: object.type, id: object.id, within: .none) { visible += 1 }
+        if view.isVisible(subject, type: object.type, id: object.id, within: .none) { visible += 1 }
       }
       precondition(visible > 0 && visible < 1_000, "questions of one answer measure one way")
     }
@@ -154,7 +154,7 @@ extension Subjects {
     }
   }
 
-  private func view(of index: CompanyIndex) -> UnsafePointer<CompanyView> {
+  private func view(of index: CompanyIndex) -> CompanyView {
     let id = index.id.immortal
     return publisher.root.company(id)!
   }

@@ -72,7 +72,7 @@ private struct Answers {
   private func withResolved<T>(_ subject: Subject, _ body: (CompanyView, ResolvedSubject) -> T) -> T {
     withExtendedLifetime(index) {
       let (kind, id) = subject.kindAndID
-      return body(index.view.pointee, id.withKey { index.view.pointee.subject(kind: kind, id: $0) })
+      return body(index.view, id.withKey { index.view.subject(kind: kind, id: $0) })
     }
   }
 

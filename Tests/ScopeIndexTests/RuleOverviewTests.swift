@@ -99,8 +99,8 @@ private let changes: [Change] = [
     func seen() -> Bool {
       let view = CompanyIndex(company, seed: 5)
       return withExtendedLifetime(view) {
-        let anna = bytes("anna") { view.view.pointee.subject(kind: SubjectKind.user, id: $0) }
-        return bytes("desk") { view.view.pointee.isVisible(anna, type: 16, id: $0, within: .none) }
+        let anna = bytes("anna") { view.view.subject(kind: SubjectKind.user, id: $0) }
+        return bytes("desk") { view.view.isVisible(anna, type: 16, id: $0, within: .none) }
       }
     }
     #expect(!seen())

@@ -70,7 +70,7 @@ struct Asked {
   }
 
   func view<T>(_ body: (CompanyView) throws -> T) rethrows -> T {
-    try withExtendedLifetime(index) { try body(index.view.pointee) }
+    try withExtendedLifetime(index) { try body(index.view) }
   }
 
   private func with<T>(_ subject: Subject, _ body: (CompanyView, ResolvedSubject) -> T) -> T {

@@ -38,9 +38,9 @@ private let phone: ObjectRef = "contact_field:phone"
     func reason(_ company: String) -> Reason? {
       withExtendedLifetime(root) {
         bytes(company) { root.company($0) }.map { view in
-          let subject = bytes("anna") { view.pointee.subject(kind: SubjectKind.user, id: $0) }
+          let subject = bytes("anna") { view.subject(kind: SubjectKind.user, id: $0) }
           return bytes("desk") { id in
-            bytes("") { view.pointee.check(subject, type: 16, id: id, right: $0).reason }
+            bytes("") { view.check(subject, type: 16, id: id, right: $0).reason }
           }
         }
       }
@@ -198,7 +198,7 @@ private let phone: ObjectRef = "contact_field:phone"
     var readers = (0..<3).map { _ in IndexPublisher.Cursor(publisher) }
     func seen(_ reader: inout IndexPublisher.Cursor) -> Bool {
       reader.refresh()
-      let view = bytes("c") { reader.root.company($0)!.pointee }
+      let view = bytes("c") { reader.root.company($0)! }
       let boris = bytes("boris") { view.subject(kind: SubjectKind.user, id: $0) }
       return bytes("desk") { view.isVisible(boris, type: 16, id: $0, within: .none) }
     }

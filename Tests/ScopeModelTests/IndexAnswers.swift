@@ -56,7 +56,7 @@ struct IndexAnswers {
   }
 
   private func withView<T>(_ body: (CompanyView?) -> T) -> T {
-    withExtendedLifetime(root) { body(withKey(id.text) { root.company($0)?.pointee }) }
+    withExtendedLifetime(root) { body(withKey(id.text) { root.company($0) }) }
   }
 
   private func resolve(_ subject: Subject, _ view: CompanyView) -> ResolvedSubject {
