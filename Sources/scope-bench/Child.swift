@@ -144,6 +144,7 @@ final class Workspace: Sendable {
 
   let folder: String
   private let children = Mutex<[Child]>([])
+  private let clearing = Mutex(())
 
   private init() {
     var template = Array("/tmp/scope-bench-XXXXXX".utf8CString)
@@ -164,9 +165,14 @@ final class Workspace: Sendable {
     }
   }
 
-  func clear() {
-    for child in children.withLock({ $0 }).reversed() { child.stop() }
-    try? FileManager.default.removeItem(atPath: folder)
+  /// - Parameter next: done before anyone else may clear: a signal comes while the main thread clears because the
+  ///   programs it measured are gone.
+  func clear(_ next: () -> Void = {}) {
+    clearing.withLock { _ in
+      for child in children.withLock({ $0 }).reversed() { child.stop() }
+      try? FileManager.default.removeItem(atPath: folder)
+      next()
+    }
   }
 
   /// Clears on Ctrl-C and its like. The sources must be kept.
@@ -175,8 +181,7 @@ final class Workspace: Sendable {
       signal(number, SIG_IGN)
       let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
       source.setEventHandler {
-        Workspace.current.clear()
-        _exit(128 + number)
+        Workspace.current.clear { _exit(128 + number) }
       }
       source.resume()
       return source
