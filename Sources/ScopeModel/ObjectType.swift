@@ -54,10 +54,13 @@ public struct ObjectType: Hashable, Sendable {
   private var row: Properties { ObjectType.table[Int(number - ObjectType.numbers.lowerBound)] }
 
   /// Name in text.
-  public var name: String { "\(row.name)" }
+  public var name: String { ObjectType.names[Int(number - ObjectType.numbers.lowerBound)] }
 
   /// In at most one project.
   public var isExclusive: Bool { row.isExclusive }
+
+  /// In the order of the table: made once, since the names of a company's objects are asked for by the thousand.
+  private static let names = table.map { "\($0.name)" }
 }
 
 extension ObjectType: Comparable, CustomStringConvertible {

@@ -109,10 +109,11 @@ final class Connection: ChannelDuplexHandler {
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     var arrived = unwrapInboundIn(data)
-    if unread.readableBytes == 0 {
-      swap(&unread, &arrived)
-    } else {
+    if unread.readableBytes > 0 {
       unread.writeBuffer(&arrived)
+    } else {
+      if answerAtOnce(&arrived, context) { return }
+      swap(&unread, &arrived)
     }
     answer(context)
   }
@@ -150,6 +151,19 @@ final class Connection: ChannelDuplexHandler {
 // MARK: - Frames
 
 extension Connection {
+  /// Answers what has arrived where nothing stands in the way and all of it can be answered quickly: what mostly
+  /// comes, with none of what the rest needs. False: something is left of it.
+  private func answerAtOnce(_ arrived: inout ByteBuffer, _ context: ChannelHandlerContext) -> Bool {
+    if !flow.mayAnswer(limits) { return false }
+    let dispatcher = worker.dispatcher
+    dispatcher.refresh()
+    var (out, turn) = (worker.takeOutput(), Turn())
+    arrived.readWithUnsafeReadableBytes { dispatcher.answerQuickly($0, &turn, into: &out) }
+    if out.readableBytes > 0 { context.write(wrapOutboundOut(out), promise: nil) }
+    worker.giveBack(&out)
+    return arrived.readableBytes == 0
+  }
+
   /// Answers the frames that have arrived in full.
   private func answer(_ context: ChannelHandlerContext) {
     let dispatcher = worker.dispatcher

@@ -31,14 +31,13 @@ enum EditsText {
   /// A summary of access: `[["3","0"],["gained","1001","Anna","queue","support","Support line"],…]`.
   static func encode(_ access: AccessSummary) -> String {
     var json: [UInt8] = [UInt8(ascii: "[")]
-    append(["\(access.gained)", "\(access.lost)"], to: &json)
+    json.reserveCapacity(128 * (access.first.count + 1))
+    append(to: &json, "\(access.gained)", "\(access.lost)")
     for row in access.first {
       json.append(UInt8(ascii: ","))
-      let columns = [
-        row.isGained ? "gained" : "lost", row.user.text, row.userName.text, row.object.type.name, row.object.id.text,
-        row.objectName.text,
-      ]
-      append(columns, to: &json)
+      append(
+        to: &json, row.isGained ? "gained" : "lost", row.user.text, row.userName.text, row.object.type.name,
+        row.object.id.text, row.objectName.text)
     }
     json.append(UInt8(ascii: "]"))
     return String(decoding: json, as: UTF8.self)
@@ -49,7 +48,7 @@ enum EditsText {
     return try reader.access()
   }
 
-  private static func append(_ columns: [String], to json: inout [UInt8]) {
+  private static func append(to json: inout [UInt8], _ columns: String...) {
     for (index, column) in columns.enumerated() {
       json.append(UInt8(ascii: index == 0 ? "[" : ","))
       quote(column, to: &json)
@@ -71,9 +70,13 @@ enum EditsText {
 
   private static func quote(_ text: String, to json: inout [UInt8]) {
     json.append(UInt8(ascii: "\""))
-    for byte in text.utf8 {
-      if isEscapable(byte) { json.append(UInt8(ascii: "\\")) }
-      json.append(byte)
+    var text = text
+    text.withUTF8 { bytes in
+      if !bytes.contains(where: isEscapable) { return json.append(contentsOf: bytes) }
+      for byte in bytes {
+        if isEscapable(byte) { json.append(UInt8(ascii: "\\")) }
+        json.append(byte)
+      }
     }
     json.append(UInt8(ascii: "\""))
   }

@@ -115,9 +115,9 @@ struct IndexBenchmark {
     let taken = processorSeconds {
       for question in questions.all {
         guard let view = root.company(question.company) else { continue }
-        let subject = view.subject(kind: SubjectKind.user, id: question.user)
         let answer = view.check(
-          subject, type: question.type, id: question.object, right: Key(start: nil, count: 0))
+          kind: SubjectKind.user, subject: question.user, type: question.type, object: question.object,
+          right: Key(start: nil, count: 0))
         if answer.reason.allows { allowed += 1 }
       }
     }

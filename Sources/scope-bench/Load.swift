@@ -31,17 +31,25 @@ final class Load {
 
   let connections: [LoadConnection]
   private let epoll: Int32
+  /// Ends a wait at a given moment.
+  private let timer: Int32
   private let events = UnsafeMutableBufferPointer<epoll_event>.allocate(capacity: 128)
 
   init(_ connections: [LoadConnection]) throws(BenchFailure) {
     self.connections = connections
     epoll = epoll_create1(0)
+    timer = timerfd_create(CLOCK_MONOTONIC, 0)
     if epoll < 0 { throw .system("epoll_create1") }
-    for number in connections.indices { try watch(number, for: EPOLLIN.rawValue, EPOLL_CTL_ADD) }
+    if timer < 0 { throw .system("timerfd_create") }
+    for number in connections.indices {
+      try watch(connections[number].socket.handle, as: number, for: EPOLLIN.rawValue, EPOLL_CTL_ADD)
+    }
+    try watch(timer, as: Load.timerNumber, for: EPOLLIN.rawValue, EPOLL_CTL_ADD)
   }
 
   deinit {
     close(epoll)
+    close(timer)
     events.deallocate()
   }
 
@@ -52,14 +60,25 @@ final class Load {
     let waits = try !connection.ask(count)
     if waits == connection.waitsForRoom { return }
     connection.waitsForRoom = waits
-    try watch(number, for: EPOLLIN.rawValue | (waits ? EPOLLOUT.rawValue : 0), EPOLL_CTL_MOD)
+    let events = EPOLLIN.rawValue | (waits ? EPOLLOUT.rawValue : 0)
+    try watch(connection.socket.handle, as: number, for: events, EPOLL_CTL_MOD)
   }
 
-  private func watch(_ number: Int, for what: UInt32, _ operation: Int32) throws(BenchFailure) {
+  private func watch(_ handle: Int32, as number: Int, for what: UInt32, _ operation: Int32) throws(BenchFailure) {
     var event = epoll_event(events: what, data: epoll_data_t(u64: UInt64(number)))
-    guard epoll_ctl(epoll, operation, connections[number].socket.handle, &event) == 0 else {
-      throw .system("epoll_ctl")
-    }
+    guard epoll_ctl(epoll, operation, handle, &event) == 0 else { throw .system("epoll_ctl") }
+  }
+
+  /// What epoll calls the timer.
+  private static let timerNumber = Int(Int32.max)
+
+  /// Has the next wait end at this moment, in nanoseconds on the monotonic clock.
+  @inline(__always)
+  func wake(at moment: UInt64) throws(BenchFailure) {
+    let (seconds, rest) = moment.quotientAndRemainder(dividingBy: 1_000_000_000)
+    var time = itimerspec()
+    time.it_value = timespec(tv_sec: Int(seconds), tv_nsec: Int(rest))
+    if timerfd_settime(timer, Int32(TFD_TIMER_ABSTIME), &time, nil) != 0 { throw .system("timerfd_settime") }
   }
 
   /// Waits so long for something to read, and reads it.
@@ -72,6 +91,7 @@ final class Load {
     if count < 0 && errno != EINTR { throw .system("epoll_wait") }
     for index in 0..<max(0, Int(count)) {
       let number = Int(events[index].data.u64)
+      if number == Load.timerNumber { continue }  // what is due is looked up anyway, and the timer set anew
       if events[index].events & EPOLLOUT.rawValue != 0 { try ask(number, 0) }
       let answers = try connections[number].receive()
       if answers > 0 { try each(number, answers) }

@@ -64,7 +64,7 @@ struct LoadBenchmark {
   private func closed(
     _ contestant: Contestant, _ depth: Int, _ count: Int, _ requests: RequestList, _ framing: Framing? = nil
   ) throws -> (Sample, Latencies) {
-    try Processors.pin(to: placement.closedClient)
+    try Processors.pin(to: placement.client)
     let (connections, process) = try connect(contestant, count, requests, framing)
     let load = try Load(connections)
     try warmUp(load, depth, plan.closedSeconds)
@@ -76,7 +76,7 @@ struct LoadBenchmark {
   }
 
   private func open(_ contestant: Contestant, _ perSecond: Int, _ isBusy: Bool) throws -> (Sample, Latencies) {
-    try Processors.pin(to: placement.openClient)
+    try Processors.pin(to: placement.client)
     let checks = requests[contestant.key]!.checks
     let readers = try connect(contestant, Turn.openConnections, checks, nil).connections
     try warmUp(try Load(readers), 1, plan.openSeconds)
@@ -129,18 +129,16 @@ struct Placement {
   /// Where every contestant that is asked questions runs, with all its threads.
   var contestants: Int { all[0] }
   /// With the contestant: to wake an idle second processor costs more than a check.
-  var closedClient: [Int] { [all[0]] }
-  /// On its own: it spins.
-  var openClient: [Int] { [all[1]] }
+  var client: [Int] { [all[0]] }
 
   init() throws(BenchFailure) {
-    if all.count < 2 { throw BenchFailure("the open loop needs two processors, and here is one") }
+    if all.isEmpty { throw .system("sched_getaffinity") }
   }
 
   var words: String {
     """
-    contestants with all their threads on CPU \(all[0]); closed loop: the client there too; open loop: the client \
-    alone on CPU \(all[1]), spinning; changes in the large company and writers: nothing pinned
+    contestants with all their threads on CPU \(all[0]), and the client there too; changes in the large company and \
+    writers: nothing pinned
     """
   }
 }

@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 #include <sys/epoll.h>
+#include <sys/timerfd.h>
 
 /* Bytes of a set of processors: bit n % 8 of byte n / 8 stands for processor n. */
 enum { bench_processors_bytes = 128 };
