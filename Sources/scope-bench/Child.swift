@@ -1,6 +1,5 @@
 import Dispatch
 import Foundation
-import ScopeTesting
 import Synchronization
 
 /// A program that the benchmark has started. It ends with the benchmark, however that ends.
@@ -39,14 +38,13 @@ final class Child: Sendable {
     if word != nil { try wait(for: ready, command[0]) }
   }
 
-  /// Runs a program to its end, which comes with the benchmark's end at the latest; returns what it printed.
-  @discardableResult
-  static func run(_ command: [String], as user: String? = nil, input: String? = nil) throws -> String {
-    let words = identity(user) + ["--pdeathsig", "TERM"] + command
-    let program = URL(fileURLWithPath: "/usr/bin/setpriv")
-    let run = try ScopeTesting.run(program, words, input: input.map { Data($0.utf8) })
-    if run.status != 0 { throw BenchFailure("\(command[0]) failed: \(run.errors)\(run.output)") }
-    return run.output
+  /// Runs a program to its end.
+  static func run(_ command: [String], as user: String? = nil) throws {
+    let child = try Child(command, readyWord: nil, as: user)
+    var status: Int32 = 0
+    waitpid(child.processor, &status, 0)
+    _ = Workspace.current.remove(child)
+    if status != 0 { throw BenchFailure("\(command[0]) failed: \(child.greeting)") }
   }
 
   /// What makes `setpriv` another user; nothing where the benchmark is not root.

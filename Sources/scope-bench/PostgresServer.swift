@@ -45,7 +45,9 @@ struct PostgresServer {
     let script =
       PostgresDialect.schema + PostgresServer.copy("memberships", memberships)
       + PostgresServer.copy("placements", placements) + "VACUUM ANALYZE;\n"
-    try Child.run(["/usr/bin/psql", "-h", folder, "-U", "postgres", "-qX", "-v", "ON_ERROR_STOP=1"], input: script)
+    let file = Workspace.current.path("postgresql.sql")
+    try script.write(toFile: file, atomically: false, encoding: .utf8)
+    try Child.run(["/usr/bin/psql", "-h", folder, "-U", "postgres", "-qX", "-v", "ON_ERROR_STOP=1", "-f", file])
   }
 
   private static func copy(_ table: String, _ rows: [String]) -> String {

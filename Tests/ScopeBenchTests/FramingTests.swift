@@ -5,7 +5,7 @@ import Testing
 @testable import scope_bench
 
 @Suite struct FramingTests {
-  private static let streams: [(Framing, answers: [[UInt8]])] = [
+  fileprivate static let streams: [(Framing, answers: [[UInt8]])] = [
     (.frames, [[], [1, 2, 3], Array(repeating: 0, count: 300)].map(RawConnection.frame)),
     (.lines(perAnswer: 1), [Array(":1\r\n".utf8), Array(":0\r\n".utf8)]),
     (.lines(perAnswer: 3), [Array("*2\r\n:1\r\n:0\r\n".utf8), Array("*2\r\n:0\r\n:0\r\n".utf8)]),
@@ -13,7 +13,7 @@ import Testing
   ]
 
   /// However the bytes are cut, each answer is counted once.
-  @Test(arguments: streams.indices) func answersAreCountedOnceWhereverTheStreamIsCut(stream: Int) {
+  @Test(arguments: FramingTests.streams.indices) func answersAreCountedOnceWhereverTheStreamIsCut(stream: Int) {
     let (framing, answers) = FramingTests.streams[stream]
     let bytes = answers.flatMap(\.self)
     for cut in 0...bytes.count {
@@ -57,7 +57,7 @@ private func message(_ type: Character, _ body: [UInt8]) -> [UInt8] {
     let dialect = PostgresDialect()
     try dialect.verify(answerOfPostgres("t"), to: allowed)
     #expect(throws: BenchFailure.self) { try dialect.verify(answerOfPostgres("f"), to: allowed) }
-    try dialect.verify(answerOfPostgres("c").dropLast(6) + answerOfPostgres("a"), to: filter)
+    try dialect.verify(Array(answerOfPostgres("c").dropLast(6)) + answerOfPostgres("a"), to: filter)
     #expect(throws: BenchFailure.self) { try dialect.verify(answerOfPostgres("b"), to: filter) }
     let refusal = message("E", Array("SERROR".utf8)) + message("Z", [0x49])
     #expect(throws: BenchFailure.self) { try dialect.verify(refusal, to: allowed) }

@@ -13,7 +13,7 @@ import Testing
     let folder = TemporaryFolder()
     let path = folder.file("echo")
     let child = try Child([builtProduct("bench-echo").path, path], readyWord: "ready")
-    defer { child.stop() }
+    defer { Workspace.current.clear() }
     let requests = RequestList((0..<64).map { RawConnection.frame(Array(repeating: 7, count: $0 * 40)) })
     let connections = try (0..<count).map { number in
       let share = requests.count / count
@@ -72,8 +72,8 @@ private final class StallingServer {
     Thread.detachNewThread {
       let client = accept(listener, nil, nil)
       var buffer = [UInt8](repeating: 0, count: bytes)
-      _ = recv(client, &buffer, bytes, Int32(MSG_WAITALL.rawValue))
-      _ = send(client, buffer, bytes, Int32(MSG_NOSIGNAL.rawValue))
+      _ = recv(client, &buffer, bytes, Int32(MSG_WAITALL))
+      _ = send(client, buffer, bytes, Int32(MSG_NOSIGNAL))
       close(listener)
     }
   }
