@@ -139,11 +139,12 @@ struct Plots {
     return """
       \(indexAxes("One check inside the index, random company, user and object", "nanoseconds"))
       set yrange [0:\(1.2 * max(170, points.map { $0[1] }.max()!))]
+      set rmargin 14
+      set label "target: 150" at graph 1.01, first 150 left tc rgb "#555555"
       \(Plots.block("d", points))
       plot $d using 1:2 with linespoints lc rgb '#D55E00' lw 3 pt 7 ps 1.1 notitle, \\
         $d using 1:2:(sprintf("%.0f", $2)) with labels offset 0,1.1 notitle, \\
-        150 with lines lc rgb '#777777' dt (6,5) lw 1.5 notitle, \\
-        "+" using (1e3):(150):("target: at most 150") every ::0::0 with labels left offset -3,0.7 tc rgb "#555555" notitle
+        150 with lines lc rgb '#777777' dt (6,5) lw 1.5 notitle
       """
   }
 
