@@ -12,7 +12,7 @@ import Testing
   ) throws {
     let folder = TemporaryFolder()
     let path = folder.file("echo")
-    let child = try Child([builtProduct("bench-echo").path, path], readyWord: "ready")
+    _ = try Child([builtProduct("bench-echo").path, path], readyWord: "ready")  // the workspace keeps it
     defer { Workspace.current.clear() }
     let requests = RequestList((0..<64).map { RawConnection.frame(Array(repeating: 7, count: $0 * 40)) })
     let connections = try (0..<count).map { number in
