@@ -88,20 +88,3 @@ func checksumOf(_ bytes: UnsafeRawBufferPointer, seed: UInt64) -> UInt64 {
   let folded = fold(lanes[0] ^ 0xD6E8_FEB8_6659_FD93, lanes[1]) ^ fold(lanes[2] ^ 0xA076_1D64_78BD_642F, lanes[3])
   return keyHash(UnsafeRawBufferPointer(rebasing: bytes[whole...]), kind: 1, seed: folded)
 }
-
-/// Below, at or above zero as `a` comes before, with or behind `b` in the order of bytes.
-func byteOrder(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Int {
-  let shared = min(a.count, b.count)
-  var at = 0
-  while at + 8 <= shared {
-    let x = UInt64(bigEndian: a.loadUnaligned(fromByteOffset: at, as: UInt64.self))
-    let y = UInt64(bigEndian: b.loadUnaligned(fromByteOffset: at, as: UInt64.self))
-    if x != y { return x < y ? -1 : 1 }
-    at += 8
-  }
-  while at < shared {
-    if a[at] != b[at] { return a[at] < b[at] ? -1 : 1 }
-    at += 1
-  }
-  return a.count - b.count
-}

@@ -68,7 +68,8 @@ private func isPrintableASCII(_ eight: UInt64) -> Bool {
   return (eight | below | above) & 0x8080_8080_8080_8080 == 0
 }
 
-private func byteOrder(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Int {
+/// Below, at or above zero as `a` comes before, with or behind `b` in the order of bytes.
+package func byteOrder(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Int {
   let shared = min(a.count, b.count)
   var at = 0
   while at + 8 <= shared {

@@ -84,7 +84,7 @@ struct Plots {
       set logscale xy
       \(Plots.thousands)
       set xrange [1:100000]
-      set xtics ("0 %%" 1, "50 %%" 2, "90 %%" 10, "99 %%" 100, "99.9 %%" 1000, "99.99 %%" 10000, "99.999 %%" 100000)
+      set xtics ("50 %%" 2, "90 %%" 10, "99 %%" 100, "99.9 %%" 1000, "99.99 %%" 10000, "99.999 %%" 100000)
       \(data.joined())
       plot \(curves.joined(separator: ", \\\n"))
 

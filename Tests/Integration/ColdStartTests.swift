@@ -100,6 +100,7 @@ import Testing
     func answers(_ daemon: TestDaemon, _ call: (Int, [UInt8]), at revision: UInt64 = 0) throws -> [[UInt8]] {
       var request = RawRequest(company: "c0", call: call.0, call.1)
       request.atRevision = revision
+      request.timeoutMilliseconds = 60_000  // it is about the answers, on the slowest machine too
       return try RawConnection(daemon.address(.unix)).askForParts(request)
     }
     var expected: [[[UInt8]]] = []
