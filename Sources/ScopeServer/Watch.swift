@@ -125,10 +125,7 @@ struct AccessWatch: Sendable {
   mutating func next(_ id: UInt64, _ dispatcher: Dispatcher, _ out: inout ByteBuffer) throws(Failure) -> Progress {
     if comparison == nil {
       let newest = dispatcher.cursor.root
-      if isTold(newest) {
-        toldRevision = newest.revision
-        return .waiting
-      }
+      if try isTold(newest, dispatcher.feed) { return .waiting }
       let to = alone(newest)
       comparison = AccessComparison(
         from: told, to: to, types: types, touched: told.flatMap { touched($0, to, dispatcher.feed) })
@@ -140,14 +137,31 @@ struct AccessWatch: Sendable {
     return .more  // there may be a newer index by now
   }
 
-  /// Whether there is nothing to tell of the newest index. Where the company is cold it is as it was: what changes a
-  /// company loads it.
-  private mutating func isTold(_ newest: IndexRoot) -> Bool {
+  /// Whether there is nothing to tell of the newest index.
+  private mutating func isTold(_ newest: IndexRoot, _ feed: Feed) throws(Failure) -> Bool {
     guard let told else { return false }
-    if company.withUnsafeBytes({ newest.isCold($0) || told.company($0) == newest.company($0) }) { return true }
-    if !isAlike(told, newest) { return false }
-    self.told = alone(newest)
+    if company.withUnsafeBytes({ newest.isCold($0) }) {
+      toldRevision = try unchanged(feed)
+      return true
+    }
+    let isSame = company.withUnsafeBytes { told.company($0) == newest.company($0) }
+    if !isSame {
+      if !isAlike(told, newest) { return false }
+      self.told = alone(newest)
+    }
+    toldRevision = newest.revision
     return true
+  }
+
+  /// Up to where it is known that nothing has changed since what was told. What changes a company loads it, so a cold
+  /// one mostly is as it was; but it may have been dropped after a change and before this watch had its turn.
+  private func unchanged(_ feed: Feed) throws(Failure) -> UInt64 {
+    guard let name = company.withUnsafeBytes({ try? Name(utf8: $0) }),
+      case .changes(let changes, let through) = feed.changes(of: name, after: toldRevision, limit: 1), changes.isEmpty
+    else {
+      throw Failure(.outOfRange, "watch_behind", "the company was changed and then dropped from memory; watch again")
+    }
+    return max(toldRevision, through)
   }
 
   private func alone(_ root: IndexRoot) -> IndexRoot {
