@@ -181,4 +181,35 @@ import Testing
       #expect(gained == [ObjectRef(ObjectType(name: "queue")!, "q")])
     }
   }
+
+  /// A watch that could not look before its company was changed and dropped says so, and not that all is as it was.
+  @Test func aWatchThatIsBehindADropEnds() async throws {
+    let folder = try await folderWithCompanies(2)
+    let daemon = try await TestDaemon(in: folder) { configuration in
+      configuration.loading.budgetBytes = 1
+      configuration.limits.unsentBytes = 64 << 10
+      configuration.limits.stallMilliseconds = 60_000
+    }
+    let client = try daemon.client()
+    let long = String(repeating: "x", count: 110)
+    let lists = (0..<4_000).map { ObjectRef(ObjectType(name: "list")!, Name(stringLiteral: "\(long)\($0)")) }
+    try client.applyAll(lists.map { .putObject(Object($0, name: $0.id), projects: ["p"]) }, to: "c0")
+    let watch = try RawConnection(daemon.address(.unix))
+    let message = Proto.number(1, 1) + Proto.bytes(2, userU0.1) + Proto.number(4, 100)
+    watch.sendFrame(RawRequest(company: "c0", call: 35, message).packed)
+    var gained = try watch.watchPart().gained.count  // more waits for this client than the daemon sends ahead
+    let leaves = Change.removeMember(project: "p", .user("u0"))
+    let change = try client.apply([leaves], to: "c0", timeoutMilliseconds: 20_000).revision
+    #expect(try daemon.client("c1").check("user:u0", "queue:q").verdict == .allow)
+    let ending = #expect(throws: TestFailure.self) {
+      while true {
+        let part = try watch.watchPart()
+        gained += part.gained.count
+        if part.revision >= change { return }
+      }
+    }
+    #expect(ending?.description == "watch_behind")
+    #expect(gained == lists.count + 3, "the queue and the system fields, too")
+    try await daemon.stop()
+  }
 }
