@@ -238,6 +238,7 @@ private func residentBytes(of daemon: ProcessDaemon) -> Int {
     let daemon = try await TestDaemon()
     try daemon.client().applyAll(smallCompany(), to: "c")
     let connection = try RawConnection(daemon.address(.unix))
+    #expect(try connection.ask(RawRequest(call: 17)).code == 0)  // it is accepted, and not in the kernel's queue alone
     let count = 500 as UInt64
     connection.send((1...count).flatMap { RawConnection.frame(numbered($0)) })
     try await daemon.stop()
