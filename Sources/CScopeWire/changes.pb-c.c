@@ -952,6 +952,51 @@ void   scope__v1__move__free_unpacked
   assert(message->base.descriptor == &scope__v1__move__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   scope__v1__set_purpose__init
+                     (Scope__V1__SetPurpose         *message)
+{
+  static const Scope__V1__SetPurpose init_value = SCOPE__V1__SET_PURPOSE__INIT;
+  *message = init_value;
+}
+size_t scope__v1__set_purpose__get_packed_size
+                     (const Scope__V1__SetPurpose *message)
+{
+  assert(message->base.descriptor == &scope__v1__set_purpose__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t scope__v1__set_purpose__pack
+                     (const Scope__V1__SetPurpose *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &scope__v1__set_purpose__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t scope__v1__set_purpose__pack_to_buffer
+                     (const Scope__V1__SetPurpose *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &scope__v1__set_purpose__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Scope__V1__SetPurpose *
+       scope__v1__set_purpose__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Scope__V1__SetPurpose *)
+     protobuf_c_message_unpack (&scope__v1__set_purpose__descriptor,
+                                allocator, len, data);
+}
+void   scope__v1__set_purpose__free_unpacked
+                     (Scope__V1__SetPurpose *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &scope__v1__set_purpose__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   scope__v1__apply_request__init
                      (Scope__V1__ApplyRequest         *message)
 {
@@ -1402,7 +1447,7 @@ void   scope__v1__export_company_response__free_unpacked
   assert(message->base.descriptor == &scope__v1__export_company_response__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor scope__v1__change__field_descriptors[20] =
+static const ProtobufCFieldDescriptor scope__v1__change__field_descriptors[21] =
 {
   {
     "put_company",
@@ -1644,6 +1689,18 @@ static const ProtobufCFieldDescriptor scope__v1__change__field_descriptors[20] =
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "set_purpose",
+    21,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Change, change_case),
+    offsetof(Scope__V1__Change, set_purpose),
+    &scope__v1__set_purpose__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned scope__v1__change__field_indices_by_name[] = {
   13,   /* field[13] = add_member */
@@ -1665,12 +1722,13 @@ static const unsigned scope__v1__change__field_indices_by_name[] = {
   10,   /* field[10] = remove_role */
   4,   /* field[4] = remove_user */
   2,   /* field[2] = set_mode */
+  20,   /* field[20] = set_purpose */
   18,   /* field[18] = unplace */
 };
 static const ProtobufCIntRange scope__v1__change__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 20 }
+  { 0, 21 }
 };
 const ProtobufCMessageDescriptor scope__v1__change__descriptor =
 {
@@ -1680,7 +1738,7 @@ const ProtobufCMessageDescriptor scope__v1__change__descriptor =
   "Scope__V1__Change",
   "scope.v1",
   sizeof(Scope__V1__Change),
-  20,
+  21,
   scope__v1__change__field_descriptors,
   scope__v1__change__field_indices_by_name,
   1,  scope__v1__change__number_ranges,
@@ -2763,6 +2821,57 @@ const ProtobufCMessageDescriptor scope__v1__move__descriptor =
   scope__v1__move__field_indices_by_name,
   1,  scope__v1__move__number_ranges,
   (ProtobufCMessageInit) scope__v1__move__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor scope__v1__set_purpose__field_descriptors[2] =
+{
+  {
+    "list",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__SetPurpose, list),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "purpose",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__SetPurpose, purpose),
+    &scope__v1__list_purpose__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned scope__v1__set_purpose__field_indices_by_name[] = {
+  0,   /* field[0] = list */
+  1,   /* field[1] = purpose */
+};
+static const ProtobufCIntRange scope__v1__set_purpose__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor scope__v1__set_purpose__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "scope.v1.SetPurpose",
+  "SetPurpose",
+  "Scope__V1__SetPurpose",
+  "scope.v1",
+  sizeof(Scope__V1__SetPurpose),
+  2,
+  scope__v1__set_purpose__field_descriptors,
+  scope__v1__set_purpose__field_indices_by_name,
+  1,  scope__v1__set_purpose__number_ranges,
+  (ProtobufCMessageInit) scope__v1__set_purpose__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor scope__v1__apply_request__field_descriptors[4] =

@@ -322,7 +322,7 @@ void   scope__v1__health_response__free_unpacked
   assert(message->base.descriptor == &scope__v1__health_response__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor scope__v1__request__field_descriptors[33] =
+static const ProtobufCFieldDescriptor scope__v1__request__field_descriptors[40] =
 {
   {
     "id",
@@ -720,8 +720,93 @@ static const ProtobufCFieldDescriptor scope__v1__request__field_descriptors[33] 
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "list_number_lists",
+    37,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Request, call_case),
+    offsetof(Scope__V1__Request, list_number_lists),
+    &scope__v1__list_number_lists_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "list_numbers",
+    38,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Request, call_case),
+    offsetof(Scope__V1__Request, list_numbers),
+    &scope__v1__list_numbers_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "export_numbers",
+    39,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Request, call_case),
+    offsetof(Scope__V1__Request, export_numbers),
+    &scope__v1__export_numbers_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "screen_numbers",
+    40,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Request, call_case),
+    offsetof(Scope__V1__Request, screen_numbers),
+    &scope__v1__screen_numbers_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "add_numbers",
+    41,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Request, call_case),
+    offsetof(Scope__V1__Request, add_numbers),
+    &scope__v1__add_numbers_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "remove_numbers",
+    42,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Request, call_case),
+    offsetof(Scope__V1__Request, remove_numbers),
+    &scope__v1__remove_numbers_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "import_numbers",
+    43,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Request, call_case),
+    offsetof(Scope__V1__Request, import_numbers),
+    &scope__v1__import_numbers_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned scope__v1__request__field_indices_by_name[] = {
+  37,   /* field[37] = add_numbers */
   12,   /* field[12] = apply */
   4,   /* field[4] = at_revision */
   5,   /* field[5] = at_time_us */
@@ -731,6 +816,7 @@ static const unsigned scope__v1__request__field_indices_by_name[] = {
   2,   /* field[2] = company */
   15,   /* field[15] = explain */
   14,   /* field[14] = export_company */
+  35,   /* field[35] = export_numbers */
   10,   /* field[10] = filter_objects */
   32,   /* field[32] = get_company */
   26,   /* field[26] = get_object */
@@ -740,15 +826,20 @@ static const unsigned scope__v1__request__field_indices_by_name[] = {
   13,   /* field[13] = health */
   6,   /* field[6] = hello */
   0,   /* field[0] = id */
+  39,   /* field[39] = import_numbers */
   18,   /* field[18] = list_changes */
   27,   /* field[27] = list_fields */
   23,   /* field[23] = list_groups */
+  33,   /* field[33] = list_number_lists */
+  34,   /* field[34] = list_numbers */
   11,   /* field[11] = list_objects */
   9,   /* field[9] = list_projects */
   24,   /* field[24] = list_roles */
   21,   /* field[21] = list_users */
   3,   /* field[3] = min_revision */
   29,   /* field[29] = preview */
+  38,   /* field[38] = remove_numbers */
+  36,   /* field[36] = screen_numbers */
   1,   /* field[1] = timeout_ms */
   19,   /* field[19] = verify */
   31,   /* field[31] = watch_access */
@@ -760,7 +851,7 @@ static const ProtobufCIntRange scope__v1__request__number_ranges[2 + 1] =
 {
   { 1, 0 },
   { 10, 6 },
-  { 0, 33 }
+  { 0, 40 }
 };
 const ProtobufCMessageDescriptor scope__v1__request__descriptor =
 {
@@ -770,14 +861,14 @@ const ProtobufCMessageDescriptor scope__v1__request__descriptor =
   "Scope__V1__Request",
   "scope.v1",
   sizeof(Scope__V1__Request),
-  33,
+  40,
   scope__v1__request__field_descriptors,
   scope__v1__request__field_indices_by_name,
   2,  scope__v1__request__number_ranges,
   (ProtobufCMessageInit) scope__v1__request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor scope__v1__response__field_descriptors[34] =
+static const ProtobufCFieldDescriptor scope__v1__response__field_descriptors[41] =
 {
   {
     "id",
@@ -1187,8 +1278,93 @@ static const ProtobufCFieldDescriptor scope__v1__response__field_descriptors[34]
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "list_number_lists",
+    37,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Response, result_case),
+    offsetof(Scope__V1__Response, list_number_lists),
+    &scope__v1__list_number_lists_response__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "list_numbers",
+    38,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Response, result_case),
+    offsetof(Scope__V1__Response, list_numbers),
+    &scope__v1__list_numbers_response__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "export_numbers",
+    39,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Response, result_case),
+    offsetof(Scope__V1__Response, export_numbers),
+    &scope__v1__export_numbers_response__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "screen_numbers",
+    40,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Response, result_case),
+    offsetof(Scope__V1__Response, screen_numbers),
+    &scope__v1__screen_numbers_response__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "add_numbers",
+    41,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Response, result_case),
+    offsetof(Scope__V1__Response, add_numbers),
+    &scope__v1__add_numbers_response__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "remove_numbers",
+    42,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Response, result_case),
+    offsetof(Scope__V1__Response, remove_numbers),
+    &scope__v1__remove_numbers_response__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "import_numbers",
+    43,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Response, result_case),
+    offsetof(Scope__V1__Response, import_numbers),
+    &scope__v1__import_numbers_response__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned scope__v1__response__field_indices_by_name[] = {
+  38,   /* field[38] = add_numbers */
   13,   /* field[13] = apply */
   8,   /* field[8] = can_see */
   6,   /* field[6] = change */
@@ -1197,6 +1373,7 @@ static const unsigned scope__v1__response__field_indices_by_name[] = {
   1,   /* field[1] = code */
   16,   /* field[16] = explain */
   15,   /* field[15] = export_company */
+  36,   /* field[36] = export_numbers */
   11,   /* field[11] = filter_objects */
   33,   /* field[33] = get_company */
   27,   /* field[27] = get_object */
@@ -1206,9 +1383,12 @@ static const unsigned scope__v1__response__field_indices_by_name[] = {
   14,   /* field[14] = health */
   7,   /* field[7] = hello */
   0,   /* field[0] = id */
+  40,   /* field[40] = import_numbers */
   19,   /* field[19] = list_changes */
   28,   /* field[28] = list_fields */
   24,   /* field[24] = list_groups */
+  34,   /* field[34] = list_number_lists */
+  35,   /* field[35] = list_numbers */
   12,   /* field[12] = list_objects */
   10,   /* field[10] = list_projects */
   25,   /* field[25] = list_roles */
@@ -1217,7 +1397,9 @@ static const unsigned scope__v1__response__field_indices_by_name[] = {
   5,   /* field[5] = more */
   30,   /* field[30] = preview */
   2,   /* field[2] = reason */
+  39,   /* field[39] = remove_numbers */
   4,   /* field[4] = revision */
+  37,   /* field[37] = screen_numbers */
   20,   /* field[20] = verify */
   32,   /* field[32] = watch_access */
   31,   /* field[31] = watch_changes */
@@ -1228,7 +1410,7 @@ static const ProtobufCIntRange scope__v1__response__number_ranges[2 + 1] =
 {
   { 1, 0 },
   { 10, 7 },
-  { 0, 34 }
+  { 0, 41 }
 };
 const ProtobufCMessageDescriptor scope__v1__response__descriptor =
 {
@@ -1238,7 +1420,7 @@ const ProtobufCMessageDescriptor scope__v1__response__descriptor =
   "Scope__V1__Response",
   "scope.v1",
   sizeof(Scope__V1__Response),
-  34,
+  41,
   scope__v1__response__field_descriptors,
   scope__v1__response__field_indices_by_name,
   2,  scope__v1__response__number_ranges,

@@ -89,6 +89,40 @@ const ProtobufCEnumDescriptor scope__v1__security_mode__descriptor =
   scope__v1__security_mode__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
+static const ProtobufCEnumValue scope__v1__list_purpose__enum_values_by_number[5] =
+{
+  { "LIST_PURPOSE_UNSPECIFIED", "SCOPE__V1__LIST_PURPOSE__LIST_PURPOSE_UNSPECIFIED", 0 },
+  { "LIST_PURPOSE_CALLING", "SCOPE__V1__LIST_PURPOSE__LIST_PURPOSE_CALLING", 1 },
+  { "LIST_PURPOSE_UNWANTED", "SCOPE__V1__LIST_PURPOSE__LIST_PURPOSE_UNWANTED", 2 },
+  { "LIST_PURPOSE_VIP", "SCOPE__V1__LIST_PURPOSE__LIST_PURPOSE_VIP", 3 },
+  { "LIST_PURPOSE_SCRIPT", "SCOPE__V1__LIST_PURPOSE__LIST_PURPOSE_SCRIPT", 4 },
+};
+static const ProtobufCIntRange scope__v1__list_purpose__value_ranges[] = {
+{0, 0},{0, 5}
+};
+static const ProtobufCEnumValueIndex scope__v1__list_purpose__enum_values_by_name[5] =
+{
+  { "LIST_PURPOSE_CALLING", 1 },
+  { "LIST_PURPOSE_SCRIPT", 4 },
+  { "LIST_PURPOSE_UNSPECIFIED", 0 },
+  { "LIST_PURPOSE_UNWANTED", 2 },
+  { "LIST_PURPOSE_VIP", 3 },
+};
+const ProtobufCEnumDescriptor scope__v1__list_purpose__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "scope.v1.ListPurpose",
+  "ListPurpose",
+  "Scope__V1__ListPurpose",
+  "scope.v1",
+  5,
+  scope__v1__list_purpose__enum_values_by_number,
+  5,
+  scope__v1__list_purpose__enum_values_by_name,
+  1,
+  scope__v1__list_purpose__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
 static const ProtobufCEnumValue scope__v1__decision__enum_values_by_number[3] =
 {
   { "DECISION_UNSPECIFIED", "SCOPE__V1__DECISION__DECISION_UNSPECIFIED", 0 },

@@ -151,7 +151,8 @@ struct  Scope__V1__ChangeRecord
  * Kinds and columns: company (mode), role (name), role_right (role, right), user (id, name, active or
  * blocked), user_role (user, role), group (id, name), group_member (group, user), project (id, name,
  * description), project_user (project, user), project_group (project, group), object (type, id, name,
- * custom or system), placement (type, object, project).
+ * custom or system), placement (type, object, project), list (id, purpose, how many numbers, number of the
+ * set of blocks that holds them, SHA-256 over these).
  */
 struct  Scope__V1__Edit
 {

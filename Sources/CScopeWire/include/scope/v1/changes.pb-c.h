@@ -37,6 +37,7 @@ typedef struct Scope__V1__RemoveObject Scope__V1__RemoveObject;
 typedef struct Scope__V1__Place Scope__V1__Place;
 typedef struct Scope__V1__Unplace Scope__V1__Unplace;
 typedef struct Scope__V1__Move Scope__V1__Move;
+typedef struct Scope__V1__SetPurpose Scope__V1__SetPurpose;
 typedef struct Scope__V1__ApplyRequest Scope__V1__ApplyRequest;
 typedef struct Scope__V1__ApplyResponse Scope__V1__ApplyResponse;
 typedef struct Scope__V1__Gathered Scope__V1__Gathered;
@@ -75,7 +76,8 @@ typedef enum {
   SCOPE__V1__CHANGE__CHANGE_REMOVE_OBJECT = 17,
   SCOPE__V1__CHANGE__CHANGE_PLACE = 18,
   SCOPE__V1__CHANGE__CHANGE_UNPLACE = 19,
-  SCOPE__V1__CHANGE__CHANGE_MOVE = 20
+  SCOPE__V1__CHANGE__CHANGE_MOVE = 20,
+  SCOPE__V1__CHANGE__CHANGE_SET_PURPOSE = 21
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SCOPE__V1__CHANGE__CHANGE__CASE)
 } Scope__V1__Change__ChangeCase;
 
@@ -107,6 +109,7 @@ struct  Scope__V1__Change
     Scope__V1__Place *place;
     Scope__V1__Unplace *unplace;
     Scope__V1__Move *move;
+    Scope__V1__SetPurpose *set_purpose;
   };
 };
 #define SCOPE__V1__CHANGE__INIT \
@@ -538,6 +541,26 @@ struct  Scope__V1__Move
 #define SCOPE__V1__MOVE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&scope__v1__move__descriptor) \
     , SCOPE__V1__ENTITY_TYPE__ENTITY_TYPE_UNSPECIFIED, {0,NULL}, {0,NULL}, {0,NULL} }
+
+
+/*
+ * Says what a list is for. Its numbers stay: those are no changes of rules, and have calls of their own.
+ */
+struct  Scope__V1__SetPurpose
+{
+  ProtobufCMessage base;
+  /*
+   * id of the list; required
+   */
+  ProtobufCBinaryData list;
+  /*
+   * unspecified: nothing
+   */
+  Scope__V1__ListPurpose purpose;
+};
+#define SCOPE__V1__SET_PURPOSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&scope__v1__set_purpose__descriptor) \
+    , {0,NULL}, SCOPE__V1__LIST_PURPOSE__LIST_PURPOSE_UNSPECIFIED }
 
 
 /*
@@ -1225,6 +1248,25 @@ Scope__V1__Move *
 void   scope__v1__move__free_unpacked
                      (Scope__V1__Move *message,
                       ProtobufCAllocator *allocator);
+/* Scope__V1__SetPurpose methods */
+void   scope__v1__set_purpose__init
+                     (Scope__V1__SetPurpose         *message);
+size_t scope__v1__set_purpose__get_packed_size
+                     (const Scope__V1__SetPurpose   *message);
+size_t scope__v1__set_purpose__pack
+                     (const Scope__V1__SetPurpose   *message,
+                      uint8_t             *out);
+size_t scope__v1__set_purpose__pack_to_buffer
+                     (const Scope__V1__SetPurpose   *message,
+                      ProtobufCBuffer     *buffer);
+Scope__V1__SetPurpose *
+       scope__v1__set_purpose__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   scope__v1__set_purpose__free_unpacked
+                     (Scope__V1__SetPurpose *message,
+                      ProtobufCAllocator *allocator);
 /* Scope__V1__ApplyRequest methods */
 void   scope__v1__apply_request__init
                      (Scope__V1__ApplyRequest         *message);
@@ -1480,6 +1522,9 @@ typedef void (*Scope__V1__Unplace_Closure)
 typedef void (*Scope__V1__Move_Closure)
                  (const Scope__V1__Move *message,
                   void *closure_data);
+typedef void (*Scope__V1__SetPurpose_Closure)
+                 (const Scope__V1__SetPurpose *message,
+                  void *closure_data);
 typedef void (*Scope__V1__ApplyRequest_Closure)
                  (const Scope__V1__ApplyRequest *message,
                   void *closure_data);
@@ -1537,6 +1582,7 @@ extern const ProtobufCMessageDescriptor scope__v1__remove_object__descriptor;
 extern const ProtobufCMessageDescriptor scope__v1__place__descriptor;
 extern const ProtobufCMessageDescriptor scope__v1__unplace__descriptor;
 extern const ProtobufCMessageDescriptor scope__v1__move__descriptor;
+extern const ProtobufCMessageDescriptor scope__v1__set_purpose__descriptor;
 extern const ProtobufCMessageDescriptor scope__v1__apply_request__descriptor;
 extern const ProtobufCMessageDescriptor scope__v1__apply_response__descriptor;
 extern const ProtobufCMessageDescriptor scope__v1__gathered__descriptor;

@@ -20,6 +20,7 @@ PROTOBUF_C__BEGIN_DECLS
 #include "scope/v1/overview.pb-c.h"
 #include "scope/v1/audit.pb-c.h"
 #include "scope/v1/watch.pb-c.h"
+#include "scope/v1/numbers.pb-c.h"
 
 typedef struct Scope__V1__Request Scope__V1__Request;
 typedef struct Scope__V1__Response Scope__V1__Response;
@@ -63,7 +64,14 @@ typedef enum {
   SCOPE__V1__REQUEST__CALL_PREVIEW = 33,
   SCOPE__V1__REQUEST__CALL_WATCH_CHANGES = 34,
   SCOPE__V1__REQUEST__CALL_WATCH_ACCESS = 35,
-  SCOPE__V1__REQUEST__CALL_GET_COMPANY = 36
+  SCOPE__V1__REQUEST__CALL_GET_COMPANY = 36,
+  SCOPE__V1__REQUEST__CALL_LIST_NUMBER_LISTS = 37,
+  SCOPE__V1__REQUEST__CALL_LIST_NUMBERS = 38,
+  SCOPE__V1__REQUEST__CALL_EXPORT_NUMBERS = 39,
+  SCOPE__V1__REQUEST__CALL_SCREEN_NUMBERS = 40,
+  SCOPE__V1__REQUEST__CALL_ADD_NUMBERS = 41,
+  SCOPE__V1__REQUEST__CALL_REMOVE_NUMBERS = 42,
+  SCOPE__V1__REQUEST__CALL_IMPORT_NUMBERS = 43
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SCOPE__V1__REQUEST__CALL__CASE)
 } Scope__V1__Request__CallCase;
 
@@ -129,6 +137,13 @@ struct  Scope__V1__Request
     Scope__V1__WatchChangesRequest *watch_changes;
     Scope__V1__WatchAccessRequest *watch_access;
     Scope__V1__GetCompanyRequest *get_company;
+    Scope__V1__ListNumberListsRequest *list_number_lists;
+    Scope__V1__ListNumbersRequest *list_numbers;
+    Scope__V1__ExportNumbersRequest *export_numbers;
+    Scope__V1__ScreenNumbersRequest *screen_numbers;
+    Scope__V1__AddNumbersRequest *add_numbers;
+    Scope__V1__RemoveNumbersRequest *remove_numbers;
+    Scope__V1__ImportNumbersRequest *import_numbers;
   };
 };
 #define SCOPE__V1__REQUEST__INIT \
@@ -164,7 +179,14 @@ typedef enum {
   SCOPE__V1__RESPONSE__RESULT_PREVIEW = 33,
   SCOPE__V1__RESPONSE__RESULT_WATCH_CHANGES = 34,
   SCOPE__V1__RESPONSE__RESULT_WATCH_ACCESS = 35,
-  SCOPE__V1__RESPONSE__RESULT_GET_COMPANY = 36
+  SCOPE__V1__RESPONSE__RESULT_GET_COMPANY = 36,
+  SCOPE__V1__RESPONSE__RESULT_LIST_NUMBER_LISTS = 37,
+  SCOPE__V1__RESPONSE__RESULT_LIST_NUMBERS = 38,
+  SCOPE__V1__RESPONSE__RESULT_EXPORT_NUMBERS = 39,
+  SCOPE__V1__RESPONSE__RESULT_SCREEN_NUMBERS = 40,
+  SCOPE__V1__RESPONSE__RESULT_ADD_NUMBERS = 41,
+  SCOPE__V1__RESPONSE__RESULT_REMOVE_NUMBERS = 42,
+  SCOPE__V1__RESPONSE__RESULT_IMPORT_NUMBERS = 43
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SCOPE__V1__RESPONSE__RESULT__CASE)
 } Scope__V1__Response__ResultCase;
 
@@ -231,6 +253,13 @@ struct  Scope__V1__Response
     Scope__V1__WatchChangesResponse *watch_changes;
     Scope__V1__WatchAccessResponse *watch_access;
     Scope__V1__GetCompanyResponse *get_company;
+    Scope__V1__ListNumberListsResponse *list_number_lists;
+    Scope__V1__ListNumbersResponse *list_numbers;
+    Scope__V1__ExportNumbersResponse *export_numbers;
+    Scope__V1__ScreenNumbersResponse *screen_numbers;
+    Scope__V1__AddNumbersResponse *add_numbers;
+    Scope__V1__RemoveNumbersResponse *remove_numbers;
+    Scope__V1__ImportNumbersResponse *import_numbers;
   };
 };
 #define SCOPE__V1__RESPONSE__INIT \

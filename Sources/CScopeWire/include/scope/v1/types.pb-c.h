@@ -102,6 +102,32 @@ typedef enum _Scope__V1__SecurityMode {
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SCOPE__V1__SECURITY_MODE)
 } Scope__V1__SecurityMode;
 /*
+ * What a list of numbers is for.
+ */
+typedef enum _Scope__V1__ListPurpose {
+  /*
+   * nobody said: nothing is screened against it
+   */
+  SCOPE__V1__LIST_PURPOSE__LIST_PURPOSE_UNSPECIFIED = 0,
+  /*
+   * numbers to be dialled
+   */
+  SCOPE__V1__LIST_PURPOSE__LIST_PURPOSE_CALLING = 1,
+  /*
+   * numbers not to be dialled, or callers not to be let through (do not call)
+   */
+  SCOPE__V1__LIST_PURPOSE__LIST_PURPOSE_UNWANTED = 2,
+  /*
+   * callers to be preferred
+   */
+  SCOPE__V1__LIST_PURPOSE__LIST_PURPOSE_VIP = 3,
+  /*
+   * for scripts of scenarios, which know what they mean by it
+   */
+  SCOPE__V1__LIST_PURPOSE__LIST_PURPOSE_SCRIPT = 4
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SCOPE__V1__LIST_PURPOSE)
+} Scope__V1__ListPurpose;
+/*
  * The answer to a check. Anything but ALLOW is to be treated as "no".
  */
 typedef enum _Scope__V1__Decision {
@@ -256,6 +282,7 @@ typedef enum _Scope__V1__Code {
 
 extern const ProtobufCEnumDescriptor    scope__v1__entity_type__descriptor;
 extern const ProtobufCEnumDescriptor    scope__v1__security_mode__descriptor;
+extern const ProtobufCEnumDescriptor    scope__v1__list_purpose__descriptor;
 extern const ProtobufCEnumDescriptor    scope__v1__decision__descriptor;
 extern const ProtobufCEnumDescriptor    scope__v1__reason__descriptor;
 extern const ProtobufCEnumDescriptor    scope__v1__code__descriptor;
