@@ -83,6 +83,7 @@ extension Change {
       self = .move(
         try fields.ref("object_type", "object_id"), from: try fields.name("from_project"),
         to: try fields.name("to_project"))
+    case "set_purpose": self = .setPurpose(list: try fields.name("list"), try fields.purpose())
     default: throw ChangeLineError("\"\(kind)\" is not a change; see proto/scope/v1/changes.proto")
     }
   }
@@ -151,6 +152,14 @@ private struct Fields {
       throw ChangeLineError("\"\(key)\" is neither true nor false")
     }
     return number.boolValue
+  }
+
+  mutating func purpose() throws(ChangeLineError) -> ListPurpose {
+    guard let purpose = try text("purpose").flatMap(ListPurpose.init(name:)) else {
+      let names = ListPurpose.allCases.map { "\"\($0.name)\"" }.joined(separator: ", ")
+      throw ChangeLineError("\"purpose\" must be one of \(names)")
+    }
+    return purpose
   }
 
   mutating func mode() throws(ChangeLineError) -> SecurityMode {
@@ -228,6 +237,8 @@ extension Change {
     case .unplace(let ref, let project): ("unplace", fields(of: ref) + [field("project", project.text)])
     case .move(let ref, let from, let to):
       ("move", fields(of: ref) + [field("from_project", from.text), field("to_project", to.text)])
+    case .setPurpose(let list, let purpose):
+      ("set_purpose", [field("list", list.text), field("purpose", purpose.name)])
     }
   }
 }

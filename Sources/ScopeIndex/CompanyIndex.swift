@@ -31,10 +31,13 @@ public final class CompanyIndex: Sendable {
   /// Memory of the blocks, in bytes.
   public let byteCount: Int
   let parts: Parts
+  /// Its number lists.
+  public let lists: NumberLists
   /// Unsafe and unchecked: allocated and filled in `init`, never written again, freed in `deinit`. A
   /// pointer, so that readers reach it without counting a reference.
   private nonisolated(unsafe) let tables: UnsafePointer<CompanyTables>
-  var view: CompanyView { CompanyView(tables) }
+  /// Valid as long as the index is held.
+  public var view: CompanyView { CompanyView(tables) }
 
   /// Compiles a company.
   ///
@@ -44,19 +47,27 @@ public final class CompanyIndex: Sendable {
   ///   - previous: the index before `edits`, with the same seed; what they do not touch is taken over from it, and
   ///     of the parts they do touch, all but the rows of what they name.
   ///   - edits: what changed since; without `previous`, of no effect.
-  public convenience init(_ company: Company, seed: UInt64, previous: CompanyIndex? = nil, edits: [Edit] = []) {
+  ///   - numbers: of the lists whose numbers changed; without `previous`, of all that have any. Nil: nobody is to ask
+  ///     about lists.
+  public convenience init(
+    _ company: Company, seed: UInt64, previous: CompanyIndex? = nil, edits: [Edit] = [],
+    numbers: [Name: NumberSet]? = [:]
+  ) {
     let builder = PartsBuilder(company, seed: seed, previous: previous?.parts, edits: edits)
-    self.init(id: company.id, mode: company.mode!, parts: builder.build())
+    let lists =
+      numbers.map { NumberLists(company, previous: previous?.lists, edits: edits, sets: $0) } ?? NumberLists()
+    self.init(id: company.id, mode: company.mode!, parts: builder.build(), lists: lists)
   }
 
-  private init(id: Name, mode: SecurityMode, parts: Parts) {
+  private init(id: Name, mode: SecurityMode, parts: Parts, lists: NumberLists) {
     let tables = UnsafeMutableRawPointer.allocate(byteCount: MemoryLayout<CompanyTables>.size, alignment: 64)
       .bindMemory(to: CompanyTables.self, capacity: 1)
     tables.initialize(to: CompanyTables(parts, isSimple: mode == .simple))
     self.id = id
     self.parts = parts
+    self.lists = lists
     self.tables = UnsafePointer(tables)
-    byteCount = parts.all.reduce(MemoryLayout<CompanyTables>.size) { $0 + $1.memory.count }
+    byteCount = parts.all.reduce(MemoryLayout<CompanyTables>.size + lists.byteCount) { $0 + $1.memory.count }
   }
 
   deinit { tables.deallocate() }
@@ -68,5 +79,6 @@ public final class CompanyIndex: Sendable {
   public func hasSameContents(as other: CompanyIndex) -> Bool {
     id == other.id && view.isSimple == other.view.isSimple
       && zip(parts.all, other.parts.all).allSatisfy { $0.hasSameContents(as: $1) }
+      && lists.hasSameContents(as: other.lists)
   }
 }

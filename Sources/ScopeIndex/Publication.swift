@@ -105,6 +105,9 @@ public final class IndexRoot: Sendable {
   /// The index of a company; nil: there is none such, or it is cold.
   public func index(of id: Name) -> CompanyIndex? { number(of: id).flatMap { indexes[$0] } }
 
+  /// The same, by the bytes of its id.
+  public func index(of id: Key) -> CompanyIndex? { directory.directory.find(id).flatMap { indexes[$0] } }
+
   /// The indexes in memory, in the order of their companies' ids.
   public var companies: [CompanyIndex] { indexes.compactMap(\.self) }
 

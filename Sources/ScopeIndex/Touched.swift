@@ -53,7 +53,7 @@ struct Touched {
     case .member(_, .user(let user)): userProjects[RowKey(user)] = .row
     case .member(_, .group(let group)): groupProjects[RowKey(group)] = .row
     case .placement(let ref, _): objectProjects[RowKey(ref)] = .row
-    case .company, nil: break
+    case .company, .list, nil: break
     }
   }
 

@@ -139,6 +139,7 @@ private struct Past {
     case .member(let project, .group(let group)): alter(group: group) { $0.insert(project) }
     case .object(let object): objects[object.ref] = .some(ObjectThen(object: object))
     case .placement(let ref, let project): alter(ref) { $0.projects.insert(project) }
+    case .list: break
     }
   }
 
@@ -156,6 +157,7 @@ private struct Past {
     case .member(let project, .group(let group)): alter(group: group) { $0.remove(project) }
     case .object(let object): objects[object.ref] = .some(nil)
     case .placement(let ref, let project): alter(ref) { $0.projects.remove(project) }
+    case .list: break
     }
   }
 

@@ -35,6 +35,22 @@ extension Company {
     return outcome
   }
 
+  /// Throws unless the actor may change the numbers of a list: what it needs to place the list, it needs for this.
+  public func authorizeNumbers(of list: Name, actor: Name?) throws(ChangeError) {
+    guard mode != nil else { throw .unknownCompany(id) }
+    if let actor { try authorize(.setPurpose(list: list, .none), actor: actor, created: []) }
+    if objects[ObjectRef(.list, list)] == nil { throw .unknownObject(ObjectRef(.list, list)) }
+  }
+
+  /// Takes note of what became of a list's numbers, which others keep; its purpose stays.
+  public mutating func noteNumbers(
+    of list: Name, count: UInt64, blockSet: UInt64, digest: Name
+  ) throws(ChangeError) -> Outcome {
+    var outcome = Outcome()
+    try alterList(list, &outcome) { ($0.count, $0.blockSet, $0.digest) = (count, blockSet, digest) }
+    return outcome
+  }
+
   /// Takes back edits that were just made.
   public mutating func undo(_ edits: [Edit]) {
     for edit in edits.reversed() { write(edit.reversed) }
@@ -70,6 +86,7 @@ extension Company {
     case .place(let ref, let project): try place(ref, project, index: index, &outcome)
     case .unplace(let ref, let project): try unplace(ref, project, &outcome)
     case .move(let ref, let from, let to): try move(ref, from, to, index: index, &outcome)
+    case .setPurpose(let id, let purpose): try alterList(id, &outcome) { $0.purpose = purpose }
     }
   }
 
@@ -367,7 +384,20 @@ extension Company {
   private mutating func removeWithLinks(_ ref: ObjectRef, _ outcome: inout Outcome) {
     let state = objects[ref]!
     for project in state.projects.sorted() { remove(.placement(ref, project: project), &outcome) }
+    if ref.type == .list, let list = lists[ref.id] { remove(.list(list), &outcome) }
     remove(.object(state.object), &outcome)
+  }
+
+  private mutating func alterList(
+    _ id: Name, _ outcome: inout Outcome, _ alter: (inout NumberList) -> Void
+  ) throws(ChangeError) {
+    let ref = ObjectRef(.list, id)
+    guard objects[ref] != nil else { throw .unknownObject(ref) }
+    let old = lists[id]
+    var new = old ?? NumberList(id: id)
+    alter(&new)
+    if new == old || old == nil && new.isBare { return }
+    record(old.map(Fact.list), new.isBare ? nil : .list(new), &outcome)
   }
 
   private mutating func place(

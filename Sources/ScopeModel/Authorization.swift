@@ -21,7 +21,8 @@ extension Company {
     case .putRole, .removeRole: [Right.manageRoles]
     case .addMember, .removeMember: [Right.manageAccess]
     case .putObject(let object, _) where object.isSystem: nil
-    case .putProject, .removeProject, .putObject, .removeObject, .place, .unplace, .move: [Right.manageProjects]
+    case .putProject, .removeProject, .putObject, .removeObject, .place, .unplace, .move, .setPurpose:
+      [Right.manageProjects]
     }
   }
 
@@ -67,6 +68,9 @@ extension Company {
       try checkReach(ref, actor)
       try checkReach(from, actor)
       try checkReach(to, actor)
+    case .setPurpose(let id, _):
+      let ref = ObjectRef(.list, id)
+      if !created.contains(ref) { try checkReach(ref, actor) }
     default: break
     }
   }

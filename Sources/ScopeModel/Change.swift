@@ -24,6 +24,8 @@ public enum Change: Hashable, Sendable {
   case place(ObjectRef, project: Name)
   case unplace(ObjectRef, project: Name)
   case move(ObjectRef, from: Name, to: Name)
+  /// Says what a list is for.
+  case setPurpose(list: Name, ListPurpose)
 }
 
 /// What came of a batch that was applied.

@@ -49,6 +49,8 @@ public struct Company: Sendable {
   public private(set) var groups: [Name: GroupState] = [:]
   public private(set) var projects: [Name: ProjectState] = [:]
   public private(set) var objects: [ObjectRef: ObjectState] = [:]
+  /// What is known of lists beside their objects; those without purpose and numbers are not there.
+  public private(set) var lists: [Name: NumberList] = [:]
   /// From users to projects, directly and through each group: what the index will hold at most.
   public private(set) var wayCount = 0
   /// The system fields.
@@ -107,6 +109,7 @@ public struct Company: Sendable {
     case .member(let project, let member): projects[project]?.members.contains(member) == true
     case .object(let object): objects[object.ref] != nil
     case .placement(let ref, let project): projects[project]?.objects.contains(ref) == true
+    case .list(let list): lists[list.id] != nil
     }
   }
 
@@ -119,6 +122,7 @@ public struct Company: Sendable {
     case .member(let project, .user(let id)): projects[project] != nil && users[id] != nil
     case .member(let project, .group(let id)): projects[project] != nil && groups[id] != nil
     case .placement(let ref, let project): objects[ref] != nil && projects[project] != nil
+    case .list(let list): objects[list.ref] != nil
     }
   }
 
@@ -129,8 +133,9 @@ public struct Company: Sendable {
       users[user.id]!.roles.isEmpty && users[user.id]!.groups.isEmpty && users[user.id]!.projects.isEmpty
     case .group(let group): groups[group.id]!.users.isEmpty && groups[group.id]!.projects.isEmpty
     case .project(let project): projects[project.id]!.members.isEmpty && projects[project.id]!.objects.isEmpty
-    case .object(let object): objects[object.ref]!.projects.isEmpty
-    case .company, .roleRight, .userRole, .groupMember, .member, .placement: true
+    case .object(let object):
+      objects[object.ref]!.projects.isEmpty && (object.ref.type != .list || lists[object.ref.id] == nil)
+    case .company, .roleRight, .userRole, .groupMember, .member, .placement, .list: true
     }
   }
 
@@ -167,6 +172,7 @@ public struct Company: Sendable {
     case .placement(let ref, let project):
       projects[project]!.objects.insert(ref)
       objects[ref]!.projects.append(project)
+    case .list(let list): lists[list.id] = list
     }
   }
 
@@ -204,6 +210,7 @@ public struct Company: Sendable {
     case .placement(let ref, let project):
       projects[project]!.objects.remove(ref)
       objects[ref]!.projects.removeAll { $0 == project }
+    case .list(let list): lists[list.id] = nil
     }
   }
 
@@ -219,6 +226,7 @@ public struct Company: Sendable {
     case (.object, .object(let object)):
       objects[object.ref]!.object = object
       if object.isSystem { systemObjects.insert(object.ref) } else { systemObjects.remove(object.ref) }
+    case (.list, .list(let list)): lists[list.id] = list
     default: fatalError("an edit replaces a fact by one of another kind: \(before) by \(after)")
     }
   }

@@ -1,5 +1,5 @@
 extension Company {
-  /// The changes that make an equal company, in an order in which each names only what came before.
+  /// The changes that make an equal company but for the numbers of its lists, in an order in which each names only what came before.
   /// Sorted throughout: equal companies give equal lists.
   public func changesToRebuild() -> [Change] {
     guard let mode else { return [] }
@@ -20,6 +20,9 @@ extension Company {
     for (ref, state) in objects.sorted(by: { $0.key < $1.key }) where !Company.isCreated(with: state.object) {
       changes.append(.putObject(state.object))
       for project in state.projects.sorted() { changes.append(.place(ref, project: project)) }
+      if ref.type == .list, let list = lists[ref.id], list.purpose != .none {
+        changes.append(.setPurpose(list: ref.id, list.purpose))
+      }
     }
     return changes
   }

@@ -76,6 +76,8 @@ public enum Fact: Hashable, Sendable {
   case member(project: Name, Member)
   case object(Object)
   case placement(ObjectRef, project: Name)
+  /// Of a list object that has a purpose or numbers.
+  case list(NumberList)
 }
 
 extension Fact {
@@ -87,6 +89,7 @@ extension Fact {
     case (.group(let new), .group(let old)): new.id == old.id
     case (.project(let new), .project(let old)): new.id == old.id
     case (.object(let new), .object(let old)): new.ref == old.ref
+    case (.list(let new), .list(let old)): new.id == old.id
     default: false
     }
   }

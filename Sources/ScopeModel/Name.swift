@@ -158,9 +158,14 @@ public struct Remark: Hashable, Sendable {
 
   /// Checks and wraps bytes as they came from the wire.
   public init(utf8 bytes: UnsafeRawBufferPointer) throws(NameError) {
-    if bytes.count > Remark.maximumBytes { throw .tooLong(bytes: bytes.count, limit: Remark.maximumBytes) }
-    if let error = textError(in: bytes) { throw error }
+    if let error = Remark.error(in: bytes) { throw error }
     text = String(decoding: bytes, as: UTF8.self)
+  }
+
+  /// What is wrong with bytes that should be a remark; nil: nothing. Does not allocate.
+  public static func error(in bytes: UnsafeRawBufferPointer) -> NameError? {
+    if bytes.count > maximumBytes { return .tooLong(bytes: bytes.count, limit: maximumBytes) }
+    return textError(in: bytes)
   }
 
   /// Equal as bytes, so that an edit from one form of a letter to another is an edit.

@@ -33,6 +33,9 @@ public struct ObjectType: Hashable, Sendable {
   /// Contact fields alone can be of the system.
   public static let contactField = ObjectType(number: 24)!
 
+  /// Lists of numbers alone have a purpose and numbers.
+  public static let list = ObjectType(number: 21)!
+
   /// Every type.
   public static var all: [ObjectType] { table.map { ObjectType(number: $0.number)! } }
 

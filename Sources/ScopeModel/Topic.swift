@@ -28,6 +28,7 @@ extension Fact {
     case .member(let project, .group(let group)): topic == .project(project) || topic == .group(group)
     case .object(let object): topic == .object(object.ref)
     case .placement(let ref, let project): topic == .object(ref) || topic == .project(project)
+    case .list(let list): topic == .object(list.ref)
     }
   }
 }

@@ -75,6 +75,12 @@ extension Change {
       self = .move(
         try ref("object_type", move.object_type, "object_id", move.object_id),
         from: try name("from_project", move.from_project), to: try name("to_project", move.to_project))
+    case SCOPE__V1__CHANGE__CHANGE_SET_PURPOSE:
+      let set = wire.set_purpose.pointee
+      guard let purpose = ListPurpose(rawValue: UInt8(clamping: set.purpose.rawValue)) else {
+        throw Failure(.invalidArgument, "bad_purpose", "purpose \(set.purpose.rawValue) is not known here")
+      }
+      self = .setPurpose(list: try name("list", set.list), purpose)
     default:
       throw Failure(.invalidArgument, "unknown_change", "the change is missing or of a kind not known here")
     }
@@ -254,6 +260,12 @@ extension Change {
       move.pointee.to_project = try arena.copy(to.text)
       wire.pointee.move = move
       wire.pointee.change_case = SCOPE__V1__CHANGE__CHANGE_MOVE
+    case .setPurpose(let list, let purpose):
+      let set = try arena.make(scope__v1__set_purpose__init)
+      set.pointee.list = try arena.copy(list.text)
+      set.pointee.purpose = Scope__V1__ListPurpose(UInt32(purpose.rawValue))
+      wire.pointee.set_purpose = set
+      wire.pointee.change_case = SCOPE__V1__CHANGE__CHANGE_SET_PURPOSE
     }
     return wire
   }

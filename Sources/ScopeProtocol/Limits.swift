@@ -34,8 +34,10 @@ public struct Limits: Sendable {
   public var connections = 16_384
   /// Changes waiting for the authority, in requests of all connections. Default 4,096.
   public var changesWaiting = 4_096
-  /// Exports and questions about the log waiting for the authority. Default 64.
-  public var readsWaiting = 64
+  /// Changes of numbers waiting for the authority, in requests of all connections. Default 64: up to 4 MiB each.
+  public var numberChangesWaiting = 64
+  /// Exports, pages of numbers and questions about the log waiting for the authority. Default 256.
+  public var readsWaiting = 256
   /// Questions that wait for their companies to be loaded, in all. Each holds a copy of its frame. Default 16,384.
   public var coldWaiting = 16_384
   /// Listings under way whose rows are found first (users, groups, roles, fields, a project, a check-up), in all. Each

@@ -36,16 +36,23 @@ public struct Failure: Error, Hashable, Sendable, CustomStringConvertible {
 
   /// A batch that the rules refuse.
   public init(_ refused: RefusedBatch) {
+    self.init(refused.error, "change \(refused.index + 1): \(refused.error)")
+    change = Int32(refused.index + 1)
+  }
+
+  /// A change that the rules refuse.
+  public init(_ error: ChangeError) { self.init(error, "\(error)") }
+
+  private init(_ error: ChangeError, _ message: String) {
     let code: Code =
-      switch refused.error.category {
+      switch error.category {
       case .notFound: .notFound
       case .alreadyExists: .alreadyExists
       case .precondition: .failedPrecondition
       case .limit: .resourceExhausted
       case .permission: .permissionDenied
       }
-    self.init(code, refused.error.code, "change \(refused.index + 1): \(refused.error)")
-    change = Int32(refused.index + 1)
+    self.init(code, error.code, message)
   }
 
   public var description: String { "\(message) (\(reason))" }

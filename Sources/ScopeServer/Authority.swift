@@ -68,6 +68,11 @@ public final class Authority: Sendable {
   private let writable = Atomic<Bool>(true)
   private let reads = NIOLockedValueBox<[@Sendable () -> Void]>([])
 
+  /// Changes of numbers that wait. Each holds its numbers: up to a few megabytes.
+  private let numbersWaiting = Atomic<Int>(0)
+  /// Of the authority's thread.
+  private let isSweepSet: NIOLoopBoundBox<Bool>
+  private let isClosing = Atomic<Bool>(false)
   private let loadThreads: NIOThreadPool
   /// Questions that wait for companies to be loaded.
   private let loadsWaiting = Atomic<Int>(0)
@@ -99,6 +104,8 @@ public final class Authority: Sendable {
     (meter, loadThreads) = (opened.meter, opened.threads)
     self.loop = loop
     self.limits = limits
+    isSweepSet = .makeBoxSendingValue(false, eventLoop: loop)
+    loop.execute { self.setSweep() }
   }
 
   /// Whether the last commit went well.
@@ -116,6 +123,39 @@ public final class Authority: Sendable {
     case true?: loop.execute { self.drain() }
     case false?: break
     case nil: reply(.failure(Failure(.resourceExhausted, "too_many_changes_waiting", "too many changes are waiting")))
+    }
+  }
+
+  /// Queues a change of numbers, behind the changes that wait. `reply` is called on the authority's thread, after every
+  /// question that begins later sees the numbers.
+  func change(_ job: NumberJob, reply: @escaping Reply<NumbersChanged>) {
+    if numbersWaiting.add(1, ordering: .relaxed).newValue > limits.numberChangesWaiting {
+      numbersWaiting.subtract(1, ordering: .relaxed)
+      return reply(
+        .failure(Failure(.resourceExhausted, "too_many_changes_waiting", "too many changes of numbers are waiting")))
+    }
+    loop.execute {
+      self.numbersWaiting.subtract(1, ordering: .relaxed)
+      reply(Result { () throws(Failure) in try self.state.value.change(job) })
+      self.writable.store(self.state.value.isWritable, ordering: .relaxed)
+      self.setSweep()
+    }
+  }
+
+  /// Reads a page of a list's numbers.
+  func numbers(_ query: NumberQuery, reply: @escaping Reply<NumberPage>) {
+    read(reply) { state throws(Failure) in try state.numbers(query) }
+  }
+
+  /// Removes blocks of numbers that nobody needs any more, a few at a time.
+  private func setSweep() {
+    if isSweepSet.value || !state.value.needsSweep { return }
+    isSweepSet.value = true
+    loop.execute {
+      self.isSweepSet.value = false
+      if self.isClosing.load(ordering: .relaxed) { return }
+      self.state.value.sweep()
+      self.setSweep()
     }
   }
 
@@ -198,6 +238,7 @@ public final class Authority: Sendable {
 
   /// Closes the store after what is queued. Nothing may be submitted any more.
   public func close() async throws {
+    isClosing.store(true, ordering: .relaxed)
     try await loop.submit { self.state.value.loader.stop() }.get()
     try await loadThreads.shutdownGracefully()
     try await loop.submit { try self.state.value.close() }.get()
@@ -215,6 +256,7 @@ public final class Authority: Sendable {
       return waiting.isEmpty
     }
     if !isDone { loop.execute { self.drain() } }  // behind whoever wants to read
+    setSweep()
   }
 
   private static let jobsPerCommit = 256

@@ -15,6 +15,8 @@ final class AuthorityState {
   let feed: Feed
   let seed: UInt64
   private(set) var isWritable = true
+  /// There may be blocks of numbers that no list names any more.
+  private(set) var needsSweep = true
   private let store: Store
   private let logger: Logger
   private let onFatal: @Sendable (StoreError) -> Never
@@ -99,7 +101,8 @@ final class AuthorityState {
   private func isIndexRight(of id: Name) -> Bool {
     if publisher.root.isCold(id) { return true }
     guard let index = publisher.root.index(of: id), let company = try? store.load(id) else { return false }
-    return company.mode != nil && index.hasSameContents(as: CompanyIndex(company, seed: seed))
+    guard company.mode != nil, let numbers = try? company.numbers(store.skeleton) else { return false }
+    return index.hasSameContents(as: CompanyIndex(company, seed: seed, numbers: numbers))
   }
 
   /// Applies batches in order with one commit; the results are in the same order.
@@ -111,27 +114,47 @@ final class AuthorityState {
     defer { models.evict() }
     guard !group.records.isEmpty else { return results }
     do throws(StoreError) {
+      try commit(group)
+    } catch {
+      // One batch that can't be written must not fail those that happened to wait with it.
+      if jobs.count > 1 { return jobs.flatMap { apply([$0]) } }
+      let failure = failure(error)
+      results = results.map { result in result.flatMap { _ in .failure(failure) } }
+    }
+    return results
+  }
+
+  /// Commits, and publishes what came of it. Thrown out of here, all is as before.
+  private func commit(_ group: CommitGroup, _ patch: NumberPatch? = nil) throws(StoreError) {
+    do throws(StoreError) {
       var root: IndexRoot?
-      let logged = try store.commit(group.records) {
+      let numbers = try numbersOfCold(group)
+      let logged = try store.commit(group.records, numbers: patch?.writes) {
         giveWayOnce()
-        root = self.root(after: group)
+        root = self.root(after: group, numbers)
         giveWayOnce()
       }
       publisher.publish(root!)
       loader.noteChange(of: group.edits.keys)
       feed.append(logged)
       isWritable = true
+      if group.leavesBlocks || patch?.changed.isFinished == true { needsSweep = true }
     } catch {
       if error.isFatal { onFatal(error) }
       takeBack(group)
-      // One batch that can't be written must not fail those that happened to wait with it.
-      if jobs.count > 1 { return jobs.flatMap { apply([$0]) } }
       isWritable = false
       logger.error("changes are refused", metadata: ["error": "\(error)"])
-      let failure = failure(error)
-      results = results.map { result in result.flatMap { _ in .failure(failure) } }
+      throw error
     }
-    return results
+  }
+
+  /// The numbers of companies that have no index they could be taken over from.
+  private func numbersOfCold(_ group: CommitGroup) throws(StoreError) -> [Name: [Name: NumberSet]] {
+    var numbers = group.numbers
+    for id in group.edits.keys where numbers[id] == nil && publisher.root.index(of: id) == nil {
+      numbers[id] = try models[id].company.numbers(store.skeleton)
+    }
+    return numbers
   }
 
   private func apply(_ job: ApplyJob, _ group: inout CommitGroup) throws(Failure) -> Applied {
@@ -199,7 +222,7 @@ final class AuthorityState {
     do throws(StoreError) { return try models.load(id, from: store) } catch { throw unreadable(error) }
   }
 
-  private func root(after group: CommitGroup) -> IndexRoot {
+  private func root(after group: CommitGroup, _ numbers: [Name: [Name: NumberSet]]) -> IndexRoot {
     let current = publisher.root
     var changed: [Name: CompanyIndex?] = [:]
     for (id, edits) in group.edits {
@@ -207,7 +230,9 @@ final class AuthorityState {
       models[id].lastRevision = group.lastRevisions[id]!
       changed[id] = .some(
         company.mode == nil
-          ? nil : CompanyIndex(company, seed: seed, previous: current.index(of: id), edits: edits))
+          ? nil
+          : CompanyIndex(
+            company, seed: seed, previous: current.index(of: id), edits: edits, numbers: numbers[id] ?? [:]))
     }
     return loader.fit(
       current.replacing(changed, revision: group.revision, seed: seed), sparing: Set(group.edits.keys))
@@ -219,6 +244,158 @@ final class AuthorityState {
   }
 }
 
+// MARK: - Numbers
+
+extension AuthorityState {
+  /// Changes the numbers of a list, or goes on with an import.
+  func change(_ job: NumberJob) throws(Failure) -> NumbersChanged {
+    if job.deadline < .now() { throw Failure(.deadlineExceeded, "not_begun", "the time was over before it was begun") }
+    try model(of: job.company)
+    defer { models.evict() }
+    let company = models[job.company].company
+    do throws(ChangeError) { try company.authorizeNumbers(of: job.list, actor: job.actor) } catch {
+      throw Failure(error)
+    }
+    let list = company.lists[job.list] ?? NumberList(id: job.list)
+    switch job.step {
+    case .add(let rows):
+      return try change(job, list, company) { numbers throws(StoreError) in
+        try NumberPatch(adding: rows, to: list, of: job.company, numbers, store)
+      }
+    case .remove(let others):
+      return try change(job, list, company) { numbers throws(StoreError) in
+        try NumberPatch(removing: others, from: list, of: job.company, numbers, store)
+      }
+    case .stage(let key, let part, let blocks, let finish):
+      return try stage(job, list, company, key, part, blocks, finish: finish)
+    case .abandon:
+      return try abandon(job, list)
+    }
+  }
+
+  /// A page of a list's numbers.
+  func numbers(_ query: NumberQuery) throws(Failure) -> NumberPage {
+    try stored { () throws(StoreError) in
+      guard let list = try store.list(query.list, of: query.company), list.blockSet != 0 else {
+        return NumberPage(rows: NumberRows(), isLast: true, revision: store.revision)
+      }
+      let rows = try store.numbers(ofSet: list.blockSet, after: query.after, limit: query.limit)
+      return NumberPage(rows: rows, isLast: rows.count < query.limit, revision: store.revision)
+    }
+  }
+
+  /// Removes some of the blocks that no list names any more.
+  func sweep() {
+    do throws(StoreError) { needsSweep = try store.sweep() } catch {
+      if error.isFatal { onFatal(error) }
+      needsSweep = false  // until something leaves blocks again
+      logger.error("blocks of numbers that no list names can't be removed", metadata: ["error": "\(error)"])
+    }
+  }
+
+  private func change(
+    _ job: NumberJob, _ list: NumberList, _ company: Company,
+    _ patch: (NumberSet) throws(StoreError) -> NumberPatch
+  ) throws(Failure) -> NumbersChanged {
+    let index = publisher.root.index(of: job.company)
+    var numbers: [Name: NumberSet] = [:]
+    if index == nil { numbers = try stored { () throws(StoreError) in try company.numbers(store.skeleton) } }
+    let known = numbers[job.list] ?? index?.lists.entry(job.list.text.utf8)?.numbers ?? NumberSet()
+    return try commit(job, list, numbers, try stored { () throws(StoreError) in try patch(known) })
+  }
+
+  /// - Parameter numbers: of the company's other lists, where it is cold.
+  private func commit(
+    _ job: NumberJob, _ list: NumberList, _ numbers: [Name: NumberSet], _ patch: NumberPatch
+  ) throws(Failure) -> NumbersChanged {
+    var changed = patch.changed
+    (changed.total, changed.revision) = (UInt64(patch.numbers.count), store.revision)
+    if patch.isEmpty { return changed }
+    if changed.total > NumberLimits.numbersPerList { throw .tooManyNumbers }
+    var group = CommitGroup(revision: store.revision)
+    do throws(ChangeError) {
+      let outcome = try models[job.company].company.noteNumbers(
+        of: job.list, count: changed.total, blockSet: patch.writes.set,
+        digest: BlockHash.digest(of: patch.numbers.blockHashes))
+      group.append(ApplyJob(job), outcome, AccessSummary())
+    } catch {
+      throw Failure(error)
+    }
+    group.numbers[job.company] = numbers.merging([job.list: patch.numbers]) { $1 }
+    do throws(StoreError) { try commit(group, patch) } catch { throw failure(error) }
+    changed.revision = store.revision
+    return changed
+  }
+
+  private func stage(
+    _ job: NumberJob, _ list: NumberList, _ company: Company, _ key: Name, _ part: UInt32, _ blocks: [StoredBlock],
+    finish: Bool
+  ) throws(Failure) -> NumbersChanged {
+    let known = try stored { () throws(StoreError) in try store.stagedImport(of: job.list, company: job.company) }
+    if known == nil, try stored({ () throws(StoreError) in try store.lastImport(of: list.blockSet) }) == key {
+      return NumbersChanged(revision: store.revision, before: list.count, total: list.count, isFinished: true)
+    }
+    var staged: StagedImport
+    if let known {
+      staged = known
+    } else {
+      staged = StagedImport(set: try stored { () throws(StoreError) in try store.nextSet() }, key: key)
+    }
+    if staged.key != key { throw .importUnderWay(job.list, staged.key) }
+    if part > staged.parts { staged = try stage(job, part, blocks, staged) }
+    if finish { return try self.finish(job, list, company, staged) }
+    return NumbersChanged(
+      revision: store.revision, before: list.count, total: list.count, parts: staged.parts, staged: staged.numbers)
+  }
+
+  private func stage(
+    _ job: NumberJob, _ part: UInt32, _ blocks: [StoredBlock], _ staged: StagedImport
+  ) throws(Failure) -> StagedImport {
+    if part > staged.parts + 1 { throw .partMissing(staged.parts + 1) }
+    if blocks[0].first <= staged.last { throw .notAscending }
+    if staged.numbers + UInt64(blocks.reduce(0) { $0 + $1.rows.count }) > NumberLimits.numbersPerList {
+      throw .tooManyNumbers
+    }
+    return try stored { () throws(StoreError) in
+      try store.stage(blocks, of: staged, list: job.list, company: job.company)
+    }
+  }
+
+  private func finish(
+    _ job: NumberJob, _ list: NumberList, _ company: Company, _ staged: StagedImport
+  ) throws(Failure) -> NumbersChanged {
+    if staged.parts == 0 { throw .importEmpty }
+    let isCold = publisher.root.index(of: job.company) == nil
+    let numbers = isCold ? try stored { () throws(StoreError) in try company.numbers(store.skeleton) } : [:]
+    let patch = try stored { () throws(StoreError) in
+      try NumberPatch(finishing: staged, of: list, of: job.company, store)
+    }
+    return try commit(job, list, numbers, patch)
+  }
+
+  private func abandon(_ job: NumberJob, _ list: NumberList) throws(Failure) -> NumbersChanged {
+    try stored { () throws(StoreError) in try store.abandonImport(of: job.list, company: job.company) }
+    needsSweep = true
+    return NumbersChanged(revision: store.revision, before: list.count, total: list.count)
+  }
+
+  /// Does something with the store that is no commit of changes.
+  private func stored<T>(_ body: () throws(StoreError) -> T) throws(Failure) -> T {
+    do throws(StoreError) { return try body() } catch {
+      if error.isFatal { onFatal(error) }
+      throw unreadable(error)
+    }
+  }
+}
+
+extension ApplyJob {
+  fileprivate init(_ job: NumberJob) {
+    self.init(
+      company: job.company, changes: [], actor: job.actor, caller: job.caller, expectedRevision: 0, digest: [],
+      deadline: job.deadline)
+  }
+}
+
 /// The batches that share a commit.
 private struct CommitGroup {
   private(set) var records: [ChangeRecord] = []
@@ -226,8 +403,13 @@ private struct CommitGroup {
   private(set) var revision: UInt64
   private(set) var edits: [Name: [Edit]] = [:]
   private(set) var lastRevisions: [Name: UInt64] = [:]
+  /// Of companies whose numbers it changes: those of the lists changed, or, where the company is cold, of all lists.
+  var numbers: [Name: [Name: NumberSet]] = [:]
 
   init(revision: UInt64) { self.revision = revision }
+
+  /// A list is gone, and with it what it had of numbers.
+  var leavesBlocks: Bool { edits.values.contains { $0.contains { $0.removedList != nil } } }
 
   /// The batch of this group that had this idempotency key.
   func earlier(company: Name, key: Name) -> (revision: UInt64, digest: [UInt8], edits: Int)? {

@@ -315,6 +315,8 @@ extension Connection {
     case .past(let question, let id, let timeout): ask(question, id, timeout)
     case .watch(let stream): watch(stream)
     case .load(let question): load(question)
+    case .changeNumbers(let job, let call, let id, let timeout): change(job, call, id, timeout)
+    case .aside(let frame): answerAside(ByteBuffer(bytes: frame))
     }
   }
 
@@ -427,6 +429,14 @@ extension Connection {
     }
   }
 
+  private func change(_ job: NumberJob, _ call: Scope__V1__Request__CallCase, _ id: UInt64, _ timeout: TimeAmount) {
+    wait(id, timeout, "the time is over; the numbers may have been changed, or may yet be") {
+      worker.authority.change(job, reply: $0)
+    } then: { connection, ticket, changed in
+      connection.finish(ticket) { dispatcher, out in dispatcher.answer(id, call, changed, into: &out) }
+    }
+  }
+
   private func export(_ company: Name, _ id: UInt64, _ timeout: TimeAmount) {
     wait(id, timeout) {
       worker.pool.export(company, id: id, from: worker.authority, reply: $0)
@@ -508,6 +518,7 @@ extension Connection {
         case .more: return streams.append((ticket, stream))
         case .waiting: return parked.append((ticket, stream))
         case .needsLog(let company, let query): return readLog(ticket, stream, company, query)
+        case .needsNumbers(let query): return readNumbers(ticket, stream, query)
         case .done: break
         }
       } catch {
@@ -561,6 +572,21 @@ extension Connection {
     streams += parked
     parked = []
     scheduleStreamTurn()
+  }
+
+  private func readNumbers(_ ticket: UInt64, _ stream: PartStream, _ query: NumberQuery) {
+    let connection = NIOLoopBound(self, eventLoop: worker.loop)
+    worker.authority.numbers(query) { [loop = worker.loop] result in
+      loop.execute {
+        switch result {
+        case .success(let page):
+          var stream = stream
+          stream.take(page)
+          connection.value.goOn(ticket, stream)
+        case .failure(let failure): connection.value.finish(ticket, stream.id, failure)
+        }
+      }
+    }
   }
 
   private func readLog(_ ticket: UInt64, _ stream: PartStream, _ company: Name, _ query: LogQuery) {

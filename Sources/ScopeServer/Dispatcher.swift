@@ -52,6 +52,10 @@ enum Disposition: Sendable {
   case past(PastQuestion, id: UInt64, timeout: TimeAmount)
   /// An answer without an end.
   case watch(PartStream)
+  /// Numbers to be changed by the authority.
+  case changeNumbers(NumberJob, Scope__V1__Request__CallCase, id: UInt64, timeout: TimeAmount)
+  /// To be answered beside the event loop, although the frame is small.
+  case aside([UInt8])
 }
 
 /// Answers frames. One for each thread that does so: it owns the memory that answering needs, so that a
@@ -102,7 +106,7 @@ final class Dispatcher {
       if (request.pointee.at_revision != 0 || request.pointee.at_time_us != 0) && !isPast {
         return .past(try pastQuestion(request, frame, from: caller), id: request.pointee.id, timeout: timeout(request))
       }
-      return try dispatch(request, from: caller, into: &out)
+      return try dispatch(request, frame, from: caller, into: &out)
     } catch {
       if isCold { return cold(request, frame) }
       fail(request.pointee.id, error, &out)
@@ -119,7 +123,8 @@ final class Dispatcher {
 
   @inline(__always)
   private func dispatch(
-    _ request: UnsafeMutablePointer<WireRequest>, from caller: Caller, into out: inout ByteBuffer
+    _ request: UnsafeMutablePointer<WireRequest>, _ frame: UnsafeRawBufferPointer, from caller: Caller,
+    into out: inout ByteBuffer
   ) throws(Failure) -> Disposition {
     if request.pointee.min_revision > cursor.root.revision && !isPast {
       throw notReached(request.pointee.min_revision)
@@ -153,6 +158,14 @@ final class Dispatcher {
     case SCOPE__V1__REQUEST__CALL_EXPLAIN: try explain(request)
     case SCOPE__V1__REQUEST__CALL_WHO_CAN_SEE: return try whoCanSee(request, into: &out)
     case SCOPE__V1__REQUEST__CALL_WHAT_SEES: return try whatSees(request, into: &out)
+    case SCOPE__V1__REQUEST__CALL_SCREEN_NUMBERS:
+      if let disposition = try screenNumbers(request, frame) { return disposition }
+    case SCOPE__V1__REQUEST__CALL_LIST_NUMBER_LISTS: return try listNumberLists(request, into: &out)
+    case SCOPE__V1__REQUEST__CALL_LIST_NUMBERS: return try listNumbers(request)
+    case SCOPE__V1__REQUEST__CALL_EXPORT_NUMBERS: return try exportNumbers(request)
+    case SCOPE__V1__REQUEST__CALL_ADD_NUMBERS: return try addNumbers(request, from: caller)
+    case SCOPE__V1__REQUEST__CALL_REMOVE_NUMBERS: return try removeNumbers(request, from: caller)
+    case SCOPE__V1__REQUEST__CALL_IMPORT_NUMBERS: return try importNumbers(request, from: caller)
     case SCOPE__V1__REQUEST__CALL_HELLO: hello()
     case SCOPE__V1__REQUEST__CALL_HEALTH: health()
     default: throw unknownCall(request)
@@ -172,6 +185,14 @@ final class Dispatcher {
     request.pointee.base.n_unknown_fields > 0
       ? Failure(.unimplemented, "unknown_call", "the call is not known to this daemon")
       : Failure(.invalidArgument, "call_missing", "the request has no call")
+  }
+
+  /// The frame is being answered beside the event loop.
+  var isAside: Bool { patience != nil }
+
+  /// Ends what takes long, when nobody waits for it any more.
+  func checkPatience(_ request: UnsafeMutablePointer<WireRequest>) throws(Failure) {
+    try patience?.check(timeout(request))
   }
 
   func timeout(_ request: UnsafeMutablePointer<WireRequest>) -> TimeAmount {
@@ -345,7 +366,7 @@ extension Dispatcher {
     reply.setExplanation(try explanation.wire(in: arena))
   }
 
-  private func start(
+  func start(
     _ kind: PartStream.Kind, _ request: UnsafeMutablePointer<WireRequest>, _ out: inout ByteBuffer
   ) throws(Failure) -> Disposition {
     var stream = PartStream(id: request.pointee.id, kind: kind)
@@ -434,7 +455,7 @@ extension Dispatcher {
       "this listener shows neither the log nor earlier times; use the Unix socket")
   }
 
-  private func allowChanges(_ caller: Caller, actor: Name?) throws(Failure) {
+  func allowChanges(_ caller: Caller, actor: Name?) throws(Failure) {
     if actor == nil && !caller.scopes.contains(.platform) {
       throw Failure(
         .permissionDenied, "platform_not_allowed",

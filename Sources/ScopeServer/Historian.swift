@@ -98,7 +98,7 @@ final class Historian: Sendable {
     }
     let company = try replay.company(at: point)
     if company.mode == nil { return nil }
-    let index = CompanyIndex(company, seed: authority.seed)
+    let index = CompanyIndex(company, seed: authority.seed, numbers: nil)
     keep(Kept(company: question.company, index: index, revision: point.companyRevision))
     return index
   }

@@ -145,7 +145,7 @@ extension Loader {
     guard let id = next() else { return finishIfDone() }
     lastNumber += 1
     do throws(StoreError) {
-      let rows = try store.rows(of: id)
+      let rows = try store.rows(of: id, withNumbers: true)
       underWay[id] = lastNumber
       compile(rows, lastNumber)
     } catch {
@@ -231,7 +231,7 @@ extension CompanyIndex {
   fileprivate convenience init(_ rows: CompanyRows, seed: UInt64) throws(StoreError) {
     let company = try rows.company()
     if company.mode == nil { throw .damaged("company '\(rows.id)' has no row in table companies", cause: nil) }
-    self.init(company, seed: seed)
+    self.init(company, seed: seed, numbers: try company.numbers { set throws(StoreError) in rows.numbers[set] ?? [] })
   }
 }
 
@@ -322,5 +322,24 @@ extension Loader {
     logger.warning(
       "the companies asked for take more than the memory budget; they are served, and loaded again each time",
       metadata: ["index_bytes": "\(bytes)", "budget_bytes": "\(budget)"])
+  }
+}
+
+extension Company {
+  /// The numbers of all its lists, each checked against what the rules say of it.
+  ///
+  /// - Parameter skeleton: the blocks of a set.
+  func numbers(
+    _ skeleton: (UInt64) throws(StoreError) -> [Store.BlockSkeleton]
+  ) throws(StoreError) -> [Name: NumberSet] {
+    var numbers: [Name: NumberSet] = [:]
+    for list in lists.values where list.blockSet != 0 {
+      let set = NumberSet(try skeleton(list.blockSet))
+      if set.count != list.count || BlockHash.digest(of: set.blockHashes) != list.digest {
+        throw .damaged("company '\(id)': the numbers of \(list.ref) are not those the rules tell of", cause: nil)
+      }
+      numbers[list.id] = set
+    }
+    return numbers
   }
 }

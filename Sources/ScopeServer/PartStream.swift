@@ -18,6 +18,8 @@ struct PartStream: Sendable {
     case listing(ListingStream)
     case watchedChanges(ChangeWatch)
     case watchedAccess(AccessWatch)
+    case numberLists(NumberListStream)
+    case numbers(NumberStream)
   }
 
   /// Bounds of one part: rows sent, and entities looked at.
@@ -44,6 +46,10 @@ struct PartStream: Sendable {
     case .watchedAccess(var watch):
       let progress = try watch.next(id, dispatcher, &out)
       kind = .watchedAccess(watch)
+      return progress
+    case .numbers(var stream):
+      let progress = try stream.next(id, dispatcher, &out)
+      kind = .numbers(stream)
       return progress
     default: return try nextPart(dispatcher, &out) ? .more : .done
     }
@@ -75,7 +81,11 @@ struct PartStream: Sendable {
       let isMore = try stream.next(id, dispatcher, &out)
       kind = .listing(stream)
       return isMore
-    case .watchedChanges, .watchedAccess: return false
+    case .numberLists(var stream):
+      let isMore = try stream.next(id, dispatcher, &out)
+      kind = .numberLists(stream)
+      return isMore
+    case .watchedChanges, .watchedAccess, .numbers: return false
     }
   }
 }
@@ -99,6 +109,13 @@ extension PartStream {
     case .watchedAccess(let watch): watch.beat(id, dispatcher, &out)
     default: break
     }
+  }
+
+  /// Takes a page of numbers that was asked for.
+  mutating func take(_ page: NumberPage) {
+    guard case .numbers(var stream) = kind else { return }
+    stream.take(page)
+    kind = .numbers(stream)
   }
 
   /// Takes a page of the log that a watch asked for.

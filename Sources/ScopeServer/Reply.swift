@@ -158,6 +158,49 @@ extension Reply {
 }
 
 extension Reply {
+  func setScreened(_ answers: UnsafeMutablePointer<Scope__V1__ScreenNumbersResponse>) {
+    response.pointee.screen_numbers = answers
+    response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_SCREEN_NUMBERS
+  }
+
+  func setNumberLists(_ lists: UnsafeMutablePointer<Scope__V1__ListNumberListsResponse>) {
+    response.pointee.list_number_lists = lists
+    response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_LIST_NUMBER_LISTS
+  }
+
+  func setAdded(_ numbers: UnsafeMutablePointer<Scope__V1__AddNumbersResponse>) {
+    response.pointee.add_numbers = numbers
+    response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_ADD_NUMBERS
+  }
+
+  func setRemoved(_ numbers: UnsafeMutablePointer<Scope__V1__RemoveNumbersResponse>) {
+    response.pointee.remove_numbers = numbers
+    response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_REMOVE_NUMBERS
+  }
+
+  func setImported(_ numbers: UnsafeMutablePointer<Scope__V1__ImportNumbersResponse>) {
+    response.pointee.import_numbers = numbers
+    response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_IMPORT_NUMBERS
+  }
+
+  /// Frames the response with a result that is packed already.
+  ///
+  /// - Parameter field: number of the result in the response.
+  func end(withResult field: UInt32, _ result: [UInt8], into out: inout ByteBuffer) {
+    let packed = Frame.bytes(of: response) - Frame.headerBytes
+    var head: [UInt8] = []
+    head.append(varint: Int(field << 3 | 2))
+    head.append(varint: result.count)
+    out.writeInteger(UInt32(packed + head.count + result.count))
+    out.writeWithUnsafeMutableBytes(minimumWritableBytes: packed) { memory in
+      scope__v1__response__pack(response, memory.baseAddress!.assumingMemoryBound(to: UInt8.self))
+    }
+    out.writeBytes(head)
+    out.writeBytes(result)
+  }
+}
+
+extension Reply {
   func setRights(_ rights: UnsafeMutablePointer<Scope__V1__HasRightsResponse>) {
     response.pointee.has_rights = rights
     response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_HAS_RIGHTS

@@ -14,6 +14,8 @@ enum Progress {
   case waiting
   /// A page of the log is wanted.
   case needsLog(Name, LogQuery)
+  /// A page of a number list is wanted.
+  case needsNumbers(NumberQuery)
 }
 
 // MARK: - Changes

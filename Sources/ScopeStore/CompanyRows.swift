@@ -9,6 +9,8 @@ public struct CompanyRows: Sendable {
   private var counts: [Int] = []
   /// Each column after its length in four bytes.
   private var bytes: [UInt8] = []
+  /// The numbers of its lists, by the sets of blocks that the lists name.
+  public private(set) var numbers: [UInt64: [Store.BlockSkeleton]] = [:]
 
   init(id: Name) { self.id = id }
 
@@ -54,17 +56,13 @@ private struct RawColumns: FactColumns {
   /// Behind the row at hand.
   private var end = 0
   /// Where each column of the row at hand lies; no table has more.
-  private var places: (Range<Int>, Range<Int>, Range<Int>, Range<Int>) = (0..<0, 0..<0, 0..<0, 0..<0)
+  private var places: InlineArray<5, Range<Int>> = .init(repeating: 0..<0)
 
   init(bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
 
   /// Goes to the next row, which has so many columns.
   mutating func next(_ width: Int) {
-    precondition(width <= 4, "a table of facts has more than four columns")
-    if width > 0 { places.0 = nextColumn() }
-    if width > 1 { places.1 = nextColumn() }
-    if width > 2 { places.2 = nextColumn() }
-    if width > 3 { places.3 = nextColumn() }
+    for column in 0..<width { places[column] = nextColumn() }
   }
 
   private mutating func nextColumn() -> Range<Int> {
@@ -74,14 +72,7 @@ private struct RawColumns: FactColumns {
   }
 
   private func column(_ index: Int) -> UnsafeRawBufferPointer {
-    let place =
-      switch index {
-      case 0: places.0
-      case 1: places.1
-      case 2: places.2
-      default: places.3
-      }
-    return UnsafeRawBufferPointer(rebasing: bytes[place])
+    UnsafeRawBufferPointer(rebasing: bytes[places[index]])
   }
 
   func name(_ index: Int) throws(DamagedRow) -> Name {
@@ -106,10 +97,13 @@ private struct RawColumns: FactColumns {
 
 extension Store {
   /// Reads the rows of a company; none where it does not exist.
-  public func rows(of id: Name) throws(StoreError) -> CompanyRows {
+  ///
+  /// - Parameter withNumbers: and the numbers of its lists, of which there may be millions.
+  public func rows(of id: Name, withNumbers: Bool = false) throws(StoreError) -> CompanyRows {
     try access("reading company '\(id)'") { db in
       var rows = CompanyRows(id: id)
       for kind in FactKind.allCases { try rows.append(kind, db) }
+      if withNumbers { try rows.appendNumbers(db) }
       return rows
     }
   }
@@ -128,6 +122,15 @@ extension CompanyRows {
       count += 1
     }
     counts.append(count)
+  }
+
+  fileprivate mutating func appendNumbers(_ db: Database) throws {
+    var sets: [UInt64] = []
+    try db.forEachRow("SELECT block_set FROM lists WHERE company = ? AND block_set <> '0'", [id.text]) { row in
+      sets.append(UInt64(try row.text(0)) ?? 0)
+      return true
+    }
+    for set in sets { numbers[set] = try db.skeleton(ofSet: set) }
   }
 
   private mutating func append(_ column: UnsafeRawBufferPointer) {

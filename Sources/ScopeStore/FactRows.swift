@@ -16,6 +16,7 @@ enum FactKind: String, CaseIterable {
   case projectGroup = "project_group"
   case object
   case placement
+  case list
 }
 
 /// A fact as texts: the columns of its table beside `company`, and what the change log says after the kind.
@@ -54,6 +55,7 @@ extension FactKind {
     case .projectGroup: FactTable("project_groups", key: ["project_id", "group_id"])
     case .object: FactTable("objects", key: ["type", "id"], values: ["name", "origin"])
     case .placement: FactTable("placements", key: ["type", "object_id", "project_id"])
+    case .list: FactTable("lists", key: ["list_id"], values: ["purpose", "numbers", "block_set", "digest"])
     }
   }
 }
@@ -78,6 +80,8 @@ extension FactRow {
       self.init(
         .object, object.ref.type.name, object.ref.id.text, object.name.text, object.isSystem ? "system" : "custom")
     case .placement(let ref, let project): self.init(.placement, ref.type.name, ref.id.text, project.text)
+    case .list(let list):
+      self.init(.list, list.id.text, list.purpose.name, "\(list.count)", "\(list.blockSet)", list.digest.text)
     }
   }
 
@@ -130,6 +134,11 @@ extension Fact {
     case .object:
       self = .object(Object(try row.ref(), name: try row.name(2), isSystem: try row.flag(3, "custom", "system")))
     case .placement: self = .placement(try row.ref(), project: try row.name(2))
+    case .list:
+      self = .list(
+        NumberList(
+          id: try row.name(0), purpose: try row.purpose(1), count: try row.integer(2), blockSet: try row.integer(3),
+          digest: try row.name(4)))
     }
   }
 }
@@ -146,6 +155,18 @@ extension FactColumns {
     if word == no { return false }
     if word == yes { return true }
     throw unknown(word)
+  }
+
+  fileprivate func purpose(_ index: Int) throws(DamagedRow) -> ListPurpose {
+    let word = try word(index)
+    guard let purpose = ListPurpose(name: word) else { throw unknown(word) }
+    return purpose
+  }
+
+  fileprivate func integer(_ index: Int) throws(DamagedRow) -> UInt64 {
+    let word = try word(index)
+    guard let number = UInt64(word) else { throw unknown(word) }
+    return number
   }
 
   fileprivate func ref() throws(DamagedRow) -> ObjectRef {

@@ -11,8 +11,46 @@ enum Schema {
     var migrator = DatabaseMigrator()
     migrator.registerMigration("v1", foreignKeyChecks: .immediate) { try $0.execute(sql: version1) }
     migrator.registerMigration("v2") { try $0.execute(sql: version2) }
+    migrator.registerMigration("v3", foreignKeyChecks: .immediate) { try $0.execute(sql: version3) }
     return migrator
   }()
+
+  /// Number lists. A set of blocks belongs to the list that names it; one that no list names is an import under way,
+  /// or waits to be swept.
+  private static let version3 = """
+    CREATE TABLE lists (
+      company TEXT NOT NULL,
+      list_id TEXT NOT NULL,
+      purpose TEXT NOT NULL CHECK (purpose IN ('none', 'calling', 'unwanted', 'vip', 'script')),
+      numbers TEXT NOT NULL, -- how many
+      block_set TEXT NOT NULL, -- number of the set of blocks; 0: none
+      digest TEXT NOT NULL, -- SHA-256 over the blocks' hashes in order, in hexadecimal digits; -: none
+      type TEXT NOT NULL DEFAULT 'list' CHECK (type = 'list'),
+      PRIMARY KEY (company, list_id),
+      FOREIGN KEY (company, type, list_id) REFERENCES objects
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE number_sets (
+      id INTEGER PRIMARY KEY AUTOINCREMENT, -- never used twice
+      company TEXT NOT NULL,
+      list_id TEXT NOT NULL,
+      import_key TEXT, -- NULL: no import under way
+      finished_key TEXT, -- of the import it came from; NULL: none
+      parts INTEGER NOT NULL DEFAULT 0, -- of the import: held so far
+      numbers INTEGER NOT NULL DEFAULT 0, -- in them
+      last INTEGER NOT NULL DEFAULT 0 -- the highest of them
+    ) STRICT;
+    CREATE UNIQUE INDEX number_sets_by_import ON number_sets (company, list_id) WHERE import_key IS NOT NULL;
+
+    CREATE TABLE number_blocks (
+      set_id INTEGER NOT NULL REFERENCES number_sets,
+      first INTEGER NOT NULL, -- the lowest number
+      numbers BLOB NOT NULL, -- ascending, eight bytes each, little-endian
+      details BLOB NOT NULL, -- empty, or the length of each in two bytes, little-endian, and then all of them
+      hash BLOB NOT NULL CHECK (length(hash) = 32) -- SHA-256: bytes of numbers in eight bytes, numbers, details
+    ) STRICT;
+    CREATE UNIQUE INDEX number_blocks_by_first ON number_blocks (set_id, first);
+    """
 
   /// Who gained and lost what, as JSON. Rows of before have none. Without a comment in it: SQLite puts the text into
   /// the table's own, where the comment would swallow what follows.

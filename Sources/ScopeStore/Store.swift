@@ -153,6 +153,7 @@ extension Store {
   /// - Parameters:
   ///   - records: in the order of their revisions, the first following `revision`. None: nothing happens, and
   ///     `beforeCommit` is not called.
+  ///   - numbers: what becomes of blocks of numbers beside them.
   ///   - beforeCommit: called when everything is written but COMMIT; what it throws takes all back. Must not use
   ///     the store.
   /// - Returns: the records with their links of the chain.
@@ -160,22 +161,26 @@ extension Store {
   ///   as before.
   @discardableResult
   public func commit(
-    _ records: [ChangeRecord], beforeCommit: () throws -> Void = {}
+    _ records: [ChangeRecord], numbers: BlockWrites? = nil, beforeCommit: () throws -> Void = {}
   ) throws(StoreError) -> [LoggedChange] {
-    if let failure { throw failure }
     if records.isEmpty { return [] }
-    if wal.pages >= configuration.checkpointPages { try checkpoint() }
-    let logged = try remembering { () throws(StoreError) in
-      try access("writing") { db in
-        try transact(db) {
-          let logged = try write(records, db)
-          do { try beforeCommit() } catch { throw StoreError.beforeCommit(error) }
-          return logged
-        }
-      }
+    let logged = try write("writing") { db in
+      let logged = try write(records, db)
+      if let numbers { try db.write(numbers) }
+      do { try beforeCommit() } catch { throw StoreError.beforeCommit(error) }
+      return logged
     }
     head = Head(revision: logged.last!.record.revision, hash: logged.last!.hash)
     return logged
+  }
+
+  /// Runs `body` in one transaction, and returns when it is on the disk.
+  func write<T>(_ what: String, _ body: (Database) throws -> T) throws(StoreError) -> T {
+    if let failure { throw failure }
+    if wal.pages >= configuration.checkpointPages { try checkpoint() }
+    return try remembering { () throws(StoreError) in
+      try access(what) { db in try transact(db) { try body(db) } }
+    }
   }
 
   /// Moves the write-ahead log's pages into the database. `commit` does so itself when the log is long; an idle
@@ -195,7 +200,10 @@ extension Store {
       guard record.revision == end.revision + 1 else {
         throw StoreError.wrongRevision(expected: end.revision + 1, given: record.revision)
       }
-      for edit in record.edits { try write(edit, of: record, db) }
+      for edit in record.edits {
+        try write(edit, of: record, db)
+        if let list = edit.removedList { try db.abandonImport(of: list, company: record.company) }
+      }
       let row = LogRow(record)
       end = Head(revision: record.revision, hash: row.seal(after: end.hash))
       try insert(row, of: record, db, end.hash)

@@ -94,15 +94,32 @@ extension Store {
   private func compare(_ company: Name, _ db: Database, _ found: inout Verification) throws {
     found.companies += 1
     var facts = try replay(company, db, &found)
+    var lists: [NumberList] = []
     try db.forEachFact(of: company) { fact in
       found.facts += 1
+      if case .list(let list) = fact { lists.append(list) }
       if facts.remove(fact) == nil {
         found.report("company '\(company)': the tables have \(EditsText.encode(fact)), the log does not")
       }
     }
+    for list in lists { try compare(list, of: company, db, &found) }
     for fact in facts.map(EditsText.encode).sorted().prefix(Verification.maximumProblems) {
       found.report("company '\(company)': the log has \(fact), the tables do not")
     }
+  }
+
+  /// The log knows a list's numbers by their digest alone: whether the blocks still give it.
+  private func compare(_ list: NumberList, of company: Name, _ db: Database, _ found: inout Verification) throws {
+    let place = "company '\(company)': the numbers of \(list.ref)"
+    var (hashes, count, last): ([BlockHash], UInt64, UInt64) = ([], 0, 0)
+    try db.forEachBlock(ofSet: list.blockSet) { rows, hash in
+      if StoredBlock(rows).hash != hash { found.report("\(place) from \(rows.numbers[0]) on do not have their hash") }
+      if rows.numbers[0] <= last { found.report("\(place) from \(rows.numbers[0]) on are out of order") }
+      hashes.append(hash)
+      (count, last) = (count + UInt64(rows.count), rows.numbers[rows.count - 1])
+    }
+    if count != list.count { found.report("\(place) are \(count), and the log tells of \(list.count)") }
+    if BlockHash.digest(of: hashes) != list.digest { found.report("\(place) are not those the log tells of") }
   }
 
   private func replay(_ company: Name, _ db: Database, _ found: inout Verification) throws -> Set<Fact> {

@@ -143,6 +143,7 @@ extension RandomCompany {
     case 3: .removeObject(ref)
     case 4..<7: .place(ref, project: project)
     case 7: .unplace(ref, project: project)
+    case 8 where ref.type == .list: .setPurpose(list: ref.id, random.pick(ListPurpose.allCases))
     default: .move(ref, from: company.objects[ref]?.projects.min() ?? project, to: random.pick(pool.projects))
     }
   }

@@ -28,5 +28,7 @@ public enum Samples {
     .place(ObjectRef(ObjectType(name: "dialer")!, "autumn"), project: oddName),
     .unplace(ObjectRef(ObjectType(name: "list")!, "leads"), project: "clinic"),
     .move(ObjectRef(ObjectType(name: "queue")!, "support"), from: "clinic", to: oddName),
+    .setPurpose(list: oddName, .unwanted),
+    .setPurpose(list: "leads", .none),
   ]
 }

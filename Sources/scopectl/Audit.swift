@@ -171,9 +171,19 @@ private func sentence(_ edit: LogRecord.Edit) -> String {
   case "placement":
     let object = "\(column(1)):\(column(2))"
     return isNew ? "placed \(object) in project \(column(3))" : "took \(object) out of project \(column(3))"
+  case "list": return numbers(column(1), edit)
   case "object": return entity("\(column(1)):\(column(2))", edit, from: 3)
   default: return entity("\(kind) \(column(1))", edit, from: 2)
   }
+}
+
+/// What became of a list's purpose or numbers: `list`, id, purpose, how many, block set, digest.
+private func numbers(_ list: String, _ edit: LogRecord.Edit) -> String {
+  func column(_ row: [String], _ index: Int, or nothing: String) -> String { index < row.count ? row[index] : nothing }
+  let purposes = (column(edit.before, 2, or: "none"), column(edit.after, 2, or: "none"))
+  let counts = (column(edit.before, 3, or: "0"), column(edit.after, 3, or: "0"))
+  if purposes.0 != purposes.1 { return "set the purpose of list \(list) to \(purposes.1)" }
+  return "changed the numbers of list \(list): \(counts.0) to \(counts.1)"
 }
 
 /// A thing made, removed, or altered in the columns from `from` on.

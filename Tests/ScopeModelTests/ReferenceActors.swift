@@ -29,7 +29,8 @@ extension ReferenceCompany {
     case .putUser, .removeUser, .putGroup, .removeGroup, .addToGroup, .removeFromGroup: ["users.manage"]
     case .putRole, .removeRole: ["roles.manage"]
     case .addMember, .removeMember: ["projects.manage_access"]
-    case .putProject, .removeProject, .putObject, .removeObject, .place, .unplace, .move: ["projects.manage"]
+    case .putProject, .removeProject, .putObject, .removeObject, .place, .unplace, .move, .setPurpose:
+      ["projects.manage"]
     }
   }
 
@@ -76,6 +77,9 @@ extension ReferenceCompany {
       if created.contains(ref) { try reach([project]) } else { try reach(ref, [project]) }
     case .removeObject(let ref): try reach(ref, [])
     case .move(let ref, let from, let to): try reach(ref, [from, to])
+    case .setPurpose(let list, _):
+      let ref = ObjectRef(.list, list)
+      if !created.contains(ref) { try reach(ref, []) }
     case .putCompany, .removeCompany, .setMode, .removeUser, .putGroup, .removeGroup, .removeFromGroup, .putRole,
       .removeRole:
       break

@@ -19,6 +19,8 @@ struct ReferenceCompany {
   private(set) var memberships: [Member: Set<Name>] = [:]
   private(set) var objects: [ObjectRef: Object] = [:]
   private(set) var placements: [ObjectRef: Set<Name>] = [:]
+  /// Of lists; those without one are not there.
+  private(set) var purposes: [Name: ListPurpose] = [:]
 
   init(id: Name) { self.id = id }
 
@@ -100,6 +102,7 @@ extension ReferenceCompany {
     compare(\.memberships) { member, projects in projects.map { .member(project: $0, member) } }
     compare(\.objects) { _, object in [.object(object)] }
     compare(\.placements) { ref, projects in projects.map { .placement(ref, project: $0) } }
+    compare(\.purposes) { list, purpose in [.list(NumberList(id: list, purpose: purpose))] }
     let kept = gone.intersection(made)
     return (gone.subtracting(kept), made.subtracting(kept))
   }
@@ -184,12 +187,16 @@ extension ReferenceCompany {
       try need(custom: ref)
       objects[ref] = nil
       placements[ref] = nil
+      if ref.type.name == "list" { purposes[ref.id] = nil }
     case .place(let ref, let project): try place(ref, project, &course)
     case .unplace(let ref, let project):
       try need(custom: ref)
       try need(project: project)
       placements[ref]?.remove(project)
     case .move(let ref, let from, let to): try move(ref, from, to, &course)
+    case .setPurpose(let list, let purpose):
+      try need(custom: ObjectRef(.list, list))
+      purposes[list] = purpose == .none ? nil : purpose
     }
   }
 

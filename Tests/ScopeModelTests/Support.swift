@@ -66,6 +66,7 @@ func facts(of company: Company) -> Set<Fact> {
     for ref in state.objects { facts.insert(.placement(ref, project: state.project.id)) }
   }
   for state in company.objects.values { facts.insert(.object(state.object)) }
+  for list in company.lists.values { facts.insert(.list(list)) }
   return facts
 }
 

@@ -11,7 +11,9 @@ import Testing
     try String(contentsOf: packageFolder.appendingPathComponent("proto/scope/v1/\(name).proto"), encoding: .utf8)
   }
 
-  private static let files = ["types", "checks", "changes", "overview", "audit", "watch", "numbers", "envelope", "service"]
+  private static let files = [
+    "types", "checks", "changes", "overview", "audit", "watch", "numbers", "envelope", "service",
+  ]
 
   @Test func everyCallIsInTheServiceWithItsMessages() throws {
     let service = try Self.proto("service")

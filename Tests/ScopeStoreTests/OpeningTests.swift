@@ -65,7 +65,7 @@ import Testing
       let tables = try store.queue.unsafeRead {
         try String.fetchAll($0, sql: "SELECT name FROM pragma_table_list WHERE schema = 'main' AND NOT strict")
       }
-      #expect(Set(tables) == ["sqlite_schema", "grdb_migrations"])
+      #expect(Set(tables) == ["sqlite_schema", "sqlite_sequence", "grdb_migrations"])
     }
   }
 

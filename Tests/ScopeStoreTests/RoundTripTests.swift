@@ -34,6 +34,7 @@ import Testing
           .putGroup(Group(id: "night", name: "Nights")),
           .putProject(Project(id: "shop", name: "Shops", description: try Remark("Two"))),
           .putObject(Object(ObjectRef(.contactField, "diagnosis"), name: "Finding")),
+          .setPurpose(list: "dnc", .vip),
         ], to: &company)
       #expect(try store.load("acme").facts == company.facts)
       try store.apply([.removeCompany], to: &company)

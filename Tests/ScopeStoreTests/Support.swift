@@ -104,6 +104,7 @@ extension Company {
       facts.insert(.object(state.object))
       for project in state.projects { facts.insert(.placement(ref, project: project)) }
     }
+    for list in lists.values { facts.insert(.list(list)) }
     return facts
   }
 }
@@ -125,6 +126,8 @@ let everyKind: [Change] = [
   .place(ObjectRef(.contactField, "diagnosis"), project: "clinic"),
   .place(ObjectRef(.contactField, "diagnosis"), project: "shop"),
   .place(ObjectRef(ObjectType(name: "queue")!, "support"), project: "shop"),
+  .putObject(Object(ObjectRef(.list, "dnc"), name: "Do not call"), projects: ["shop"]),
+  .setPurpose(list: "dnc", .unwanted),
 ]
 
 /// The code of the error a call throws; nil: it throws none, or another kind.
