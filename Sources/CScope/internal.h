@@ -1,5 +1,6 @@
 // What the files of libscope share. From the bottom up:
-//   clock, failure, names, ref   small helpers
+//   clock, failure, names, ref,
+//   version                      small helpers
 //   address                      text to socket address
 //   breaker                      when to try at all; decisions only, no I/O
 //   connection                   one socket: connect, send a frame, receive a frame

@@ -33,6 +33,20 @@ import Testing
     #expect(options.company == nil)
   }
 
+  @Test func tellsItsVersionAndTheSizesOfItsStructs() {
+    #expect(String(cString: scope_version()) == SCOPE_VERSION)
+    let sizes = [
+      ("scope_error", MemoryLayout<scope_error>.stride), ("scope_answer", MemoryLayout<scope_answer>.stride),
+      ("scope_result", MemoryLayout<scope_result>.stride), ("scope_options", MemoryLayout<scope_options>.stride),
+      ("scope_call_options", MemoryLayout<scope_call_options>.stride),
+      ("scope_counters", MemoryLayout<scope_counters>.stride), ("scope_ref", MemoryLayout<scope_ref>.stride),
+      ("scope_project", MemoryLayout<scope_project>.stride), ("scope_object", MemoryLayout<scope_object>.stride),
+    ]
+    for (name, bytes) in sizes { #expect(scope_struct_bytes(name) == bytes, "\(name)") }
+    #expect(scope_struct_bytes("scope_client") == 0)
+    #expect(scope_struct_bytes(nil) == 0)
+  }
+
   @Test func refusesOptionsThatWereNotInitialised() {
     var options = scope_options()
     var error = scope_error()

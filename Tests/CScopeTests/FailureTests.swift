@@ -219,6 +219,33 @@ import Testing
     expectUnavailable(client.check(), "connect_failed", SCOPE_STATUS_UNAVAILABLE)
   }
 
+  /// A TCP connection that nobody takes up is waited for, until the deadline.
+  @Test func waitsNoLongerThanTheDeadlineToConnect() {
+    let listener = listenTCP(backlog: 0)
+    let port = localPort(listener)
+    let fillers = (0..<8).map { _ in connectTCP(port) }  // more than the backlog takes
+    defer { (fillers + [listener]).forEach { _ = close($0) } }
+    let client = Client("tcp:127.0.0.1:\(port)") { $0.timeout_ms = 50 }
+    let begin = ContinuousClock.now
+    let answer = client.check()
+    expectUnavailable(answer, "timeout", SCOPE_STATUS_DEADLINE_EXCEEDED)
+    #expect(!answer.error.requestSent)
+    #expect(client.counters.timeouts == 1)
+    #expect(ContinuousClock.now - begin < .seconds(15), "a bound against hanging, no measure")
+  }
+
+  /// Each byte comes in time, the whole never does.
+  @Test func aReplyThatDripsDoesNotMoveTheDeadline() {
+    let daemon = FakeDaemon { connection, _ in
+      guard connection.readQuestion() != nil else { return }
+      connection.send(Message.length(4000))
+      for _ in 0..<4000 where !connection.hasEnded(within: 5) { connection.send([8]) }
+    }
+    defer { daemon.stop() }
+    let client = Client(daemon.address) { $0.timeout_ms = 100 }
+    expectUnavailable(client.check(), "timeout", SCOPE_STATUS_DEADLINE_EXCEEDED)
+  }
+
   @Test func answersAfterARestartWithoutAnError() {
     let daemon = FakeDaemon { connection, number in
       // The first connection ends behind its first answer, as when the daemon restarts.
@@ -296,6 +323,34 @@ import Testing
     healthy.withLock { $0 = true }
     #expect(until { client.check().allowed })
     #expect(client.check().allowed)
+  }
+
+  /// Of threads that wait for the handle, one tries and opens the breaker for the others.
+  @Test func thoseWhoWaitFindTheBreakerOpen() async {
+    let hangUp = DispatchSemaphore(value: 0)
+    let daemon = FakeDaemon { connection, _ in
+      guard connection.readQuestion() != nil else { return }
+      hangUp.wait()
+    }
+    defer { daemon.stop() }
+    let client = Client(daemon.address) {
+      $0.timeout_ms = 600_000
+      $0.breaker_failures = 1
+      $0.breaker_open_ms = 3_600_000
+    }
+    let reasons = await withTaskGroup(of: String.self) { group in
+      for _ in 0..<4 { group.addTask { await inThread { client.check().error.reason } } }
+      group.addTask {
+        await inThread {
+          #expect(until { client.counters.calls == 4 && daemon.questions.count == 1 })
+          hangUp.signal()
+          return ""
+        }
+      }
+      return await group.reduce(into: []) { $0.append($1) }.filter { !$0.isEmpty }.sorted()
+    }
+    #expect(reasons == ["breaker_open", "breaker_open", "breaker_open", "connection_lost"])
+    #expect(daemon.connectionCount == 1)
   }
 
   @Test func aSuccessBetweenFailuresKeepsTheBreakerClosed() {

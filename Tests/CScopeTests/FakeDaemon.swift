@@ -121,6 +121,12 @@ final class FakeConnection: Sendable {
     while poll(&wanted, 1, -1) < 0 && errno == EINTR {}
   }
 
+  /// Whether the client, which has nothing more to say, ends the connection within so many milliseconds.
+  func hasEnded(within milliseconds: Int32) -> Bool {
+    var wanted = pollfd(fd: descriptor.withLock { $0 }, events: Int16(POLLIN), revents: 0)
+    return poll(&wanted, 1, milliseconds) > 0
+  }
+
   func send(_ bytes: [UInt8]) {
     let to = descriptor.withLock { $0 }
     var sent = 0
@@ -185,21 +191,31 @@ func withUnixAddress<R>(_ path: String, _ body: (UnsafePointer<sockaddr>, sockle
   }
 }
 
-private func listenTCP() -> Int32 {
+func listenTCP(backlog: Int32 = 64) -> Int32 {
   let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-  var address = sockaddr_in()
-  address.sin_family = sa_family_t(AF_INET)
-  address.sin_addr.s_addr = in_addr_t(0x7f00_0001).bigEndian
-  let bound = withUnsafePointer(to: &address) {
-    $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-      bind(listener, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-    }
-  }
-  guard bound == 0, listen(listener, 64) == 0 else { fatalError("cannot listen on TCP: \(errno)") }
+  let bound = withLoopbackAddress(port: 0) { bind(listener, $0, $1) }
+  guard bound == 0, listen(listener, backlog) == 0 else { fatalError("cannot listen on TCP: \(errno)") }
   return listener
 }
 
-private func localPort(_ listener: Int32) -> UInt16 {
+/// A socket that begins to connect and does not wait for the end of it.
+func connectTCP(_ port: UInt16) -> Int32 {
+  let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue), 0)
+  _ = withLoopbackAddress(port: port) { connect(descriptor, $0, $1) }
+  return descriptor
+}
+
+private func withLoopbackAddress<R>(port: UInt16, _ body: (UnsafePointer<sockaddr>, socklen_t) -> R) -> R {
+  var address = sockaddr_in()
+  address.sin_family = sa_family_t(AF_INET)
+  address.sin_port = port.bigEndian
+  address.sin_addr.s_addr = in_addr_t(0x7f00_0001).bigEndian
+  return withUnsafePointer(to: &address) {
+    $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
+  }
+}
+
+func localPort(_ listener: Int32) -> UInt16 {
   var address = sockaddr_in()
   var bytes = socklen_t(MemoryLayout<sockaddr_in>.size)
   withUnsafeMutablePointer(to: &address) {

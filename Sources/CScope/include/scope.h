@@ -62,6 +62,17 @@ enum {
   SCOPE_TIMEOUT_DEFAULT_MS = 50        // deadline of a call unless options say otherwise
 };
 
+// ----------------------------------------------------------------------------------- version
+
+// For programs that load the library as they run, and declare its structs in a language of their own.
+
+// SCOPE_VERSION of the library that runs: "1.0.0". Static.
+SCOPE_API const char *scope_version(void);
+
+// Size of a struct of this header in the library that runs, in bytes, by its name ("scope_answer"); 0
+// if there is none of that name.
+SCOPE_API size_t scope_struct_bytes(const char *name);
+
 // ---------------------------------------------------------------------------------- verdicts
 
 // The answer to a check. Memory set to zero says "unavailable".

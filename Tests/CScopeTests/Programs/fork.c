@@ -1,6 +1,7 @@
 // Opens a handle, uses it, forks, and asks from all processes at once. The daemon allows what has the
 // same id on both sides, and gives that id as the project: every answer shows whose it is.
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -44,7 +45,7 @@ int main(int count, char **arguments) {
   scope_client *client = scope_open(arguments[1], &options, NULL);
   int wrong = wrong_answers(client, 0, 1);
   for (int i = 1; i <= CHILDREN; i++) {
-    if (fork() == 0) _exit(run_child(client, i));
+    if (fork() == 0) exit(run_child(client, i));  // with the checks of memory that an exit brings
   }
   wrong += wrong_answers(client, 0, ROUNDS);
   for (int i = 0; i < CHILDREN; i++) {
