@@ -48,8 +48,8 @@ import Testing
   }
 }
 
-/// The sessions of Scripts/sample/RECIPES.md, which stand in fences marked `console`.
-private struct RecipePage {
+/// The sessions of a page, which stand in fences marked `console`; of Scripts/sample/RECIPES.md unless it says.
+struct RecipePage {
   enum Step {
     /// `$ COMMAND` and what it prints.
     case run(String, shown: [String], line: Int)
@@ -61,8 +61,8 @@ private struct RecipePage {
 
   private(set) var steps: [Step] = []
 
-  init() throws {
-    let text = try String(contentsOf: Sample.folder.appendingPathComponent("RECIPES.md"), encoding: .utf8)
+  init(_ page: URL = Sample.folder.appendingPathComponent("RECIPES.md")) throws {
+    let text = try String(contentsOf: page, encoding: .utf8)
     var block: (lines: [String], first: Int)?
     for (index, line) in text.components(separatedBy: "\n").enumerated() {
       if line == "```console" {
@@ -74,7 +74,7 @@ private struct RecipePage {
         block?.lines.append(line)
       }
     }
-    if let block { throw TestFailure("RECIPES.md:\(block.first): the fence is not closed") }
+    if let block { throw TestFailure("\(page.lastPathComponent):\(block.first): the fence is not closed") }
   }
 
   private mutating func take(_ lines: [String], _ first: Int) {

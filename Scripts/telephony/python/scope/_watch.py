@@ -1,0 +1,75 @@
+"""A watch: responses that keep coming, as an iterator."""
+
+import os
+from collections import deque
+from threading import Condition, Thread
+from typing import Callable, Deque, Iterator, Optional
+
+_WAITING_RESPONSES_LIMIT = 64
+
+
+class Watch(Iterator[bytes]):
+    """The responses of a watch, each a packed scope.v1.Response.
+
+    The iteration ends with the watch, and raises what ended it. A thread of its own receives; it takes no more than 64
+    responses ahead. Use it in one thread at a time, and not on the other side of a fork. After `close` the connection
+    lasts until the next response, at most as long as the silence allowed: C can't be interrupted.
+    """
+
+    def __init__(self, run: Callable[[Callable[[bytes], Optional[bool]]], None]) -> None:
+        self._run = run
+        self._process = os.getpid()
+        self._changed = Condition()
+        # What follows is used with `_changed` held.
+        self._waiting: Deque[bytes] = deque()
+        self._closed = False
+        self._ended = False
+        self._error: Optional[BaseException] = None
+        Thread(target=self._receive, name="scope.Watch", daemon=True).start()
+
+    def __enter__(self) -> "Watch":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __iter__(self) -> "Watch":
+        return self
+
+    def __next__(self) -> bytes:
+        if os.getpid() != self._process:
+            raise RuntimeError("a watch can't be used in the child of a fork; start one there")
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._ended or self._closed)
+            if self._waiting and not self._closed:
+                self._changed.notify_all()
+                return self._waiting.popleft()
+            if self._error is not None and not self._closed:
+                raise self._error
+            raise StopIteration
+
+    def close(self) -> None:
+        """Ends the iteration and, at the next response, the watch. Closing again does nothing."""
+        if os.getpid() != self._process:
+            return
+        with self._changed:
+            self._closed = True
+            self._waiting.clear()
+            self._changed.notify_all()
+
+    def _receive(self) -> None:
+        error: Optional[BaseException] = None
+        try:
+            self._run(self._take)
+        except BaseException as failed:  # the thread of the iteration is to see it
+            error = failed
+        with self._changed:
+            self._error, self._ended = error, True
+            self._changed.notify_all()
+
+    def _take(self, response: bytes) -> bool:
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._waiting) < _WAITING_RESPONSES_LIMIT or self._closed)
+            self._waiting.append(response)
+            self._changed.notify_all()
+            return not self._closed
