@@ -434,6 +434,19 @@ extension Client {
     try send(packed, id: id, timeoutMilliseconds: timeoutMilliseconds, flags: flags, each)
   }
 
+  /// Sends a request that `packed` makes of its id, which must come first, and hands over each response.
+  func call(
+    timeoutMilliseconds: UInt32, mayRepeat: Bool, packed: (UInt64) -> [UInt8],
+    each: (UnsafeMutablePointer<WireResponse>) throws(Failure) -> Void
+  ) throws(ClientError) {
+    let id = scope_next_id(handle)
+    let flags = mayRepeat ? UInt32(SCOPE_CALL_RESENDABLE) : 0
+    try send(packed(id), id: id, timeoutMilliseconds: timeoutMilliseconds, flags: flags) { response throws(Failure) in
+      try each(response)
+      return true
+    }
+  }
+
   private static let arenaBytes = 256 << 20
 
   private func pack(

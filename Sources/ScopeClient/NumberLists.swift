@@ -202,3 +202,15 @@ extension Screening.Answer {
       vipList: text(wire.vip_list))
   }
 }
+
+extension PackedNumbers {
+  /// What stands beside numbers, as `append` takes it.
+  public static func details(label: Name?, timeZone: Name?) -> [UInt8] {
+    func field(_ number: UInt8, _ text: Name?) -> [UInt8] {
+      guard let text else { return [] }
+      let length = text.text.utf8.count  // at most 128: two bytes as a varint
+      return [number << 3 | 2] + (length < 128 ? [UInt8(length)] : [UInt8(length & 127) | 128, 1]) + text.text.utf8
+    }
+    return field(2, label) + field(3, timeZone)
+  }
+}

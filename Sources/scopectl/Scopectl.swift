@@ -19,7 +19,7 @@ struct Scopectl: ParsableCommand {
         export SCOPED_ADDRESS=unix:/run/scoped/scoped.sock SCOPED_COMPANY=nordlicht
         scopectl check user:1001 queue:clinic-appointments
 
-      What there is: user, group, role, project, object and field list, show and edit; --preview shows what an edit \
+      What there is: user, group, role, project, object and field list, show and edit; list has numbers; --preview shows what an edit \
       would do. --at asks as of an earlier time.
 
       Exit codes: 0 done, or allowed; 1 denied, or refused by the rules; 2 unavailable: no answer was had; 64 \
@@ -30,6 +30,7 @@ struct Scopectl: ParsableCommand {
       CheckCommand.self, CheckManyCommand.self, ProjectsCommand.self, FilterCommand.self, ObjectsCommand.self,
       ExplainCommand.self, WhoCanSeeCommand.self, WhatSeesCommand.self, CheckUpCommand.self, UserCommand.self,
       GroupCommand.self, RoleCommand.self, ProjectCommand.self, ObjectCommand.self, FieldCommand.self,
+      NumberListCommand.self,
       CompanyCommand.self, ModeCommand.self, PreviewCommand.self, ApplyCommand.self, ImportCommand.self,
       ExportCommand.self,
       LogCommand.self, WatchCommand.self, VerifyCommand.self, PingCommand.self,

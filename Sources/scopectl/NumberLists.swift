@@ -1,0 +1,323 @@
+import ArgumentParser
+import ScopeClient
+import ScopeModel
+
+struct NumberListCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "list", abstract: "Shows, screens and edits lists of phone numbers.",
+    discussion: """
+      A list is an object (scopectl object create list:do-not-call) with a purpose and numbers. Numbers are E.164 \
+      digits with the country's code, with or without a plus. Whole files are brought in by scope-import.
+
+      Example: may the dialer 'autumn' dial these?
+        scopectl list screen --as dialer:autumn +4315550001 +4315550002
+      """,
+    subcommands: [
+      Of.self, Numbers.self, Screen.self, Purpose.self, Add.self, Remove.self,
+    ])
+
+  /// Who asks.
+  struct AskerOptions: ParsableArguments {
+    @Option(
+      name: .customLong("as"), help: "Who asks: dialer:autumn, call_scenario:main, user:1001, ….", transform: subject)
+    var asker: Subject
+
+    @OptionGroup var company: CompanyOptions
+    @OptionGroup var connection: ConnectionOptions
+
+    var json: Bool { connection.json }
+
+    func client() throws -> Client { try connection.client(company: company.name().text) }
+    func workClient() throws -> Client { try connection.workClient(company: company.name().text) }
+  }
+
+  struct Of: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      commandName: "of", abstract: "Shows the lists that somebody may use.",
+      discussion: """
+        Example:
+          scopectl list of --as dialer:autumn --purpose calling
+        """)
+
+    @Option(help: "Only lists for this: calling, unwanted, vip, script or none. May be given again.")
+    var purpose: [ListPurpose] = []
+
+    @OptionGroup var asker: AskerOptions
+
+    func run() throws {
+      let client = try asker.client()
+      var lists: [NumberListRow] = []
+      try asking { try client.numberLists(of: asker.asker, purposes: purpose) { lists.append($0) } }
+      if asker.json { return lists.forEach { print($0.json) } }
+      printTable(lists.map { [$0.id, $0.name, $0.purpose.name, counted(Int($0.numbers), "number")] })
+    }
+  }
+
+  struct Numbers: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Shows the numbers of a list, page by page.",
+      discussion: """
+        With --all the whole list, for a file. What is told in the end, or when that is cut off, goes on from there.
+
+        Example:
+          scopectl list numbers autumn-leads --as dialer:autumn --limit 20
+        """)
+
+    @Argument(help: "The list, as its id or list:ID.", transform: listID)
+    var list: Name
+
+    @Option(help: "Go on from where another page ended: what was told there.", transform: hexadecimal)
+    var cursor: [UInt8] = []
+
+    @Option(help: "How many, from 1 to 1000.")
+    var limit: UInt32 = 100
+
+    @Flag(help: "All there are.")
+    var all = false
+
+    @OptionGroup var asker: AskerOptions
+
+    func validate() throws {
+      if !(1...1_000).contains(limit) { throw ValidationError("--limit is from 1 to 1000.") }
+    }
+
+    func run() throws {
+      if all { return try export() }
+      let client = try asker.client()
+      let page = try asking { try client.numbers(of: list, for: asker.asker, cursor: cursor, limit: limit) }
+      show(page.rows)
+      if !page.nextCursor.isEmpty { printError("there are more: --cursor \(hexadecimal(page.nextCursor))") }
+    }
+
+    private func export() throws {
+      let client = try asker.workClient()
+      var next = cursor
+      do throws(ClientError) {
+        try client.exportNumbers(of: list, for: asker.asker, cursor: cursor) { page in
+          show(page.rows)
+          next = page.nextCursor
+        }
+      } catch {
+        printError("cut off: go on with --cursor \(hexadecimal(next))")
+        throw fail(error)
+      }
+    }
+
+    private func show(_ rows: [NumberRow]) {
+      if asker.json { return rows.forEach { print($0.json) } }
+      printTable(
+        rows.map { row in
+          ["+\(row.number)", row.label, row.timeZone] + row.columns.map { "\($0.name)=\($0.value)" }
+        })
+    }
+  }
+
+  struct Screen: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "May these numbers be dialled, or let through?",
+      discussion: """
+        Verdicts are clear, vip, unwanted, out_of_scope and invalid; only clear and vip may be dialled. Exits with 0 \
+        if all may, 1 if one may not, 2 when no answer was had.
+
+        Example:
+          scopectl list screen --as dialer:autumn --from autumn-leads +4315550001
+        """)
+
+    @Argument(help: "The numbers, at most 1000.")
+    var numbers: [String]
+
+    @Option(help: "The list they were taken from: they must stand on it still.", transform: listID)
+    var from: Name?
+
+    @OptionGroup var asker: AskerOptions
+
+    func validate() throws {
+      if numbers.count > 1_000 { throw ValidationError("At most 1000 numbers at a time.") }
+    }
+
+    func run() throws {
+      let client = try asker.client()
+      let found = try asking { try client.screen(numbers, for: asker.asker, callingList: from) }
+      let answers = Array(zip(numbers, found.answers))
+      if asker.json {
+        for (number, answer) in answers { print(answer.json(number, found)) }
+      } else {
+        printTable(answers.map { [$0.0, $0.1.verdict.code, $0.1.words(found.refusal)] })
+      }
+      if found.answers.contains(where: { ![.clear, .vip].contains($0.verdict) }) { throw Exit.denied }
+    }
+  }
+
+  struct Purpose: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Says what a list is for.",
+      discussion: """
+        calling: to be dialled; unwanted: not to be dialled or let through; vip: to be preferred; script: for \
+        scenarios' own use; none: nothing is screened against it.
+
+        Example:
+          scopectl list purpose do-not-call unwanted
+        """)
+
+    @Argument(help: "The list, as its id or list:ID.", transform: listID)
+    var list: Name
+
+    @Argument(help: "calling, unwanted, vip, script or none.")
+    var purpose: ListPurpose
+
+    @OptionGroup var edit: EditOptions
+
+    func run() throws { try edit.apply([.setPurpose(list: list, purpose)]) }
+  }
+
+  /// Options of changes of numbers.
+  struct ChangeOptions: ParsableArguments {
+    @Argument(help: "The list, as its id or list:ID.", transform: listID)
+    var list: Name
+
+    @Argument(help: "The numbers, at most 4096.")
+    var numbers: [PhoneNumber]
+
+    @Option(name: .long, help: "Id of the user who acts; needs that user's rights and reach. (default: the platform)")
+    var actor: String?
+
+    @OptionGroup var company: CompanyOptions
+    @OptionGroup var connection: ConnectionOptions
+
+    func validate() throws {
+      let limit = NumberLimits.numbersPerChange
+      if numbers.count > limit { throw ValidationError("At most \(limit) numbers at a time; scope-import takes more.") }
+    }
+
+    var target: NumberListTarget { NumberListTarget(list: list, actor: actor ?? "") }
+
+    func packed(_ call: PackedNumbers.Call, beside: [UInt8] = []) -> PackedNumbers {
+      var packed = PackedNumbers(call)
+      beside.withUnsafeBytes { beside in
+        for number in Set(numbers).sorted() { packed.append(number.value, beside: beside) }
+      }
+      return packed
+    }
+  }
+
+  struct Add: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Puts numbers on a list.",
+      discussion: """
+        Example:
+          scopectl list add do-not-call +4315550001 --label "asked on the phone"
+        """)
+
+    @OptionGroup var change: ChangeOptions
+
+    @Option(help: "Name for people, of each of the numbers.", transform: plainName)
+    var label: Name?
+
+    @Option(help: "Their time zone, such as Europe/Vienna.", transform: plainName)
+    var timeZone: Name?
+
+    func run() throws {
+      let client = try change.connection.workClient(company: change.company.name().text)
+      let numbers = change.packed(.add, beside: PackedNumbers.details(label: label, timeZone: timeZone))
+      let found = try asking {
+        try client.addNumbers(change.target, numbers, timeoutMilliseconds: change.connection.workMilliseconds)
+      }
+      if change.connection.json {
+        return print(
+          jsonObject([
+            ("added", .number(UInt64(found.added))), ("altered", .number(UInt64(found.altered))),
+            ("total", .number(found.total)),
+          ]))
+      }
+      print("\(found.added) added, \(found.altered) altered; the list has \(counted(Int(found.total), "number"))")
+    }
+  }
+
+  struct Remove: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Takes numbers off a list.",
+      discussion: """
+        Example:
+          scopectl list remove do-not-call +4315550001
+        """)
+
+    @OptionGroup var change: ChangeOptions
+
+    func run() throws {
+      let client = try change.connection.workClient(company: change.company.name().text)
+      let found = try asking {
+        try client.removeNumbers(
+          change.target, change.packed(.remove), timeoutMilliseconds: change.connection.workMilliseconds)
+      }
+      if change.connection.json {
+        return print(jsonObject([("removed", .number(UInt64(found.removed))), ("total", .number(found.total))]))
+      }
+      print("\(found.removed) removed; the list has \(counted(Int(found.total), "number"))")
+    }
+  }
+}
+
+private func hexadecimal(_ bytes: [UInt8]) -> String {
+  bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+}
+
+private func hexadecimal(_ text: String) throws -> [UInt8] {
+  let digits = Array(text)
+  let bytes = stride(from: 0, to: digits.count, by: 2).compactMap { UInt8(String(digits[$0...].prefix(2)), radix: 16) }
+  if digits.count % 2 == 0 && 2 * bytes.count == digits.count { return bytes }
+  throw ValidationError("it is not what another page told")
+}
+
+private func listID(_ text: String) throws -> Name {
+  try plainName(text.hasPrefix("list:") ? String(text.dropFirst(5)) : text)
+}
+
+extension ListPurpose: ExpressibleByArgument {
+  public init?(argument: String) { self.init(name: argument) }
+  public static var allValueStrings: [String] { allCases.map(\.name) }
+  public var defaultValueDescription: String { name }
+}
+
+extension PhoneNumber: ExpressibleByArgument {
+  public init?(argument: String) { self.init(argument) }
+}
+
+// MARK: - Words
+
+extension NumberListRow {
+  fileprivate var json: String {
+    jsonObject([
+      ("id", .text(id)), ("name", .text(name)), ("purpose", .text(purpose.name)), ("numbers", .number(numbers)),
+    ])
+  }
+}
+
+extension NumberRow {
+  fileprivate var json: String {
+    jsonObject([
+      ("number", .text(number)), ("label", .text(label)), ("time_zone", .text(timeZone)),
+      ("columns", .raw(jsonObject(columns.map { ($0.name, .text($0.value)) }))),
+    ])
+  }
+}
+
+extension Screening.Answer {
+  fileprivate func words(_ refusal: String?) -> String {
+    switch verdict {
+    case .unwanted: "on \(unwantedList)" + (vipList.isEmpty ? "" : ", and on the VIP list \(vipList)")
+    case .vip: "on \(vipList)"
+    case .outOfScope: refusal ?? "not on the list it was taken from"
+    case .invalid: "no E.164 number"
+    case .clear, .none: ""
+    }
+  }
+
+  fileprivate func json(_ number: String, _ screening: Screening) -> String {
+    var fields: [(String, JSONValue)] = [("number", .text(number)), ("verdict", .text(verdict.code))]
+    if !unwantedList.isEmpty { fields.append(("unwanted_list", .text(unwantedList))) }
+    if !vipList.isEmpty { fields.append(("vip_list", .text(vipList))) }
+    if let refusal = screening.refusal { fields.append(("reason", .text(refusal))) }
+    fields.append(("revision", .number(screening.revision)))
+    return jsonObject(fields)
+  }
+}
