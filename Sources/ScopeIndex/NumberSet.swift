@@ -64,12 +64,15 @@ public struct NumberSet: Sendable {
     var next = NumberSet()
     next.reserve(blocks.count + replaced.reduce(0) { $0 + $1.by.count })
     var index = 0
+    var kept = count
     for patch in replaced {
       next.append(self, index..<min(patch.index, blocks.count))
       for block in patch.by { next.append(block) }
+      if patch.index < blocks.count { kept -= blocks[patch.index].count }
       index = patch.index + 1
     }
     if index < blocks.count { next.append(self, index..<blocks.count) }
+    next.count += kept
     return next
   }
 
@@ -87,11 +90,11 @@ public struct NumberSet: Sendable {
     count += block.numbers.count
   }
 
+  /// Does not count them: looking into each of ten thousands of blocks takes longer than taking them over.
   private mutating func append(_ other: NumberSet, _ range: Range<Int>) {
     firsts += other.firsts[range]
     blocks += other.blocks[range]
     hashes += other.hashes[range]
-    for index in range { count += other.blocks[index].count }
   }
 }
 
