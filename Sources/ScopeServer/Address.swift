@@ -10,17 +10,46 @@ public enum ListenAddress: Hashable, Sendable, CustomStringConvertible {
   case unix(path: String)
   /// A port on this machine's loopback interface.
   case loopback(host: String, port: Int)
+  /// A port for channels of Asterisk, which are asked neither who they are nor to speak in secret.
+  case fastAGI(host: String, port: Int)
 
   /// Reads `HOST:PORT`, and refuses what is not loopback.
   public static func tcp(_ text: String) throws(AddressError) -> ListenAddress {
+    let (host, port) = try split(text)
+    guard isLoopback(host) else { throw .notLoopback(text) }
+    return .loopback(host: host, port: port)
+  }
+
+  /// Reads each `HOST:PORT` for FastAGI, and refuses what is not loopback.
+  ///
+  /// - Parameter exposed: addresses beside loopback that are to be served all the same, each by itself.
+  public static func fastAGI(_ texts: [String], exposed: [String]) throws(AddressError) -> [ListenAddress] {
+    var (addresses, unused) = ([ListenAddress](), exposed)
+    for text in texts {
+      let (host, port) = try split(text)
+      guard let address = try? SocketAddress(ipAddress: host, port: 0) else { throw .malformed(text) }
+      if address.isEveryAddress { throw .everyAddress(text) }
+      let isNamed = exposed.contains { isAddress($0, address) }
+      guard isLoopback(host) || isNamed else { throw .notExposed(text, host: host) }
+      unused.removeAll { isAddress($0, address) }
+      addresses.append(.fastAGI(host: host, port: port))
+    }
+    if let host = unused.first { throw .exposedInVain(host) }
+    return addresses
+  }
+
+  private static func isAddress(_ host: String, _ address: SocketAddress) -> Bool {
+    (try? SocketAddress(ipAddress: host, port: 0)) == address
+  }
+
+  private static func split(_ text: String) throws(AddressError) -> (host: String, port: Int) {
     guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]),
       (0...65_535).contains(port)
     else { throw .malformed(text) }
     var host = String(text[..<colon])
     if host.hasPrefix("[") && host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
     if host == "localhost" { host = "127.0.0.1" }
-    guard isLoopback(host) else { throw .notLoopback(text) }
-    return .loopback(host: host, port: port)
+    return (host, port)
   }
 
   private static func isLoopback(_ host: String) -> Bool {
@@ -37,6 +66,21 @@ public enum ListenAddress: Hashable, Sendable, CustomStringConvertible {
     switch self {
     case .unix(let path): "unix:\(path)"
     case .loopback(let host, let port): host.contains(":") ? "tcp:[\(host)]:\(port)" : "tcp:\(host):\(port)"
+    case .fastAGI(let host, let port): host.contains(":") ? "agi://[\(host)]:\(port)" : "agi://\(host):\(port)"
+    }
+  }
+}
+
+extension SocketAddress {
+  /// 0.0.0.0, :: and what else stands for every address of the machine.
+  fileprivate var isEveryAddress: Bool {
+    switch self {
+    case .v4(let v4): v4.address.sin_addr.s_addr == 0
+    case .v6(let v6):
+      withUnsafeBytes(of: v6.address.sin6_addr) { bytes in
+        bytes.prefix(10).allSatisfy { $0 == 0 } && bytes.suffix(4).allSatisfy { $0 == 0 }
+      }
+    case .unixDomainSocket: false
     }
   }
 }
@@ -45,6 +89,9 @@ public enum ListenAddress: Hashable, Sendable, CustomStringConvertible {
 public enum AddressError: Error, Hashable, Sendable, CustomStringConvertible {
   case malformed(String)
   case notLoopback(String)
+  case notExposed(String, host: String)
+  case exposedInVain(String)
+  case everyAddress(String)
   case pathTooLong(String, limit: Int)
   case inUse(ListenAddress)
   case notASocket(String)
@@ -56,6 +103,13 @@ public enum AddressError: Error, Hashable, Sendable, CustomStringConvertible {
     case .notLoopback(let text):
       "'\(text)' is not a loopback address: TCP carries neither encryption nor a proof of who asks yet, "
         + "so only 127.0.0.0/8, ::1 and localhost are served"
+    case .notExposed(let text, let host):
+      "'\(text)' is not a loopback address: FastAGI has neither encryption nor a proof of who asks, so whoever reaches "
+        + "the address may ask about every company; if that is meant, add --fastagi-without-tls \(host)"
+    case .exposedInVain(let host):
+      "--fastagi-without-tls \(host) names no address that --fastagi serves; add --fastagi \(host):4573, or take it away"
+    case .everyAddress(let text):
+      "'\(text)' stands for every address of this machine; name the one that Asterisk reaches, such as 127.0.0.1:4573"
     case .pathTooLong(let path, let limit):
       "the socket path '\(path)' is longer than \(limit) bytes, which is all the system takes"
     case .inUse(let address): "another process serves \(address) already"

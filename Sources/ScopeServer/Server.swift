@@ -23,6 +23,8 @@ public struct ServerConfiguration: Sendable {
   /// Threads that serve connections. Default: one a core.
   public var eventLoops = System.coreCount
   public var limits = Limits()
+  /// How channels of Asterisk are served, at addresses that are `fastAGI`.
+  public var fastAGI = FastAGIConfiguration()
   /// How companies come into memory.
   public var loading = LoadingConfiguration()
 
@@ -44,6 +46,7 @@ public final class Server: Sendable {
   private let listeners: [any Channel]
   private let sweeps: [RepeatedTask]
   private let daemon: DaemonState
+  private let fastAGI: FastAGIService
   private let logger: Logger
 
   /// Opens the store and listens. Companies are loaded meanwhile and afterwards: questions about one that is not
@@ -86,8 +89,9 @@ public final class Server: Sendable {
     self.historian = historian
     self.workers = workers
     self.logger = logger
+    fastAGI = FastAGIService(configuration.fastAGI, logger: logger)
     let acceptor = Acceptor(
-      group: group, workers: workers, daemon: daemon, configuration: configuration, limits: limits)
+      group: group, workers: workers, daemon: daemon, fastAGI: fastAGI, configuration: configuration, limits: limits)
     do {
       listeners = try await acceptor.listen()
     } catch {
@@ -97,8 +101,7 @@ public final class Server: Sendable {
       throw error
     }
     addresses = zip(configuration.addresses, listeners).map { address, channel in
-      guard case .loopback(let host, _) = address, let port = channel.localAddress?.port else { return address }
-      return .loopback(host: host, port: port)
+      channel.localAddress?.port.map(address.with) ?? address
     }
     for worker in workers { authority.feed.onChange { worker.eventLoop.execute { worker.value.wake() } } }
     sweeps = workers.map { worker in
@@ -118,6 +121,7 @@ public final class Server: Sendable {
     for worker in workers { worker.eventLoop.execute { worker.value.stop() } }
     await daemon.connections.becomesZero(before: deadline, on: group.next())
     for worker in workers { try await worker.eventLoop.submit { worker.value.closeAll() }.get() }
+    fastAGI.sumUp()
     try await historian.stop()
     try await pool.stop()
     try await authority.close()
@@ -143,6 +147,7 @@ private struct Acceptor {
   let group: MultiThreadedEventLoopGroup
   let workers: [NIOLoopBound<LoopWorker>]
   let daemon: DaemonState
+  let fastAGI: FastAGIService
   let configuration: ServerConfiguration
   let limits: Limits
 
@@ -162,7 +167,7 @@ private struct Acceptor {
     switch address {
     case .unix(let path):
       return try await listen(atSocket: path, bootstrap)
-    case .loopback(let host, let port):
+    case .loopback(let host, let port), .fastAGI(let host, let port):
       return try await bound(address) { try await bootstrap.bind(host: host, port: port).get() }
     }
   }
@@ -197,17 +202,26 @@ private struct Acceptor {
     let byLoop = Dictionary(uniqueKeysWithValues: workers.map { (ObjectIdentifier($0.eventLoop), $0) })
     let (daemon, mark) = (daemon, limits.unsentBytes)
     let scopes = address.isUnix ? .all : configuration.tcpScopes
+    let fastAGI = address.isFastAGI ? fastAGI : nil
     return ServerBootstrap(group: group)
       .serverChannelOption(.backlog, value: 1_024)
       .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-      .childChannelOption(.allowRemoteHalfClosure, value: true)
+      .childChannelOption(.allowRemoteHalfClosure, value: fastAGI == nil)  // without replies a channel can't be told
       .childChannelOption(.writeBufferWaterMark, value: .init(low: mark / 2, high: mark))
       .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
       .childChannelInitializer { channel in
         guard daemon.connections.enter() else { return channel.eventLoop.makeFailedFuture(TooManyConnections()) }
         channel.closeFuture.whenComplete { _ in daemon.connections.leave() }
+        if let fastAGI {
+          guard fastAGI.connections.enter() else { return channel.eventLoop.makeFailedFuture(TooManyConnections()) }
+          channel.closeFuture.whenComplete { _ in fastAGI.connections.leave() }
+        }
         return channel.eventLoop.makeCompletedFuture {
           let worker = byLoop[ObjectIdentifier(channel.eventLoop)]!.value
+          if let fastAGI {
+            let connection = FastAGIConnection(worker: worker, service: fastAGI)
+            return try channel.pipeline.syncOperations.addHandler(connection)
+          }
           let caller = Caller(name: try callerName(channel), scopes: scopes)
           try channel.pipeline.syncOperations.addHandler(Connection(worker: worker, caller: caller))
         }
@@ -229,5 +243,18 @@ private func callerName(_ channel: any Channel) throws -> Name {
 extension ListenAddress {
   fileprivate var isUnix: Bool {
     if case .unix = self { true } else { false }
+  }
+
+  fileprivate var isFastAGI: Bool {
+    if case .fastAGI = self { true } else { false }
+  }
+
+  /// The same place with the port that the system chose.
+  fileprivate func with(port: Int) -> ListenAddress {
+    switch self {
+    case .unix: self
+    case .loopback(let host, _): .loopback(host: host, port: port)
+    case .fastAGI(let host, _): .fastAGI(host: host, port: port)
+    }
   }
 }

@@ -90,6 +90,7 @@ final class LoopWorker {
   let historian: Historian
   private var output = ByteBuffer()
   private var connections: [ObjectIdentifier: Connection] = [:]
+  private var fastAGI: [ObjectIdentifier: FastAGIConnection] = [:]
   private var isStopping = false
   private var turns: [() -> Void] = []
   private var isTurnSet = false
@@ -164,6 +165,13 @@ final class LoopWorker {
 
   func remove(_ connection: Connection) { connections[ObjectIdentifier(connection)] = nil }
 
+  func add(_ connection: FastAGIConnection) {
+    fastAGI[ObjectIdentifier(connection)] = connection
+    if isStopping { connection.finish() }
+  }
+
+  func remove(_ connection: FastAGIConnection) { fastAGI[ObjectIdentifier(connection)] = nil }
+
   /// Has those who watch look again.
   func wake() {
     for connection in connections.values { connection.wake() }
@@ -180,10 +188,12 @@ final class LoopWorker {
   func stop() {
     isStopping = true
     for connection in connections.values { connection.finish() }
+    for connection in fastAGI.values { connection.finish() }
   }
 
   func closeAll() {
     for connection in connections.values { connection.closeNow() }
+    for connection in fastAGI.values { connection.closeNow() }
   }
 }
 

@@ -16,8 +16,8 @@ struct Scoped: AsyncParsableCommand {
     commandName: "scoped",
     abstract: "Answers who may see and use what in a contact centre.",
     discussion: """
-      Serves the rules in DATA over a Unix socket, and over TCP on loopback if asked to. Prints one line \
-      on standard output when it is ready, and logs on standard error. SIGTERM and SIGINT stop it within \
+      Serves the rules in DATA over a Unix socket, and, if asked to, over TCP on loopback and to Asterisk. Prints one \
+      line on standard output when it is ready, and logs on standard error. SIGTERM and SIGINT stop it within \
       five seconds: what was asked is answered, and nothing acknowledged is lost.
 
       Example:
@@ -45,6 +45,32 @@ struct Scoped: AsyncParsableCommand {
       valueName: "scope"))
   var tcpAllows: [TCPScope] = []
 
+  @Option(
+    name: .customLong("fastagi"),
+    help: ArgumentHelp(
+      "HOST:PORT to serve Asterisk's AGI() at, mostly 127.0.0.1:4573; repeat it for more. Whoever connects may ask "
+        + "can-see and has-right about any company, and nothing else. Port 0: any free one. (default: nowhere)",
+      valueName: "host:port"))
+  var fastAGI: [String] = []
+
+  @Option(
+    name: .customLong("fastagi-without-tls"),
+    help: ArgumentHelp(
+      "An address beside loopback that --fastagi may serve: the network it is in decides who may ask, and reads along. "
+        + "Name each by itself.",
+      valueName: "host"))
+  var fastAGIWithoutTLS: [String] = []
+
+  @Option(
+    name: .customLong("fastagi-timeout"),
+    help: ArgumentHelp("Milliseconds that one AGI() may take; then it is cut off.", valueName: "milliseconds"))
+  var fastAGITimeout = FastAGIConfiguration().timeoutMilliseconds
+
+  @Option(
+    name: .customLong("fastagi-connections"),
+    help: ArgumentHelp("How many AGI() may be under way at once; one more is closed at once.", valueName: "n"))
+  var fastAGIConnections = FastAGIConfiguration().connections
+
   @Option(name: .long, help: "Threads that serve connections. (default: one a core)")
   var threads: Int?
 
@@ -62,6 +88,12 @@ struct Scoped: AsyncParsableCommand {
   func validate() throws {
     guard mode_t(socketMode, radix: 8).map({ $0 <= 0o777 }) == true else {
       throw ValidationError("--socket-mode '\(socketMode)' is not an octal mode such as 660.")
+    }
+    guard (100...60_000).contains(fastAGITimeout) else {
+      throw ValidationError("--fastagi-timeout is from 100 to 60000 milliseconds.")
+    }
+    guard (1...65_536).contains(fastAGIConnections) else {
+      throw ValidationError("--fastagi-connections is from 1 to 65536.")
     }
     if let threads, !(1...256).contains(threads) { throw ValidationError("--threads is from 1 to 256.") }
   }
@@ -89,9 +121,12 @@ struct Scoped: AsyncParsableCommand {
   private func serverConfiguration() throws -> ServerConfiguration {
     var addresses = [ListenAddress.unix(path: socket)]
     if let tcp { addresses.append(try .tcp(tcp)) }
+    addresses += try ListenAddress.fastAGI(fastAGI, exposed: fastAGIWithoutTLS)
     var configuration = ServerConfiguration(store: StoreConfiguration(directory: data), addresses: addresses)
     configuration.socketMode = mode_t(socketMode, radix: 8)!
     configuration.tcpScopes = tcpAllows.reduce(into: []) { $0.formUnion($1.scopes) }
+    configuration.fastAGI.timeoutMilliseconds = fastAGITimeout
+    configuration.fastAGI.connections = fastAGIConnections
     if let threads { configuration.eventLoops = threads }
     configuration.loading.budgetBytes = memoryBudget?.bytes
     return configuration

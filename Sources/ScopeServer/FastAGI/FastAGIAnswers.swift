@@ -1,0 +1,81 @@
+import ScopeIndex
+import ScopeModel
+import ScopeProtocol
+
+/// Answers what channels ask, as `CanSee` and `HasRights` answer it.
+extension Dispatcher {
+  /// Nil: the company is there, and to be loaded first.
+  func answer(_ question: FastAGIQuestion) -> FastAGIVerdict? {
+    let name = question.company
+    return name.withKey { key in
+      guard let company = cursor.root.company(key) else {
+        return cursor.root.isCold(key) ? nil : FastAGIVerdict(CheckAnswer(.unknownCompany))
+      }
+      return answer(question, in: company)
+    }
+  }
+
+  private func answer(_ question: FastAGIQuestion, in company: CompanyView) -> FastAGIVerdict {
+    switch question {
+    case .canSee(_, let subject, let object, let right):
+      let answer = subject.id.withKey { id in
+        company.check(company.subject(kind: subject.kind, id: id), object, right: right)
+      }
+      return FastAGIVerdict(answer)
+    case .hasRight(_, let user, let right):
+      return user.withKey { id in
+        let subject = company.subject(kind: SubjectKind.user, id: id)
+        if let refusal = subject.refusal { return FastAGIVerdict(CheckAnswer(refusal)) }
+        return FastAGIVerdict(holding: right.withKey { company.holds(subject, right: $0) })
+      }
+    }
+  }
+}
+
+extension CompanyView {
+  fileprivate func check(_ subject: ResolvedSubject, _ object: ObjectRef, right: Name?) -> CheckAnswer {
+    object.id.withKey { id in
+      guard let right else {
+        return check(subject, type: object.type.number, id: id, right: Key(start: nil, count: 0))
+      }
+      return right.withKey { check(subject, type: object.type.number, id: id, right: $0) }
+    }
+  }
+}
+
+extension FastAGIVerdict {
+  /// The project's name is copied: a channel takes its time, and the index may go meanwhile.
+  fileprivate init(_ answer: CheckAnswer) {
+    self.init(
+      result: answer.reason.allows ? .allow : .deny, reason: answer.reason.code, project: Array(answer.project))
+  }
+
+  fileprivate init(holding isHeld: Bool) {
+    self.init(result: isHeld ? .allow : .deny, reason: isHeld ? "right_held" : Reason.rightMissing.code)
+  }
+}
+
+extension Name {
+  fileprivate func withKey<T>(_ body: (Key) -> T) -> T {
+    var text = text
+    return text.withUTF8 { body(Key($0)) }
+  }
+}
+
+extension Subject {
+  fileprivate var id: Name {
+    switch self {
+    case .user(let id), .group(let id), .project(let id): id
+    case .object(let ref): ref.id
+    }
+  }
+
+  fileprivate var kind: UInt8 {
+    switch self {
+    case .user: SubjectKind.user
+    case .group: SubjectKind.group
+    case .project: SubjectKind.project
+    case .object(let ref): ref.type.number
+    }
+  }
+}

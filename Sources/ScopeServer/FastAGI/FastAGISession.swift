@@ -1,0 +1,320 @@
+/// What a channel is told.
+struct FastAGIVerdict: Hashable, Sendable {
+  enum Result: String, Sendable {
+    case allow, deny, unavailable
+  }
+
+  let result: Result
+  /// Stable, for machines.
+  let reason: String
+  /// The project by which it was allowed; empty without one.
+  var project: [UInt8] = []
+
+  static func unavailable(_ reason: String) -> FastAGIVerdict {
+    FastAGIVerdict(result: .unavailable, reason: reason)
+  }
+}
+
+/// What is taken from one connection. Lines and words are bounded as Asterisk bounds them.
+struct FastAGILimits: Sendable {
+  /// One line without its end, in bytes.
+  var lineBytes = 8_192
+  /// Words of one line, between spaces.
+  var lineWords = 128
+  /// Lines of the environment; Asterisk sends some twenty, and the arguments.
+  var environmentLines = 256
+  /// The environment, in bytes; beyond it the connection is closed without a word.
+  var environmentBytes = 256 << 10
+  /// Lines before the reply that is waited for: `HANGUP`, and the usage of a command.
+  var linesBeforeReply = 64
+}
+
+/// One conversation with a channel: reads its environment, has the question answered, and sets the channel's variables
+/// one by one. Pure: the handler acts.
+///
+/// What forbids is set before the other variables, and what permits after them, when they are confirmed. So a
+/// connection that is cut off at any point has not added an `allow`, and has mostly taken an old one away.
+struct FastAGISession {
+  /// What is to be done.
+  enum Step: Equatable {
+    /// Nothing, until more has arrived.
+    case goOn
+    /// Have it answered, and hand the verdict to `answer`.
+    case ask(FastAGIQuestion)
+    /// Send these bytes.
+    case send([UInt8])
+    case close(Ending)
+  }
+
+  /// How a conversation came to its end.
+  enum Ending: Equatable {
+    /// Every variable is set.
+    case told(FastAGIVerdict)
+    /// A command was not carried out.
+    case refused
+    /// The channel is dead.
+    case dead
+    /// Something came that belongs to no conversation.
+    case broken
+  }
+
+  private enum State {
+    case environment
+    case checking
+    /// A command is sent, and its reply awaited; these are left. Usage: its explanation is being read.
+    case setting(left: ArraySlice<[UInt8]>, FastAGIVerdict, isUsage: Bool)
+    case closed
+  }
+
+  private let limits: FastAGILimits
+  private var lines: FastAGILines
+  private var state = State.environment
+  private var environment: FastAGIEnvironment
+  private var environmentBytes = 0
+  private var linesBeforeReply = 0
+
+  init(_ limits: FastAGILimits = FastAGILimits()) {
+    self.limits = limits
+    lines = FastAGILines(limit: limits.lineBytes)
+    environment = FastAGIEnvironment(limits)
+  }
+
+  /// Anything has arrived.
+  var hasBegun: Bool { environmentBytes > 0 }
+
+  /// A verdict is waited for.
+  var isChecking: Bool { if case .checking = state { true } else { false } }
+
+  /// Takes bytes until something is to be done.
+  ///
+  /// - Returns: how many were taken; those behind are to be handed over again once it is done.
+  mutating func receive(_ bytes: UnsafeRawBufferPointer) -> (taken: Int, step: Step) {
+    var taken = 0
+    while taken < bytes.count {
+      let before = taken
+      let line = lines.next(in: bytes, from: &taken)
+      let step = isTooMuch(taken - before) ? close(.broken) : line.map { take($0) } ?? .goOn
+      guard case .goOn = step else { return (taken, step) }
+    }
+    return (taken, .goOn)
+  }
+
+  private mutating func isTooMuch(_ bytes: Int) -> Bool {
+    guard case .environment = state else { return false }
+    environmentBytes += bytes
+    return environmentBytes > limits.environmentBytes
+  }
+
+  private mutating func take(_ line: FastAGILine) -> Step {
+    switch state {
+    case .environment: takeEnvironment(line)
+    case .checking: isHangup(line) ? .goOn : close(.broken)
+    case .setting(_, _, isUsage: true): takeUsage(line)
+    case .setting(let left, let verdict, isUsage: false): takeReply(line, left, verdict)
+    case .closed: .goOn
+    }
+  }
+
+  private mutating func takeEnvironment(_ line: FastAGILine) -> Step {
+    if line != .whole([]) {
+      environment.take(line)
+      return .goOn
+    }
+    state = .checking
+    do throws(FastAGIRefusal) { return .ask(try environment.question()) } catch {
+      return answer(.unavailable(error.rawValue))
+    }
+  }
+
+  private mutating func close(_ ending: Ending) -> Step {
+    state = .closed
+    return .close(ending)
+  }
+}
+
+// MARK: - Setting variables
+
+extension FastAGISession {
+  /// Begins to tell the channel; a verdict must be waited for.
+  mutating func answer(_ verdict: FastAGIVerdict) -> Step {
+    precondition(isChecking, "nothing was asked")
+    guard let commands = FastAGISession.commands(verdict, limits) else {
+      return answer(.unavailable(FastAGIRefusal.valueNotCarried.rawValue))
+    }
+    linesBeforeReply = 0
+    state = .setting(left: commands.dropFirst(), verdict, isUsage: false)
+    return .send(commands[0])
+  }
+
+  /// Nil: some value can't be carried.
+  private static func commands(_ verdict: FastAGIVerdict, _ limits: FastAGILimits) -> [[UInt8]]? {
+    guard let result = setVariable("SCOPE_RESULT", Array(verdict.result.rawValue.utf8), limits),
+      let reason = setVariable("SCOPE_REASON", Array(verdict.reason.utf8), limits),
+      let project = setVariable("SCOPE_PROJECT", verdict.project, limits)
+    else { return nil }
+    return verdict.result == .allow ? [reason, project, result] : [result, reason, project]
+  }
+
+  /// A command with its end; nil: the value has a control character, or makes the line too long.
+  static func setVariable(_ name: String, _ value: [UInt8], _ limits: FastAGILimits) -> [UInt8]? {
+    var line = Array("SET VARIABLE \(name) \"".utf8)
+    for byte in value {
+      if FastAGIEnvironment.isControl(byte) { return nil }
+      if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") { line.append(UInt8(ascii: "\\")) }
+      line.append(byte)
+    }
+    line.append(UInt8(ascii: "\""))
+    return line.count <= limits.lineBytes ? line + [UInt8(ascii: "\n")] : nil
+  }
+
+  /// Only what says that the variable is set lets the next one go.
+  private mutating func takeReply(
+    _ line: FastAGILine, _ left: ArraySlice<[UInt8]>, _ verdict: FastAGIVerdict
+  ) -> Step {
+    if isHangup(line) { return .goOn }
+    guard case .whole(let bytes) = line else { return close(.broken) }
+    if bytes.elementsEqual("200 result=1".utf8) || bytes.starts(with: "200 result=1 ".utf8) {
+      return goOn(left, verdict)
+    }
+    if bytes.starts(with: "511".utf8) { return close(.dead) }
+    if bytes.starts(with: "520-".utf8) {
+      state = .setting(left: [], verdict, isUsage: true)
+      return .goOn
+    }
+    let isReply = ["200 ", "510", "520"].contains { bytes.starts(with: $0.utf8) }
+    return close(isReply ? .refused : .broken)
+  }
+
+  private mutating func goOn(_ left: ArraySlice<[UInt8]>, _ verdict: FastAGIVerdict) -> Step {
+    guard let command = left.first else { return close(.told(verdict)) }
+    linesBeforeReply = 0
+    state = .setting(left: left.dropFirst(), verdict, isUsage: false)
+    return .send(command)
+  }
+
+  /// The command was not understood; what it should have been follows, up to a line that says so.
+  private mutating func takeUsage(_ line: FastAGILine) -> Step {
+    linesBeforeReply += 1
+    if linesBeforeReply > limits.linesBeforeReply { return close(.broken) }
+    guard case .whole(let bytes) = line else { return close(.broken) }
+    return bytes.starts(with: "520 ".utf8) ? close(.refused) : .goOn
+  }
+
+  /// The caller has hung up; the reply still comes.
+  private mutating func isHangup(_ line: FastAGILine) -> Bool {
+    linesBeforeReply += 1
+    return linesBeforeReply <= limits.linesBeforeReply && line == .whole(Array("HANGUP".utf8))
+  }
+}
+
+// MARK: - Lines
+
+enum FastAGILine: Equatable {
+  /// Without its end.
+  case whole([UInt8])
+  /// Told once; the rest of it is dropped.
+  case tooLong
+}
+
+/// Takes bytes apart into lines, and keeps no more than one of bounded length.
+struct FastAGILines {
+  private let limit: Int
+  private var begun: [UInt8] = []
+  private var isDropping = false
+
+  init(limit: Int) { self.limit = limit }
+
+  /// The next line; nil: it is not there in full. Moves `position` behind what was taken.
+  mutating func next(in bytes: UnsafeRawBufferPointer, from position: inout Int) -> FastAGILine? {
+    let end = bytes[position...].firstIndex(of: UInt8(ascii: "\n"))
+    let piece = UnsafeRawBufferPointer(rebasing: bytes[position..<(end ?? bytes.count)])
+    position = end.map { $0 + 1 } ?? bytes.count
+    if isDropping {
+      isDropping = end == nil
+      return nil
+    }
+    if begun.count + piece.count > limit {
+      (begun, isDropping) = ([], end == nil)
+      return .tooLong
+    }
+    begun.append(contentsOf: piece)
+    if end == nil { return nil }
+    defer { begun = [] }
+    return .whole(begun)
+  }
+}
+
+// MARK: - The environment
+
+/// What Asterisk tells of a channel. Only the script and the arguments are looked into: much of the rest comes from the
+/// caller, and nobody should be turned away for a tab in a name, nor gain anything by what a name says.
+struct FastAGIEnvironment {
+  private let limits: FastAGILimits
+  private var lines = 0
+  private var script: [UInt8]?
+  private var arguments: [[UInt8]] = []
+  /// The first thing that was wrong.
+  private var refusal: FastAGIRefusal?
+
+  init(_ limits: FastAGILimits) { self.limits = limits }
+
+  static func isControl(_ byte: UInt8) -> Bool { byte < 0x20 || byte == 0x7F }
+
+  /// The question, when all lines have come.
+  func question() throws(FastAGIRefusal) -> FastAGIQuestion {
+    if let refusal { throw refusal }
+    if lines == 0 { throw .badEnvironment }
+    return try FastAGIQuestion(script: script ?? [], arguments: arguments)
+  }
+
+  mutating func take(_ line: FastAGILine) {
+    lines += 1
+    if refusal != nil { return }
+    do throws(FastAGIRefusal) { try look(line) } catch { refusal = error }
+  }
+
+  private mutating func look(_ line: FastAGILine) throws(FastAGIRefusal) {
+    guard case .whole(let bytes) = line else { throw .lineTooLong }
+    if lines > limits.environmentLines { throw .tooManyLines }
+    if FastAGIEnvironment.words(in: bytes) > limits.lineWords { throw .tooManyWords }
+    guard bytes.starts(with: "agi_".utf8), let colon = bytes.firstIndex(of: UInt8(ascii: ":")), !bytes.contains(0)
+    else {
+      throw .badEnvironment
+    }
+    let value = bytes[(colon + 1)...]
+    try note(bytes[..<colon], Array(value.first == UInt8(ascii: " ") ? value.dropFirst() : value))
+  }
+
+  private mutating func note(_ name: ArraySlice<UInt8>, _ value: [UInt8]) throws(FastAGIRefusal) {
+    let isFirst = name.elementsEqual("agi_network".utf8) && value.elementsEqual("yes".utf8)
+    if (lines == 1) != isFirst { throw .badEnvironment }
+    if name.elementsEqual("agi_network_script".utf8) {
+      if script != nil { throw .badEnvironment }
+      script = try FastAGIEnvironment.plain(value)
+    } else if name.starts(with: "agi_arg_".utf8) {
+      try noteArgument(name.dropFirst("agi_arg_".utf8.count), value)
+    }
+  }
+
+  /// They come in the order of their numbers. One more than any script takes is kept, to be refused.
+  private mutating func noteArgument(_ number: ArraySlice<UInt8>, _ value: [UInt8]) throws(FastAGIRefusal) {
+    if arguments.count > FastAGIQuestion.argumentsAtMost { throw .tooManyArguments }
+    guard number.elementsEqual("\(arguments.count + 1)".utf8) else { throw .badEnvironment }
+    arguments.append(try FastAGIEnvironment.plain(value))
+  }
+
+  private static func plain(_ value: [UInt8]) throws(FastAGIRefusal) -> [UInt8] {
+    if value.contains(where: isControl) { throw .controlCharacter }
+    return value
+  }
+
+  private static func words(in line: [UInt8]) -> Int {
+    var (words, isInWord) = (0, false)
+    for byte in line {
+      let isSpace = byte == UInt8(ascii: " ")
+      if !isSpace && !isInWord { words += 1 }
+      isInWord = !isSpace
+    }
+    return words
+  }
+}

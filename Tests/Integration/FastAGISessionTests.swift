@@ -1,0 +1,355 @@
+import ScopeModel
+import ScopeTesting
+import Testing
+
+@testable import ScopeServer
+
+/// A session as a test drives it: what it sends is collected, and what it asks is answered at once.
+private struct Talk {
+  var session: FastAGISession
+  let verdict: FastAGIVerdict
+  private(set) var asked: [FastAGIQuestion] = []
+  private(set) var sent: [String] = []
+  private(set) var ending: FastAGISession.Ending?
+
+  init(_ verdict: FastAGIVerdict = allowed, limits: FastAGILimits = FastAGILimits()) {
+    session = FastAGISession(limits)
+    self.verdict = verdict
+  }
+
+  /// Hands bytes over in pieces of so many.
+  mutating func receive(_ bytes: [UInt8], inPiecesOf size: Int = .max) {
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      receiveAtOnce(Array(rest.prefix(size)))
+      rest = rest.dropFirst(size)
+    }
+  }
+
+  private mutating func receiveAtOnce(_ piece: [UInt8]) {
+    var taken = 0
+    while taken < piece.count {
+      let (count, step) = piece[taken...].withUnsafeBytes { session.receive($0) }
+      #expect(count > 0 && taken + count <= piece.count)
+      taken += count
+      act(on: step)
+    }
+  }
+
+  private mutating func act(on step: FastAGISession.Step) {
+    switch step {
+    case .goOn: break
+    case .ask(let question):
+      asked.append(question)
+      act(on: session.answer(verdict))
+    case .send(let bytes): sent.append(String(decoding: bytes, as: UTF8.self))
+    case .close(let ending):
+      #expect(self.ending == nil, "it is closed once")
+      self.ending = ending
+    }
+  }
+
+  mutating func receive(_ text: String) { receive(Array(text.utf8)) }
+}
+
+private let allowed = FastAGIVerdict(result: .allow, reason: "shared_project", project: Array("clinic".utf8))
+private let denied = FastAGIVerdict(result: .deny, reason: "no_shared_project")
+private let confirmation = "200 result=1\n"
+
+private func set(_ name: String, _ value: String) -> String { "SET VARIABLE SCOPE_\(name) \"\(value)\"\n" }
+
+private func environment(
+  _ script: String = "can-see?company=c", _ arguments: [String] = ["user:u0", "queue:q"], callerName: String = "unknown"
+) -> [UInt8] {
+  AsteriskEnvironment(script: script, arguments: arguments, callerName: Array(callerName.utf8)).bytes
+}
+
+@Suite struct FastAGISessionTests {
+  @Test(arguments: [Int.max, 1, 2, 7, 100]) func whatPermitsIsSetLast(pieces: Int) {
+    var talk = Talk()
+    talk.receive(environment(), inPiecesOf: pieces)
+    let (user, queue) = (Subject.user("u0"), ObjectRef(ObjectType(name: "queue")!, "q"))
+    #expect(talk.asked == [.canSee(company: "c", user, queue, right: nil)])
+    let expected = [set("REASON", "shared_project"), set("PROJECT", "clinic"), set("RESULT", "allow")]
+    for count in 1...3 {
+      #expect(talk.sent == Array(expected.prefix(count)))
+      talk.receive(Array(confirmation.utf8), inPiecesOf: pieces)
+    }
+    #expect(talk.ending == .told(allowed) && talk.sent == expected)
+  }
+
+  @Test func whatForbidsIsSetFirst() {
+    var talk = Talk(denied)
+    talk.receive(environment())
+    #expect(talk.sent == [set("RESULT", "deny")])
+    talk.receive(confirmation + confirmation + confirmation)
+    #expect(talk.sent == [set("RESULT", "deny"), set("REASON", "no_shared_project"), set("PROJECT", "")])
+    #expect(talk.ending == .told(denied))
+  }
+
+  @Test(arguments: [
+    ("can-see?company=a%20b", ["group:g", "queue:q:r", "report.agents"], "a b"),
+    ("can-see?company=%61%2b%C3%84", ["project:p", "list:a b"], "a+Ä"),
+    ("can-see?company=a+b", ["list:l", "list:m"], "a+b"),
+    ("can-see?company=a=b", ["user:u", "queue:\"q\\"], "a=b"), ("has-right?company=a%26b%3d", ["user:u", "r"], "a&b="),
+    ("has-right?company=a%2520", ["user:u", "r, s"], "a%20"),
+  ])
+  func aRequestIsReadAsItIsWritten(script: String, arguments: [String], company: String) throws {
+    var talk = Talk()
+    talk.receive(environment(script, arguments))
+    let question = try #require(talk.asked.first)
+    #expect(question.company == (try Name(company)))
+    switch question {
+    case .canSee(_, let subject, let object, let right):
+      #expect(["\(subject)", "\(object)"] + (right.map { ["\($0)"] } ?? []) == arguments)
+    case .hasRight(_, let user, let right): #expect(["user:\(user)", "\(right)"] == arguments)
+    }
+  }
+
+  @Test(arguments: [
+    ("", ["user:u", "queue:q"], FastAGIRefusal.unknownScript),
+    ("screen?company=c", ["user:u", "queue:q"], .unknownScript),
+    ("can-see/?company=c", ["user:u", "queue:q"], .unknownScript), ("Can-see?company=c", [], .unknownScript),
+    ("can%2dsee?company=c", ["user:u", "queue:q"], .unknownScript),
+    ("can-see", ["user:u", "queue:q"], .companyMissing), ("can-see?", ["user:u", "queue:q"], .companyMissing),
+    ("can-see?company", ["user:u", "queue:q"], .companyMissing), ("can-see?company=", ["user:u"], .companyMissing),
+    ("can-see?company=c&right=r", ["user:u", "queue:q"], .unknownParameter),
+    ("can-see?Company=c", [], .unknownParameter),
+    ("can-see?c%6fmpany=c", ["user:u", "queue:q"], .unknownParameter), ("can-see?company=c&", [], .unknownParameter),
+    ("can-see?company=c&company=d", ["user:u", "queue:q"], .repeatedParameter),
+    ("can-see?company=c%", ["user:u", "queue:q"], .badEscape), ("can-see?company=c%4", [], .badEscape),
+    ("can-see?company=%4g", ["user:u", "queue:q"], .badEscape), ("can-see?company=%+1", [], .badEscape),
+    ("can-see?company=c%00", ["user:u", "queue:q"], .invalidName), ("can-see?company=%0a", [], .invalidName),
+    ("can-see?company=%ff", ["user:u", "queue:q"], .invalidName), ("can-see?company=%C2%85", [], .invalidName),
+    ("can-see?company=c", [], .argumentMissing), ("can-see?company=c", ["user:u"], .argumentMissing),
+    ("can-see?company=c", ["user:u", "queue:q", "r", "s"], .tooManyArguments),
+    ("can-see?company=c", ["user:u", "queue:q", "r", "s", "t", "u"], .tooManyArguments),
+    ("can-see?company=c", ["user:u", "queue:q", ""], .invalidName), ("can-see?company=c", ["", "queue:q"], .badRef),
+    ("can-see?company=c", ["user", "queue:q"], .badRef), ("can-see?company=c", ["user:u", "q"], .badRef),
+    ("can-see?company=c", ["user:", "queue:q"], .invalidName), ("can-see?company=c", [":u", "queue:q"], .unknownType),
+    ("can-see?company=c", [" user:u", "queue:q"], .unknownType),
+    ("can-see?company=c", ["usr:u", "queue:q"], .unknownType),
+    ("can-see?company=c", ["user:u", "user:u"], .unknownType),
+    ("can-see?company=c", ["user:u", "group:g"], .unknownType),
+    ("can-see?company=c", ["user:u", "queue:" + String(repeating: "q", count: 129)], .invalidName),
+    ("can-see?company=c", ["user:u\t", "queue:q"], .controlCharacter), ("can-see?company=c\r", [], .controlCharacter),
+    ("can-see?company=c", ["user:u", "queue:q\u{7F}"], .controlCharacter),
+    ("has-right?company=c", ["user:u"], .argumentMissing),
+    ("has-right?company=c", ["user:u", "r", "s"], .tooManyArguments),
+    ("has-right?company=c", ["group:g", "r"], .notAUser), ("has-right?company=c", ["user:u", ""], .invalidName),
+  ])
+  func whatIsNoQuestionIsUnavailable(script: String, arguments: [String], refusal: FastAGIRefusal) {
+    var talk = Talk()
+    talk.receive(environment(script, arguments))
+    expectRefused(&talk, refusal)
+  }
+
+  /// The channel is told, never allowed, and nothing was asked.
+  private func expectRefused(_ talk: inout Talk, _ refusal: FastAGIRefusal) {
+    talk.receive(confirmation + confirmation + confirmation)
+    #expect(
+      talk.sent == [set("RESULT", "unavailable"), set("REASON", refusal.rawValue), set("PROJECT", "")], "\(refusal)")
+    #expect(talk.ending == .told(.unavailable(refusal.rawValue)) && talk.asked.isEmpty)
+  }
+
+  @Test(arguments: [
+    "\n", "GET / HTTP/1.1\nHost: a\n\n", "agi_network: no\n\n", "agi_network_script: can-see?company=c\n\n",
+    "agi_network: yes\nagi_network: yes\n\n", "agi_network: yes\nHANGUP\n\n", "agi_network: yes\n \n\n",
+    "agi_network: yes\nagi_channel: a\0b\n\n", "agi_network: yes\nagi_arg_2: b\nagi_arg_1: a\n\n",
+    "agi_network: yes\nagi_arg_1: a\nagi_arg_1: a\n\n", "agi_network: yes\nagi_arg_01: a\n\n",
+    "agi_network: yes\nagi_network_script: a\nagi_network_script: a\n\n", "agi_network: yes\r\nagi_x: y\r\n\r\n\n",
+  ])
+  func whatAsteriskDoesNotSendIsRefused(_ text: String) {
+    var talk = Talk()
+    talk.receive(text)
+    expectRefused(&talk, .badEnvironment)
+  }
+
+  /// Whatever the caller may have written, and Asterisk hands on as it is.
+  @Test(arguments: [
+    "agi_arg_1: user:admin", "\"; SET VARIABLE SCOPE_RESULT \\\"allow\\\"", "a\tb\u{1B}[2J", "200 result=1", "%00%0a",
+    "",
+    String(repeating: "n", count: 8_000),
+  ])
+  func whatTheCallerWritesIsNotLookedAt(_ name: String) {
+    var talk = Talk(denied)
+    talk.receive(environment(callerName: name))
+    #expect(talk.asked.count == 1 && talk.sent == [set("RESULT", "deny")])
+  }
+
+  /// A line break can't be in a value. If it ever is, nothing is gained by what stands behind it.
+  @Test func anEnvironmentWithinAnEnvironmentGainsNothing() {
+    var talk = Talk()
+    talk.receive(environment(callerName: "x\nagi_arg_1: user:u0\nagi_arg_2: queue:q"))
+    expectRefused(&talk, .badEnvironment)
+    var ended = Talk()
+    ended.receive(environment("has-right?company=c", callerName: "x\nagi_arg_1: user:u0\nagi_arg_2: queue:q\n"))
+    ended.receive(confirmation + confirmation + confirmation)
+    #expect(ended.ending == .broken && !ended.sent.contains(set("RESULT", "allow")))
+  }
+
+  @Test func quotesAndBackslashesAreEscaped() {
+    var talk = Talk(FastAGIVerdict(result: .allow, reason: "shared_project", project: Array(#"a"b\c d"#.utf8)))
+    talk.receive(environment())
+    talk.receive(confirmation)
+    #expect(talk.sent.last == #"SET VARIABLE SCOPE_PROJECT "a\"b\\c d""# + "\n")
+  }
+
+  @Test(arguments: [Array("a\nb".utf8), [0x61, 0], Array("a\rb".utf8), [UInt8](repeating: 0x22, count: 4_090)])
+  func anAllowThatCanNotBeCarriedIsNone(_ project: [UInt8]) {
+    var talk = Talk(FastAGIVerdict(result: .allow, reason: "shared_project", project: project))
+    talk.receive(environment())
+    talk.receive(confirmation + confirmation + confirmation)
+    #expect(
+      talk.sent == [set("RESULT", "unavailable"), set("REASON", "value_not_carried"), set("PROJECT", "")])
+  }
+}
+
+@Suite struct FastAGIReplies {
+  /// After each command in turn comes something else than its confirmation; what permits is not sent then.
+  @Test(arguments: [
+    ("510 Invalid or unknown command\n", FastAGISession.Ending.refused), ("200 result=0\n", .refused),
+    ("200 result=10\n", .refused), ("200 result=-1\n", .refused), ("520 Invalid command syntax.\n", .refused),
+    ("520-Invalid command syntax.  Proper usage follows:\n200 result=1\nHANGUP\n520 End of proper usage.\n", .refused),
+    ("511 Command Not Permitted on a dead channel or intercept routine\n", .dead),
+    ("HANGUP\n511 Command Not Permitted on a dead channel or intercept routine\n", .dead),
+    ("\n", .broken), ("agi_arg_1: user:u0\n", .broken), ("200result=1\n", .broken), ("hangup\n", .broken),
+    (String(repeating: "9", count: 8_193), .broken), (String(repeating: "HANGUP\n", count: 65), .broken),
+    ("520-" + String(repeating: "usage\n", count: 66), .broken), ("\0\n", .broken),
+  ])
+  func otherRepliesEndTheConversation(_ reply: String, _ ending: FastAGISession.Ending) {
+    for confirmed in 0...2 {
+      var talk = Talk()
+      talk.receive(environment())
+      for _ in 0..<confirmed { talk.receive(confirmation) }
+      talk.receive(reply)
+      #expect(talk.ending == ending && talk.sent.count == confirmed + 1, "\(reply)")
+      talk.receive(confirmation + confirmation)
+      #expect(talk.sent.count == confirmed + 1, "nothing is sent once it is closed")
+    }
+  }
+
+  @Test func aHangupBeforeTheReplyIsPassedOver() {
+    var talk = Talk()
+    talk.receive(environment())
+    talk.receive("HANGUP\n200 result=1\n200 result=1 (more)\nHANGUP\nHANGUP\n200 result=1\n")
+    #expect(talk.ending == .told(allowed) && talk.sent.count == 3)
+  }
+
+  @Test func nothingButAHangupMayComeBeforeTheVerdict() {
+    var session = FastAGISession()
+    let first = environment().withUnsafeBytes { session.receive($0) }.step
+    guard case .ask = first else { return #expect(Bool(false), "\(first)") }
+    #expect(Array("HANGUP\n".utf8).withUnsafeBytes { session.receive($0) }.step == .goOn)
+    #expect(Array("200 result=1\n".utf8).withUnsafeBytes { session.receive($0) }.step == .close(.broken))
+    #expect(!session.isChecking)
+  }
+}
+
+@Suite struct FastAGILimitTests {
+  private let head = "agi_network: yes\nagi_network_script: can-see?company=c\n"
+  private let tail = "agi_arg_1: user:u0\nagi_arg_2: queue:q\n\n"
+
+  private func reason(_ middle: String) -> String? {
+    var talk = Talk()
+    talk.receive(head + middle + tail)
+    talk.receive(confirmation)
+    return talk.asked.isEmpty ? talk.sent.last : nil
+  }
+
+  @Test func aLineHas8192BytesAtMost() {
+    let longest = "agi_channel: " + String(repeating: "c", count: 8_192 - 13)
+    #expect(reason(longest + "\n") == nil)
+    #expect(reason(longest + "c\n") == set("REASON", "line_too_long"))
+    #expect(reason(String(repeating: longest, count: 20) + "\n") == set("REASON", "line_too_long"))
+  }
+
+  @Test func aLineHas128WordsAtMost() {
+    let most = "agi_channel: " + String(repeating: "c  ", count: 127)
+    #expect(reason(most + "\n") == nil)
+    #expect(reason(most + "c\n") == set("REASON", "too_many_words"))
+  }
+
+  @Test func anEnvironmentHas256LinesAtMost() {
+    let most = (0..<252).map { "agi_x\($0): y\n" }.joined()
+    #expect(reason(most) == nil)
+    #expect(reason(most + "agi_y: z\n") == set("REASON", "too_many_lines"))
+  }
+
+  @Test func anEnvironmentHas256KiBAtMost() {
+    let line = "agi_x: " + String(repeating: "y", count: 8_184) + "\n"  // 8 KiB
+    var talk = Talk()
+    talk.receive(String(repeating: line, count: 32))
+    #expect(talk.ending == nil)
+    talk.receive("a")
+    #expect(talk.ending == .broken && talk.sent.isEmpty)
+  }
+
+  @Test func anEndlessLineIsNotKept() {
+    var session = FastAGISession()
+    let piece = [UInt8](repeating: 0x61, count: 4_096)
+    for _ in 0..<60 {
+      #expect(piece.withUnsafeBytes { session.receive($0) }.step == .goOn)
+      #expect(bytesHeld(by: session) <= 8_192)
+    }
+  }
+}
+
+/// All bytes in arrays within a value.
+private func bytesHeld(by value: Any) -> Int {
+  if let bytes = value as? [UInt8] { return bytes.count }
+  return Mirror(reflecting: value).children.reduce(0) { $0 + bytesHeld(by: $1.value) }
+}
+
+/// Conversations with parts changed, left out, repeated and cut, against what must hold whatever comes.
+@Suite struct FastAGIFuzz {
+  private static let pieces: [[UInt8]] = [
+    Array("HANGUP\n".utf8), Array(confirmation.utf8), Array("510 Invalid or unknown command\n".utf8),
+    Array("520-usage\n".utf8), Array("520 End of proper usage.\n".utf8), Array("511 dead\n".utf8), [0x0A], [0], [0x22],
+    Array("agi_arg_1: user:u0\n".utf8), Array("agi_network: yes\n".utf8), Array("%0".utf8),
+    [UInt8](repeating: 0x61, count: 9_000), [UInt8](repeating: 0x20, count: 300),
+  ]
+
+  @Test(arguments: [1, 2, 3, 4] as [UInt64]) func anythingEndsWell(seed: UInt64) {
+    var random = SeededRandom(seed: seed)
+    var (told, allowedOnes) = (0, 0)
+    for round in 0..<400 {
+      let verdict = random.happens(perMille: 700) ? allowed : denied
+      var bytes = environment() + Array((confirmation + confirmation + confirmation).utf8)
+      for _ in 0..<random.below(4) { mutate(&bytes, &random) }
+      var (whole, cut) = (Talk(verdict), Talk(verdict))
+      whole.receive(bytes)
+      cut.receive(bytes, inPiecesOf: 1 + random.below(60))
+      let place = Comment("seed \(seed), round \(round)")
+      #expect(whole.sent == cut.sent && whole.ending == cut.ending, place)
+      expectSound(whole, place)
+      if case .told = whole.ending { told += 1 }
+      if whole.sent.contains(set("RESULT", "allow")) { allowedOnes += 1 }
+    }
+    #expect(
+      told > 100 && told < 400 && allowedOnes > 50,
+      "\(told) told, \(allowedOnes) of them allowed: what is tried must differ")
+  }
+
+  private func mutate(_ bytes: inout [UInt8], _ random: inout SeededRandom) {
+    let place = random.below(bytes.count)
+    switch random.below(5) {
+    case 0: bytes[place] = UInt8(truncatingIfNeeded: random.next())
+    case 1: bytes.removeSubrange(place..<min(bytes.count, place + 1 + random.below(40)))
+    case 2: bytes.insert(contentsOf: random.pick(FastAGIFuzz.pieces), at: place)
+    case 3: bytes.insert(contentsOf: bytes[place..<min(bytes.count, place + random.below(60))], at: place)
+    default: bytes.removeLast(random.below(min(40, bytes.count - 1)))
+    }
+    if bytes.isEmpty { bytes = [0x0A] }
+  }
+
+  private func expectSound(_ talk: Talk, _ place: Comment) {
+    #expect(talk.asked.count <= 1 && talk.sent.count <= 3, place)
+    let permits = talk.sent.firstIndex(of: set("RESULT", "allow"))
+    #expect(permits == nil || permits == 2 && talk.asked.count == 1 && talk.verdict == allowed, place)
+    for command in talk.sent {
+      #expect(command.utf8.count <= 8_193 && command.filter { $0 == "\n" }.count == 1 && command.hasSuffix("\n"), place)
+    }
+    #expect(bytesHeld(by: talk.session) <= 5 * 8_192 + 512, place)
+  }
+}
