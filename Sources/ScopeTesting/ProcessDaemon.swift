@@ -7,6 +7,8 @@ public final class ProcessDaemon {
   private let process = Process()
   private let output = Pipe()
   private let errors: FileHandle
+  /// The line that it printed when it was ready.
+  public let ready: String
 
   /// Starts the daemon built beside the tests, and waits until it says that it is ready.
   ///
@@ -26,7 +28,8 @@ public final class ProcessDaemon {
     process.standardOutput = output
     process.standardError = errors
     try process.run()
-    guard String(decoding: output.fileHandleForReading.availableData, as: UTF8.self).contains("ready") else {
+    ready = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
+    guard ready.contains("ready") else {
       process.waitUntilExit()
       throw TestFailure("the daemon did not start: \(log)")
     }

@@ -7,7 +7,7 @@ public final class RawConnection: @unchecked Sendable {  // one thread at a time
   private let handle: Int32
   private var unread: [UInt8] = []
 
-  /// - Parameter address: `unix:PATH` or `tcp:HOST:PORT`.
+  /// - Parameter address: `unix:PATH`, or anything that ends in a port of this machine.
   public init(_ address: String) throws {
     if address.hasPrefix("unix:") {
       handle = try RawConnection.connectUnix(String(address.dropFirst("unix:".count)))
@@ -86,10 +86,15 @@ public final class RawConnection: @unchecked Sendable {  // one thread at a time
   }
 
   /// Reads the next frame's message.
-  public func receive(within seconds: Double = 30) -> Received {
+  public func receive(within seconds: Double = 30) -> Received { receive(nextMessage, within: seconds) }
+
+  /// Reads the next line, without its end.
+  public func receiveLine(within seconds: Double = 30) -> Received { receive(nextLine, within: seconds) }
+
+  private func receive(_ next: () -> [UInt8]?, within seconds: Double) -> Received {
     let deadline = ContinuousClock.now + .seconds(seconds)
     while true {
-      if let message = nextMessage() { return .message(message) }
+      if let message = next() { return .message(message) }
       var ready = pollfd(fd: handle, events: Int16(POLLIN), revents: 0)
       let left = (deadline - .now) / .milliseconds(1)
       if left <= 0 || poll(&ready, 1, Int32(left.rounded(.up))) == 0 { return .nothing }
@@ -107,6 +112,12 @@ public final class RawConnection: @unchecked Sendable {  // one thread at a time
     guard unread.count >= 4 + length else { return nil }
     defer { unread.removeFirst(4 + length) }
     return Array(unread[4..<4 + length])
+  }
+
+  private func nextLine() -> [UInt8]? {
+    guard let end = unread.firstIndex(of: 0x0A) else { return nil }
+    defer { unread.removeFirst(end + 1) }
+    return Array(unread[..<end])
   }
 
   /// Reads the next frame as a response.

@@ -54,6 +54,11 @@ public final class TestDaemon: Sendable {
     return server.addresses.map(\.description).first { $0.hasPrefix(wanted) }!
   }
 
+  /// The port that channels of Asterisk ask at, where the configuration has an address for them.
+  public var fastAGIPort: UInt16? {
+    server.addresses.lazy.compactMap { if case .fastAGI(_, let port) = $0 { UInt16(port) } else { nil } }.first
+  }
+
   public func client(
     _ company: String = "", over transport: Transport = .unix, timeoutMilliseconds: UInt32 = 20_000
   ) throws -> Client {

@@ -37,3 +37,147 @@ struct AsteriskEnvironment {
     return lines.flatMap { $0 + [0x0A] } + [0x0A]
   }
 }
+
+/// Asterisk's side of one AGI(): takes commands apart and answers them as it does.
+final class AsteriskAGI {
+  enum Status: String {
+    case success = "SUCCESS"
+    case failure = "FAILURE"
+    case hangup = "HANGUP"
+  }
+
+  /// What happens in place of the reply to a command, or before it.
+  enum Event {
+    case none
+    /// The caller hangs up: `HANGUP` comes before the reply, and commands that need a live channel are refused.
+    case hangup
+    /// Something else than the reply.
+    case reply(String)
+    /// The test does something, such as ending the daemon.
+    case act(() -> Void)
+  }
+
+  private(set) var variables: [String: String] = [:]
+  private(set) var commands: [String] = []
+  private let connection: RawConnection
+  private let event: (Int) -> Event
+
+  /// - Parameter event: what happens at each command, counted from 0.
+  init(port: UInt16, event: @escaping (Int) -> Event = { _ in .none }) throws {
+    connection = try RawConnection("tcp:127.0.0.1:\(port)")
+    self.event = event
+  }
+
+  /// Sends an environment.
+  func begin(_ environment: [UInt8]) { connection.send(environment) }
+
+  /// Sends an environment, and carries commands out until the daemon closes.
+  func run(_ environment: [UInt8], within seconds: Double = 30) throws -> Status {
+    begin(environment)
+    while true {
+      switch connection.receiveLine(within: seconds) {
+      case .message(let line): obey(String(decoding: line, as: UTF8.self))
+      case .closed: return .success
+      case .nothing: throw TestFailure("no command and no end within \(seconds) s, after \(commands)")
+      }
+    }
+  }
+
+  private func obey(_ line: String) {
+    let event = event(commands.count)
+    commands.append(line)
+    let reply = carryOut(AsteriskAGI.words(of: line))
+    switch event {
+    case .none: break
+    case .hangup: send("HANGUP\n")
+    case .reply(let other): return send(other)
+    case .act(let body): body()
+    }
+    send(reply)
+  }
+
+  private func send(_ text: String) { connection.send(Array(text.utf8)) }
+
+  private func carryOut(_ words: [String]?) -> String {
+    guard let words, words.count > 1, words[0].uppercased() == "SET", words[1].uppercased() == "VARIABLE" else {
+      return "510 Invalid or unknown command\n"
+    }
+    guard words.count == 4 else {
+      return "520-Invalid command syntax.  Proper usage follows:\n Usage: SET VARIABLE <name> <value>\n"
+        + "520 End of proper usage.\n"
+    }
+    variables[words[2]] = words[3]
+    return "200 result=1\n"
+  }
+
+  /// Words stand between blanks; quotes hold blanks together, and a backslash has the next character stand for itself.
+  /// Nil: more than Asterisk takes.
+  static func words(of line: String) -> [String]? {
+    if line.utf8.count > 8_192 { return nil }
+    var (words, word, isQuoted, isEscaped) = ([String](), String?.none, false, false)
+    for character in line {
+      if isEscaped {
+        (word, isEscaped) = ((word ?? "") + String(character), false)
+      } else if character == "\\" {
+        isEscaped = true
+      } else if character == "\"" {
+        (word, isQuoted) = (word ?? "", !isQuoted)
+      } else if character == " " && !isQuoted {
+        if let word { words.append(word) }
+        word = nil
+      } else {
+        word = (word ?? "") + String(character)
+      }
+    }
+    if let word { words.append(word) }
+    return words.count <= 128 ? words : nil
+  }
+}
+
+extension AsteriskAGI {
+  /// What the channel has of the daemon's verdict.
+  struct Verdict: Equatable, CustomStringConvertible {
+    var result: String?
+    var reason: String?
+    var project: String?
+
+    var description: String { "\(result ?? "none") \(reason ?? "none") '\(project ?? "none")'" }
+  }
+
+  var verdict: Verdict {
+    Verdict(
+      result: variables["SCOPE_RESULT"], reason: variables["SCOPE_REASON"], project: variables["SCOPE_PROJECT"])
+  }
+
+  /// Asks once.
+  static func ask(_ port: UInt16, _ script: String, _ arguments: [String], callerName: String = "unknown") throws
+    -> Verdict
+  {
+    let channel = try AsteriskAGI(port: port)
+    let environment = AsteriskEnvironment(script: script, arguments: arguments, callerName: Array(callerName.utf8))
+    _ = try channel.run(environment.bytes)
+    return channel.verdict
+  }
+}
+
+/// Runs a test against a daemon that serves FastAGI on loopback.
+func withFastAGI(
+  adjust: @escaping (inout ServerConfiguration) -> Void = { _ in }, _ body: (TestDaemon, UInt16) async throws -> Void
+) async throws {
+  try await withDaemon { configuration in
+    configuration.addresses.append(.fastAGI(host: "127.0.0.1", port: 0))
+    adjust(&configuration)
+  } _: { daemon in
+    try await body(daemon, daemon.fastAGIPort!)
+  }
+}
+
+/// A daemon in a process of its own, with the sample, that serves FastAGI on loopback.
+func fastAGIProcess(port: UInt16 = 0, arguments: [String] = []) throws -> (ProcessDaemon, UInt16) {
+  let daemon = try ProcessDaemon(in: TemporaryFolder(), arguments: ["--fastagi", "127.0.0.1:\(port)"] + arguments)
+  try Sample.load(into: try daemon.client())
+  guard let port = daemon.ready.split(separator: ":").last.flatMap({ UInt16($0.prefix { $0.isNumber }) }) else {
+    throw TestFailure("the daemon did not name its port: \(daemon.ready)")
+  }
+  return (daemon, port)
+}
