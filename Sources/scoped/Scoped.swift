@@ -89,6 +89,7 @@ struct Scoped: AsyncParsableCommand {
     guard mode_t(socketMode, radix: 8).map({ $0 <= 0o777 }) == true else {
       throw ValidationError("--socket-mode '\(socketMode)' is not an octal mode such as 660.")
     }
+    if fastAGI.count > 8 { throw ValidationError("--fastagi names 8 addresses at most.") }
     guard (100...60_000).contains(fastAGITimeout) else {
       throw ValidationError("--fastagi-timeout is from 100 to 60000 milliseconds.")
     }

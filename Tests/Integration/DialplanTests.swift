@@ -12,12 +12,13 @@ import Testing
     let context: String
     let exten: String
     var subject: String?
+    var more: [String: String] = [:]
     let outcome: DialplanCall.Outcome
     /// AGI() calls on its way.
     let asked: Int
 
     var testDescription: String { name }
-    var variables: [String: String] { subject.map { ["SCOPE_SUBJECT": $0] } ?? [:] }
+    var variables: [String: String] { more.merging(subject.map { ["SCOPE_SUBJECT": $0] } ?? [:]) { $1 } }
   }
 
   private static let allowed = [

@@ -248,7 +248,10 @@ import Testing
 
   /// A conversation that has begun comes to its end; one that has not is closed; nobody new is let in.
   @Test func aDaemonThatStopsFinishesWhatHasBegun() async throws {
-    let daemon = try await TestDaemon { $0.addresses.append(.fastAGI(host: "127.0.0.1", port: 0)) }
+    let daemon = try await TestDaemon { configuration in
+      configuration.addresses.append(.fastAGI(host: "127.0.0.1", port: 0))
+      configuration.fastAGI.timeoutMilliseconds = 60_000  // so that no deadline closes what the stop should
+    }
     let port = daemon.fastAGIPort!
     try daemon.client().applyAll(smallCompany() + [.addMember(project: "p", .user("u0"))], to: "c")
     let (begun, idle) = (try RawConnection("tcp:127.0.0.1:\(port)"), try RawConnection("tcp:127.0.0.1:\(port)"))

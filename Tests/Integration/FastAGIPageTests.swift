@@ -1,0 +1,227 @@
+import Foundation
+import ScopeModel
+import ScopeTesting
+import Testing
+
+@testable import ScopeServer
+
+/// What Scripts/telephony/asterisk/README.md shows is what happens.
+@Suite struct FastAGIPageTests {
+  @Test func everyCommandPrintsWhatIsShown() async throws {
+    let sessions = try FastAGIPage().blocks("console")
+    #expect(sessions.count == 2 && sessions[0][0].hasPrefix("$ scoped "))
+    try await onThread {
+      let folder = TemporaryFolder()
+      let scripts = packageFolder.appendingPathComponent("Scripts").path
+      try FileManager.default.createSymbolicLink(atPath: folder.file("Scripts"), withDestinationPath: scripts)
+      let daemon = try PageShell(in: folder)
+      daemon.send(String(sessions[0][0].dropFirst(2)).replacing("4573", with: "0"))  // any free port, in place of the one shown
+      let ready = daemon.line() ?? "nothing"
+      let port = String(ready.split(separator: ":").last ?? "")
+      #expect(sessions[0][1...] == [ready.replacing(port, with: "4573")])
+      let shell = try PageShell(in: folder)
+      for (command, shown) in FastAGIPage.steps(sessions[1]) {
+        let output = shell.run(command.replacing("4573", with: port))
+        #expect(output == shown, "\(command)")
+      }
+      #expect(daemon.stop() == 0)
+    }
+  }
+
+  /// The phones shown call out through the dialplan, one of them in vain; so do agents through the context shown.
+  @Test func theConfigurationShownWorks() async throws {
+    let page = try FastAGIPage()
+    let phones = try page.only("pjsip")
+    let plan = try Dialplan(DialplanRun.text() + "\n" + page.only("dialplan").joined(separator: "\n"))
+    try await withFastAGI { daemon, port in
+      try Sample.load(into: try daemon.client())
+      try await onThread {
+        let outcomes = try FastAGIPage.sections(phones).map { name, options in
+          let run = try DialplanRun(port: port)
+          let subject = options["set_var"]?.dropFirst("SCOPE_SUBJECT=".count)
+          #expect(options["type"] == "endpoint" && subject == "ip_phone:\(name)")
+          let call = DialplanTests.Case(
+            name: name, context: options["context"]!, exten: "0123", subject: subject.map(String.init),
+            outcome: .ranOut,
+            asked: 1)
+          return try run.outcome(call)
+        }
+        #expect(outcomes == [.dialled("PJSIP/0123@trunk-main"), .hungUp(cause: "21")])
+        for (agent, outcome) in [
+          ("1001", DialplanCall.Outcome.dialled("PJSIP/0123@trunk-main")), ("1016", .hungUp(cause: "21")),
+          ("", .hungUp(cause: "41")), ("1001,queue:shop-orders", .hungUp(cause: "41")),
+        ] {
+          let call = DialplanTests.Case(
+            name: agent, context: "own-agents", exten: "0123", more: ["OWN_AGENT": agent], outcome: outcome, asked: 1)
+          #expect(try DialplanRun(port: port, plan).outcome(call) == outcome)
+        }
+      }
+    }
+  }
+
+  @Test func theOptionsShownAreTaken() throws {
+    let words = try FastAGIPage().only("options")[0].components(separatedBy: " ")
+    #expect(words.count == 4 && words[0] == "--fastagi" && words[2] == "--fastagi-without-tls")
+    #expect(try ListenAddress.fastAGI([words[1]], exposed: [words[3]]).map(\.description) == ["agi://\(words[1])"])
+    #expect(throws: AddressError.notExposed(words[1], host: words[3])) {
+      try ListenAddress.fastAGI([words[1]], exposed: [])
+    }
+  }
+
+  @Test func everyReasonAndDefaultIsNamed() throws {
+    let text = try FastAGIPage().text
+    for reason in FastAGIRefusal.allCases { #expect(text.contains("`\(reason.rawValue)`")) }
+    for reason in Reason.allCases { #expect(text.contains("`\(reason.code)`")) }
+    for script in FastAGIScript.allCases { #expect(text.contains("| `\(script.rawValue)` |")) }
+    let (limits, configuration) = (FastAGILimits(), FastAGIConfiguration())
+    #expect(configuration.timeoutMilliseconds == 2_000 && text.contains("2 s, `--fastagi-timeout`"))
+    #expect(configuration.connections == 1_024 && text.contains("1,024, `--fastagi-connections`"))
+    #expect(limits.lineBytes == 8_192 && limits.lineWords == 128 && text.contains("8,192 bytes and 128 words"))
+    #expect(limits.environmentLines == 256 && limits.environmentBytes == 256 << 10)
+    #expect(limits.linesBeforeReply == 64 && text.contains("256 lines; beyond 256 KiB"))
+  }
+
+  /// The program that measures, for a moment: every verdict is right, and all that it tells is there.
+  @Test func theMeasurementRuns() async throws {
+    let output = try await onThread {
+      try run(
+        builtProduct("scope-bench"),
+        ["fastagi", "--channels", "2", "--seconds", "0.2", "--rounds", "1", "--json"])
+    }
+    #expect(output.status == 0, "\(output.errors)")
+    #expect(output.output.contains(#""per_second""#) && output.output.contains(#""channels":2"#), "\(output.output)")
+  }
+
+  @Test func askSaysWhenNobodyIsThere() async throws {
+    try await onThread {
+      let nobody = FakeFastAGI(listens: false, hangs: false, commands: [])
+      let ask = packageFolder.appendingPathComponent("Scripts/telephony/asterisk/ask")
+      let output = try run(ask, ["127.0.0.1:\(nobody.port)", "can-see?company=c", "user:u", "queue:q"])
+      #expect(output.status == 2 && output.errors == "ask: nobody serves 127.0.0.1:\(nobody.port)\n")
+      #expect(try run(ask, ["127.0.0.1:1"]).status == 64)
+    }
+  }
+}
+
+/// The page, and what stands in its fences.
+private struct FastAGIPage {
+  let text: String
+
+  init() throws {
+    let path = packageFolder.appendingPathComponent("Scripts/telephony/asterisk/README.md")
+    text = try String(contentsOf: path, encoding: .utf8)
+  }
+
+  /// The lines of each fence of a kind.
+  func blocks(_ kind: String) throws -> [[String]] {
+    var (blocks, open) = ([[String]](), [String]?.none)
+    for line in text.components(separatedBy: "\n") {
+      if line == "```\(kind)" {
+        open = []
+      } else if line == "```", let block = open {
+        blocks.append(block)
+        open = nil
+      } else {
+        open?.append(line)
+      }
+    }
+    if blocks.isEmpty || open != nil { throw TestFailure("README.md has no whole fence '\(kind)'") }
+    return blocks
+  }
+
+  func only(_ kind: String) throws -> [String] {
+    let blocks = try blocks(kind)
+    if blocks.count != 1 { throw TestFailure("README.md has \(blocks.count) fences '\(kind)'") }
+    return blocks[0]
+  }
+
+  /// Commands, each with the lines it prints.
+  static func steps(_ block: [String]) -> [(command: String, shown: [String])] {
+    var steps: [(command: String, shown: [String])] = []
+    for line in block {
+      if line.hasPrefix("$ ") {
+        steps.append((String(line.dropFirst(2)), []))
+      } else {
+        steps[steps.count - 1].shown.append(line)
+      }
+    }
+    return steps
+  }
+
+  /// Sections with their options, in order.
+  static func sections(_ block: [String]) throws -> [(name: String, options: [String: String])] {
+    var sections: [(name: String, options: [String: String])] = []
+    for line in block where !line.isEmpty {
+      if line.hasPrefix("[") {
+        sections.append((String(line.dropFirst().dropLast()), [:]))
+      } else {
+        let parts = line.split(separator: "=", maxSplits: 1).map(String.init)
+        sections[sections.count - 1].options[parts[0]] = parts[1]
+      }
+    }
+    return sections
+  }
+}
+
+/// A shell that keeps its state from command to command, with the built programs in its path.
+private final class PageShell {
+  private static let mark = "--done--"
+  private let process = Process()
+  private let (input, output) = (Pipe(), Pipe())
+  private var unread = Data()
+  /// Ends it if it does not print what is awaited.
+  private let deadline: DispatchWorkItem
+
+  init(in folder: TemporaryFolder) throws {
+    process.executableURL = URL(fileURLWithPath: "/bin/bash")
+    process.arguments = ["-c", "exec 2>&1; exec bash"]
+    process.currentDirectoryURL = URL(fileURLWithPath: folder.path)
+    let programs = builtProduct("scoped").deletingLastPathComponent().path
+    process.environment = ["PATH": "\(programs):/usr/bin:/bin", "TZ": "UTC"]
+    process.standardInput = input
+    process.standardOutput = output
+    try process.run()
+    try output.fileHandleForWriting.close()
+    let id = process.processIdentifier
+    deadline = DispatchWorkItem { kill(id, SIGKILL) }
+    DispatchQueue.global().asyncAfter(deadline: .now() + 120, execute: deadline)
+  }
+
+  deinit {
+    deadline.cancel()
+    if process.isRunning { kill(process.processIdentifier, SIGKILL) }
+  }
+
+  /// Has a program take the shell's place, with no errors shown: a daemon logs there.
+  func send(_ program: String) { write("exec \(program) </dev/null 2>/dev/null\n") }
+
+  private func write(_ text: String) { input.fileHandleForWriting.write(Data(text.utf8)) }
+
+  /// Runs a command; returns the lines it prints.
+  func run(_ command: String) -> [String] {
+    write("{ \(command)\n} </dev/null\necho \(PageShell.mark)\n")
+    var lines: [String] = []
+    while let line = line(), line != PageShell.mark { lines.append(line) }
+    return lines
+  }
+
+  /// The next line, awaited; nil: it has ended.
+  func line() -> String? {
+    while true {
+      if let end = unread.firstIndex(of: 0x0A) {
+        defer { unread = Data(unread[(end + 1)...]) }
+        return String(decoding: unread[..<end], as: UTF8.self)
+      }
+      let more = output.fileHandleForReading.availableData
+      if more.isEmpty { return nil }
+      unread += more
+    }
+  }
+
+  /// Asks it to end; returns its exit code.
+  func stop() -> Int32 {
+    process.terminate()
+    process.waitUntilExit()
+    return process.terminationStatus
+  }
+}
