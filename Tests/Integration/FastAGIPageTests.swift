@@ -15,7 +15,8 @@ import Testing
       let scripts = packageFolder.appendingPathComponent("Scripts").path
       try FileManager.default.createSymbolicLink(atPath: folder.file("Scripts"), withDestinationPath: scripts)
       let daemon = try PageShell(in: folder)
-      daemon.send(String(sessions[0][0].dropFirst(2)).replacing("4573", with: "0"))  // any free port, in place of the one shown
+      // Any free port, in place of the one shown.
+      daemon.send(String(sessions[0][0].dropFirst(2)).replacing("4573", with: "0"))
       let ready = daemon.line() ?? "nothing"
       let port = String(ready.split(separator: ":").last ?? "")
       #expect(sessions[0][1...] == [ready.replacing(port, with: "4573")])

@@ -190,7 +190,7 @@ import Testing
 
   /// Nothing can be confirmed any more.
   @Test func aHalfClosedOneIsClosedAfterTheFirstCommand() async throws {
-    try await withCompany { _, port in
+    try await withCompany(adjust: { $0.fastAGI.timeoutMilliseconds = 60_000 }) { _, port in
       let connection = try RawConnection("tcp:127.0.0.1:\(port)")
       connection.send(environment)
       connection.finishSending()
@@ -238,11 +238,12 @@ import Testing
     try await withCompany(adjust: { $0.limits.connections = 3 }) { daemon, port in
       let client = try daemon.client()
       #expect(try client.health().connections >= 1)
-      let open = try (0..<2).map { _ in try RawConnection("tcp:127.0.0.1:\(port)") }
+      var open = try (0..<2).map { _ in try RawConnection("tcp:127.0.0.1:\(port)") }
       while try client.health().connections < 3 { await Task.yield() }
       #expect(try RawConnection("tcp:127.0.0.1:\(port)").receiveLine() == .closed)
       #expect(try RawConnection(daemon.address(.unix)).receive() == .closed)
-      withExtendedLifetime(open) {}
+      open.removeAll()
+      while try client.health().connections > 1 { await Task.yield() }
     }
   }
 
