@@ -295,12 +295,14 @@ final class DialplanRun {
 final class FakeFastAGI: Sendable {
   let port: UInt16
   private let listener: Int32
+  private let isListening: Bool
 
   /// - Parameters:
   ///   - listens: false: the port is taken, and refuses whoever comes.
   ///   - hangs: reads what comes, and says nothing.
   init(listens: Bool, hangs: Bool, commands: [String]) {
     listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    isListening = listens
     var (address, bytes) = (sockaddr_in(), socklen_t(MemoryLayout<sockaddr_in>.size))
     address.sin_family = sa_family_t(AF_INET)
     address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
@@ -316,9 +318,9 @@ final class FakeFastAGI: Sendable {
     if listens { start(hangs, commands) }
   }
 
+  /// The thread that accepts closes what it uses: its number may be another's as soon as it is free.
   deinit {
-    shutdown(listener, Int32(SHUT_RDWR))
-    close(listener)
+    if isListening { shutdown(listener, Int32(SHUT_RDWR)) } else { close(listener) }
   }
 
   private func start(_ hangs: Bool, _ commands: [String]) {
@@ -328,6 +330,7 @@ final class FakeFastAGI: Sendable {
         FakeFastAGI.serve(client, hangs, commands)
         close(client)
       }
+      close(listener)
     }
   }
 
