@@ -41,33 +41,11 @@ public struct NumbersPage: Sendable {
   public internal(set) var revision: UInt64 = 0
 }
 
-/// What a number is to its asker, as the wire numbers it.
-public enum ScreeningVerdict: UInt32, Sendable, CaseIterable {
-  /// No answer: not to be dialled.
-  case none = 0
-  case clear = 1
-  case unwanted = 2
-  case vip = 3
-  case outOfScope = 4
-  case invalid = 5
-
-  /// Stable, for machines.
-  public var code: String {
-    switch self {
-    case .none: "none"
-    case .clear: "clear"
-    case .unwanted: "unwanted"
-    case .vip: "vip"
-    case .outOfScope: "out_of_scope"
-    case .invalid: "invalid"
-    }
-  }
-}
-
 /// Answers to many numbers.
 public struct Screening: Sendable {
   public struct Answer: Hashable, Sendable {
-    public let verdict: ScreeningVerdict
+    /// Nil: one that is newer than this client, and not to be dialled.
+    public let verdict: NumberVerdict?
     /// The first list it is on; empty: none.
     public let unwantedList: String
     public let vipList: String
@@ -198,7 +176,7 @@ extension NumberRow {
 extension Screening.Answer {
   fileprivate init(_ wire: Scope__V1__ScreenedNumber) {
     self.init(
-      verdict: ScreeningVerdict(rawValue: wire.verdict.rawValue) ?? .none, unwantedList: text(wire.unwanted_list),
+      verdict: NumberVerdict(rawValue: UInt8(clamping: wire.verdict.rawValue)), unwantedList: text(wire.unwanted_list),
       vipList: text(wire.vip_list))
   }
 }

@@ -1,14 +1,5 @@
 import ScopeModel
 
-/// What a number is to whoever asks. The raw values are the wire's.
-public enum NumberVerdict: UInt8, Sendable {
-  case clear = 1
-  case unwanted = 2
-  case vip = 3
-  case outOfScope = 4
-  case invalid = 5
-}
-
 /// The lists that count for one asker, looked up once for many numbers.
 public struct NumberScreen {
   /// The answer to one number.

@@ -87,3 +87,29 @@ extension Edit {
     return object.ref.id
   }
 }
+
+/// What a number is to whoever asks. The raw values are the wire's.
+public enum NumberVerdict: UInt8, Sendable, CaseIterable {
+  /// On no unwanted and no VIP list that the asker sees.
+  case clear = 1
+  case unwanted = 2
+  case vip = 3
+  /// Not on the list it was taken from, or the asker may not ask.
+  case outOfScope = 4
+  /// No E.164 number.
+  case invalid = 5
+
+  /// It may be dialled, or let through.
+  public var allows: Bool { self == .clear || self == .vip }
+
+  /// Stable, for machines.
+  public var code: String {
+    switch self {
+    case .clear: "clear"
+    case .unwanted: "unwanted"
+    case .vip: "vip"
+    case .outOfScope: "out_of_scope"
+    case .invalid: "invalid"
+    }
+  }
+}

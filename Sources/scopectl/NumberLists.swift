@@ -142,9 +142,9 @@ struct NumberListCommand: ParsableCommand {
       if asker.json {
         for (number, answer) in answers { print(answer.json(number, found)) }
       } else {
-        printTable(answers.map { [$0.0, $0.1.verdict.code, $0.1.words(found.refusal)] })
+        printTable(answers.map { [$0.0, $0.1.code, $0.1.words(found.refusal)] })
       }
-      if found.answers.contains(where: { ![.clear, .vip].contains($0.verdict) }) { throw Exit.denied }
+      if found.answers.contains(where: { $0.verdict?.allows != true }) { throw Exit.denied }
     }
   }
 
@@ -302,18 +302,20 @@ extension NumberRow {
 }
 
 extension Screening.Answer {
+  fileprivate var code: String { verdict?.code ?? "none" }
+
   fileprivate func words(_ refusal: String?) -> String {
     switch verdict {
     case .unwanted: "on \(unwantedList)" + (vipList.isEmpty ? "" : ", and on the VIP list \(vipList)")
     case .vip: "on \(vipList)"
     case .outOfScope: refusal ?? "not on the list it was taken from"
     case .invalid: "no E.164 number"
-    case .clear, .none: ""
+    case .clear, nil: ""
     }
   }
 
   fileprivate func json(_ number: String, _ screening: Screening) -> String {
-    var fields: [(String, JSONValue)] = [("number", .text(number)), ("verdict", .text(verdict.code))]
+    var fields: [(String, JSONValue)] = [("number", .text(number)), ("verdict", .text(code))]
     if !unwantedList.isEmpty { fields.append(("unwanted_list", .text(unwantedList))) }
     if !vipList.isEmpty { fields.append(("vip_list", .text(vipList))) }
     if let refusal = screening.refusal { fields.append(("reason", .text(refusal))) }

@@ -49,7 +49,7 @@ struct Scoped: AsyncParsableCommand {
     name: .customLong("fastagi"),
     help: ArgumentHelp(
       "HOST:PORT to serve Asterisk's AGI() at, mostly 127.0.0.1:4573; repeat it for more. Whoever connects may ask "
-        + "can-see and has-right about any company, and nothing else. Port 0: any free one. (default: nowhere)",
+        + "can-see, has-right and screen-number about any company, and nothing else. Port 0: any free one. (default: nowhere)",
       valueName: "host:port"))
   var fastAGI: [String] = []
 

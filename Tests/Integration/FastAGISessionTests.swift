@@ -93,6 +93,8 @@ private func environment(
     ("can-see?company=a+b", ["list:l", "list:m"], "a+b"),
     ("can-see?company=a=b", ["user:u", "queue:\"q\\"], "a=b"), ("has-right?company=a%26b%3d", ["user:u", "r"], "a&b="),
     ("has-right?company=a%2520", ["user:u", "r, s"], "a%20"),
+    ("screen-number?company=c", ["dialer:d", "+4315550001"], "c"),
+    ("screen-number?company=c", ["dialer:d", "anonymous \"x\"", "list:l"], "c"),
   ])
   func aRequestIsReadAsItIsWritten(script: String, arguments: [String], company: String) throws {
     var talk = Talk()
@@ -103,6 +105,9 @@ private func environment(
     case .canSee(_, let subject, let object, let right):
       #expect(["\(subject)", "\(object)"] + (right.map { ["\($0)"] } ?? []) == arguments)
     case .hasRight(_, let user, let right): #expect(["user:\(user)", "\(right)"] == arguments)
+    case .screenNumber(_, let subject, let number, let list):
+      let digits = String(decoding: number, as: UTF8.self)
+      #expect(["\(subject)", digits] + (list.map { ["list:\($0)"] } ?? []) == arguments)
     }
   }
 
@@ -136,6 +141,10 @@ private func environment(
     ("can-see?company=c", ["user:u", "queue:q\u{7F}"], .controlCharacter),
     ("has-right?company=c", ["user:u"], .argumentMissing),
     ("has-right?company=c", ["user:u", "r", "s"], .tooManyArguments),
+    ("screen-number?company=c", ["dialer:d"], .argumentMissing),
+    ("screen-number?company=c", ["dialer:d", "1", "list:l", "x"], .tooManyArguments),
+    ("screen-number?company=c", ["dialer:d", "1", "queue:l"], .notAList),
+    ("screen-number?company=c", ["1", "1"], .badRef),
     ("has-right?company=c", ["group:g", "r"], .notAUser), ("has-right?company=c", ["user:u", ""], .invalidName),
   ])
   func whatIsNoQuestionIsUnavailable(script: String, arguments: [String], refusal: FastAGIRefusal) {

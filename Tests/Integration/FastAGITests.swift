@@ -50,6 +50,34 @@ import Testing
     }
   }
 
+  @Test func aNumberIsScreenedAsTheCallScreensIt() async throws {
+    try await withFastAGI { daemon, port in
+      try daemon.client().applyAll(numberCompany(), to: "c")
+      let wire = WireCaller(daemon.address(.unix), company: "c")
+      try wire.add([NumberRow("4310000001"), NumberRow("4310000002")], to: "shop-calls")
+      try wire.add([NumberRow("4310000002")], to: "shop-dnc")
+      try wire.add([NumberRow("4310000003")], to: "shop-vip")
+      try await onThread {
+        let client = try daemon.client("c")
+        for asker in ["shop", "clinic", "nowhere"] as [Name] {
+          for list in [nil, "shop-calls"] as [Name?] {
+            for number in ["+4310000001", "4310000002", "4310000003", "112", "anonymous", ""] {
+              let arguments = ["dialer:\(asker)", number] + (list.map { ["list:\($0)"] } ?? [])
+              let told = try AsteriskAGI.ask(port, "screen-number?company=c", arguments)
+              let screening = try client.screen([number], for: dialer(asker), callingList: list)
+              let verdict = try #require(screening.answers[0].verdict)
+              let expected = AsteriskAGI.Verdict(
+                result: verdict.allows ? "allow" : "deny", reason: screening.refusal ?? verdict.code, project: "")
+              #expect(told == expected, "\(arguments)")
+            }
+          }
+        }
+        let told = try AsteriskAGI.ask(port, "screen-number?company=nobody", ["dialer:shop", "4310000001"])
+        #expect(told == .init(result: "deny", reason: "unknown_company", project: ""))
+      }
+    }
+  }
+
   @Test func namesGoThereAndBackAsTheyAre() async throws {
     try await withFastAGI { daemon, port in
       let (company, project): (Name, Name) = (#"a&b=c %"\"#, #"pro "ject" \ ${EXTEN}"#)

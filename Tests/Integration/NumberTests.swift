@@ -289,7 +289,7 @@ import Testing
 
   @Test func ofACallingListWantTheNumberOnItStill() async throws {
     try await withNumbers { client, wire throws in
-      func verdicts() throws -> [ScreeningVerdict] {
+      func verdicts() throws -> [NumberVerdict?] {
         try client.screen(asked, for: dialer("shop"), callingList: "shop-calls").answers.map(\.verdict)
       }
       #expect(try verdicts() == [.clear, .unwanted, .outOfScope, .unwanted, .invalid, .invalid])

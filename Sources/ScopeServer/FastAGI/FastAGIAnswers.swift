@@ -11,11 +11,11 @@ extension Dispatcher {
       guard let company = cursor.root.company(key) else {
         return cursor.root.isCold(key) ? nil : FastAGIVerdict(CheckAnswer(.unknownCompany))
       }
-      return answer(question, in: company)
+      return answer(question, in: company, key)
     }
   }
 
-  private func answer(_ question: FastAGIQuestion, in company: CompanyView) -> FastAGIVerdict {
+  private func answer(_ question: FastAGIQuestion, in company: CompanyView, _ key: Key) -> FastAGIVerdict {
     switch question {
     case .canSee(_, let subject, let object, let right):
       let answer = subject.id.withKey { id in
@@ -28,7 +28,21 @@ extension Dispatcher {
         if let refusal = subject.refusal { return FastAGIVerdict(CheckAnswer(refusal)) }
         return FastAGIVerdict(holding: right.withKey { company.holds(subject, right: $0) })
       }
+    case .screenNumber(_, let subject, let number, let list):
+      return FastAGIVerdict(screen(number, for: subject, callingList: list, in: cursor.root.index(of: key)))
     }
+  }
+
+  private func screen(
+    _ number: [UInt8], for subject: Subject, callingList: Name?, in index: CompanyIndex?
+  ) -> (NumberScreen.Answer, Reason?) {
+    let screen = subject.id.withKey { id in
+      guard let callingList else {
+        return NumberScreen(index, kind: subject.kind, subject: id, callingList: Key(start: nil, count: 0))
+      }
+      return callingList.withKey { NumberScreen(index, kind: subject.kind, subject: id, callingList: $0) }
+    }
+    return (number.withUnsafeBytes(screen.answer), screen.refusal)
   }
 }
 
@@ -48,6 +62,13 @@ extension FastAGIVerdict {
   fileprivate init(_ answer: CheckAnswer) {
     self.init(
       result: answer.reason.allows ? .allow : .deny, reason: answer.reason.code, project: Array(answer.project))
+  }
+
+  /// The reason is the verdict itself, or why the asker may not ask.
+  fileprivate init(_ screened: (answer: NumberScreen.Answer, refusal: Reason?)) {
+    self.init(
+      result: screened.answer.verdict.allows ? .allow : .deny,
+      reason: screened.refusal?.code ?? screened.answer.verdict.code)
   }
 
   fileprivate init(holding isHeld: Bool) {

@@ -5,6 +5,7 @@ import ScopeModel
 enum FastAGIScript: String, CaseIterable {
   case canSee = "can-see"
   case hasRight = "has-right"
+  case screenNumber = "screen-number"
 }
 
 /// A question that a channel asks, with names that are names.
@@ -12,10 +13,12 @@ enum FastAGIQuestion: Hashable, Sendable {
   /// May the subject see the object, and does it hold the right, if one is named?
   case canSee(company: Name, Subject, ObjectRef, right: Name?)
   case hasRight(company: Name, user: Name, right: Name)
+  /// May this number be dialled, or let through? As it was dialled or came: whatever it is.
+  case screenNumber(company: Name, Subject, number: [UInt8], callingList: Name?)
 
   var company: Name {
     switch self {
-    case .canSee(let company, _, _, _), .hasRight(let company, _, _): company
+    case .canSee(let company, _, _, _), .hasRight(let company, _, _), .screenNumber(let company, _, _, _): company
     }
   }
 }
@@ -42,6 +45,8 @@ enum FastAGIRefusal: String, Error, CaseIterable {
   case unknownType = "unknown_type"
   /// Only users hold rights.
   case notAUser = "not_a_user"
+  /// Only lists have numbers.
+  case notAList = "not_a_list"
   case invalidName = "invalid_name"
   /// The answer is one that no command can carry.
   case valueNotCarried = "value_not_carried"
@@ -63,6 +68,7 @@ extension FastAGIQuestion {
     switch known {
     case .canSee: self = try .canSee(company, arguments)
     case .hasRight: self = try .hasRight(company, arguments)
+    case .screenNumber: self = try .screenNumber(company, arguments)
     }
   }
 
@@ -77,6 +83,12 @@ extension FastAGIQuestion {
     try expect(2...2, arguments)
     guard case .user(let user) = try subject(arguments[0]) else { throw .notAUser }
     return .hasRight(company: company, user: user, right: try name(arguments[1]))
+  }
+
+  private static func screenNumber(_ company: Name, _ arguments: [[UInt8]]) throws(FastAGIRefusal) -> FastAGIQuestion {
+    try expect(2...3, arguments)
+    let list = arguments.count == 3 ? try self.list(arguments[2]) : nil
+    return .screenNumber(company: company, try subject(arguments[0]), number: arguments[1], callingList: list)
   }
 
   private static func expect(_ count: ClosedRange<Int>, _ arguments: [[UInt8]]) throws(FastAGIRefusal) {
@@ -152,6 +164,12 @@ extension FastAGIQuestion {
       guard let type = ObjectType(name: type) else { throw .unknownType }
       return .object(ObjectRef(type, id))
     }
+  }
+
+  private static func list(_ ref: [UInt8]) throws(FastAGIRefusal) -> Name {
+    let object = try object(ref)
+    if object.type != .list { throw .notAList }
+    return object.id
   }
 
   private static func object(_ ref: [UInt8]) throws(FastAGIRefusal) -> ObjectRef {
