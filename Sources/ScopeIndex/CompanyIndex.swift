@@ -55,7 +55,7 @@ public final class CompanyIndex: Sendable {
   ) {
     let builder = PartsBuilder(company, seed: seed, previous: previous?.parts, edits: edits)
     let lists =
-      numbers.map { NumberLists(company, previous: previous?.lists, edits: edits, sets: $0) } ?? NumberLists()
+      numbers.map { NumberLists.after(previous?.lists, edits, in: company, sets: $0) } ?? NumberLists.none
     self.init(id: company.id, mode: company.mode!, parts: builder.build(), lists: lists)
   }
 

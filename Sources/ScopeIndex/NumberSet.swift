@@ -109,11 +109,17 @@ public final class NumberLists: Sendable {
   /// In byte order of ids.
   public let entries: [Entry]
 
-  init(_ company: Company, previous: NumberLists?, edits: [Edit], sets: [Name: NumberSet]) {
-    if let previous, sets.isEmpty, !edits.contains(where: \.isOfList) {
-      entries = previous.entries
-      return
-    }
+  /// The lists of a company after `edits`; the previous ones, where those touch none.
+  ///
+  /// - Parameter sets: of the lists whose numbers changed; without `previous`, of all that have any.
+  static func after(
+    _ previous: NumberLists?, _ edits: [Edit], in company: Company, sets: [Name: NumberSet]
+  ) -> NumberLists {
+    if let previous, sets.isEmpty, !edits.contains(where: \.isOfList) { return previous }
+    return company.lists.isEmpty ? .none : NumberLists(company, previous: previous, sets: sets)
+  }
+
+  private init(_ company: Company, previous: NumberLists?, sets: [Name: NumberSet]) {
     entries = company.lists.values.sorted { $0.id < $1.id }.map { list in
       let id = Array(list.id.text.utf8)
       let known = list.blockSet == 0 ? NumberSet() : sets[list.id] ?? previous?.entry(id)?.numbers ?? NumberSet()
@@ -123,8 +129,10 @@ public final class NumberLists: Sendable {
     }
   }
 
-  /// Of a company whose lists nobody is to ask about.
-  init() { entries = [] }
+  private init() { entries = [] }
+
+  /// Of a company without lists, or whose lists nobody is to ask about.
+  static let none = NumberLists()
 
   /// The list with this id.
   public func entry(_ id: some Sequence<UInt8>) -> Entry? {
