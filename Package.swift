@@ -70,5 +70,9 @@ let package = Package(
         "scoped", "scopectl", "scope-bench",
       ],
       path: "Tests/Integration", exclude: ["Programs"]),
+    .testTarget(
+      name: "TelephonyTests",
+      dependencies: ["ScopeClient", "ScopeModel", "ScopeTesting", "scoped", "scopectl"],
+      path: "Tests/Telephony", exclude: ["Programs"]),
   ]
 )
