@@ -73,6 +73,6 @@ let package = Package(
     .testTarget(
       name: "TelephonyTests",
       dependencies: ["ScopeClient", "ScopeModel", "ScopeTesting", "scoped", "scopectl"],
-      path: "Tests/Telephony", exclude: ["Programs"]),
+      path: "Tests/Telephony", exclude: ["Programs", "Scenarios"]),
   ]
 )

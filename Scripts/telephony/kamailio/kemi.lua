@@ -1,0 +1,211 @@
+-- Routes calls by scoped's answers, with Kamailio's KEMI. Loaded by kemi.cfg.
+
+-- ------------------------------------------------------------------------------------------ settings
+local settings = {
+  address = "unix:/run/scoped/scoped.sock",
+  company = "nordlicht",
+  timeout_ms = 50,
+
+  -- Where your PBX is. Calls from these addresses are your agents' and phones', and their From is believed:
+  -- name nothing that does not check who calls.
+  pbx = "192.0.2.10:5060",
+  inside = { ["192.0.2.10"] = true },
+
+  -- Who a call is from: the user part of From, as a pattern of Lua, and what it stands for.
+  subjects = {
+    { "^(%d%d%d%d)$", "user" },
+    { "^(phone%-%d+)$", "ip_phone" },
+  },
+
+  -- Carriers, by their name in scoped. Calls from a carrier's address are that carrier's.
+  providers = {
+    ["trunk-main"] = "198.51.100.20:5060",
+    ["trunk-collections-cli"] = "198.51.100.30:5060",
+  },
+
+  -- What is dialled from inside, by its first digits; the longest that fits decides.
+  outbound = {
+    { "+49", "trunk-main" },
+    { "0049", "trunk-main" },
+    { "8800", "trunk-collections-cli" },
+  },
+
+  -- Extensions of the PBX that agents may call and transfer to, if scoped says so.
+  extensions = {
+    ["7100"] = "queue:clinic-appointments",
+    ["7200"] = "queue:shop-orders",
+    ["7301"] = "ip_phone:phone-301",
+  },
+
+  -- What is dialled from outside: the number's scenario, and the queue that it leads to.
+  inbound = {
+    ["494066969100"] = { scenario = "clinic-main-ivr", queue = "clinic-appointments" },
+    ["494066969300"] = { scenario = "clinic-main-ivr", queue = "insurer-claims" },
+  },
+
+  -- Numbers that are let through while scoped gives no answer, such as ["112"] = "trunk-main". What scoped
+  -- denies stays denied. Empty: none.
+  emergency = {},
+}
+-- ----------------------------------------------------------------------------------- end of settings
+
+local SOURCE_DENIED, DENIED, UNAVAILABLE = "Forbidden", "Forbidden by access rules", "Access check unavailable"
+
+-- A final answer through the transaction, or without one where there is none.
+local function answer(code, reason)
+  if KSR.tm.t_reply(code, reason) < 0 then KSR.sl.sl_send_reply(code, reason) end
+end
+
+local function deny() answer(403, SOURCE_DENIED) end
+
+-- --------------------------------------------------------------------------------- who and what
+
+-- What the caller is in scoped's words, such as "user:1001"; nil if From fits no pattern.
+local function find_subject()
+  local name = KSR.pv.gete("$fU")
+  for _, row in ipairs(settings.subjects) do
+    local id = name:match(row[1])
+    if id then return row[2] .. ":" .. id end
+  end
+end
+
+local function find_provider(number)
+  local provider, length = nil, 0
+  for _, row in ipairs(settings.outbound) do
+    if #row[1] > length and number:sub(1, #row[1]) == row[1] then provider, length = row[2], #row[1] end
+  end
+  return provider
+end
+
+-- The object that a number stands for, and the address behind it; nil if it is not covered.
+local function find_target(number)
+  if settings.extensions[number] then return settings.extensions[number], settings.pbx end
+  if not number:match("^%+?%d+$") then return nil end
+  local provider = settings.emergency[number] or find_provider(number)
+  if provider then return "sip_provider:" .. provider, settings.providers[provider] end
+end
+
+-- The carrier that a call comes from, by its address.
+local function find_carrier(source)
+  for name, address in pairs(settings.providers) do
+    if address:match("^(.*):%d+$") == source then return name end
+  end
+end
+
+-- ---------------------------------------------------------------------------------------- routes
+
+-- A route that measures or tests may put its own here.
+function scoped_relay()
+  if KSR.tm.t_relay() < 0 then answer(500, "Relaying failed") end
+end
+
+local function relay_call(user, address)
+  if not address then return deny() end
+  KSR.textops.remove_hf("Route")
+  KSR.pv.sets("$ru", "sip:" .. user .. "@" .. address)
+  KSR.rr.record_route()
+  KSR.rr.add_rr_param(";scoped=" .. scoped.mark())
+  scoped_relay()
+end
+
+-- Goes on if the verdict is allow; every other one has been answered when this returns false.
+local function is_allowed(subject, object, is_emergency)
+  local verdict = scoped.check(settings, subject, object)
+  if verdict == "allow" then return true end
+  if verdict == "deny" then
+    answer(403, DENIED)
+  elseif is_emergency then
+    scoped.count_emergency()
+    return true
+  else
+    answer(503, UNAVAILABLE)
+  end
+  return false
+end
+
+-- Agent or phone → carrier or extension.
+local function route_from_inside(number)
+  local subject = find_subject()
+  local object, address = find_target(number)
+  if not subject or not object then return deny() end
+  if is_allowed(subject, object, settings.emergency[number] ~= nil) then relay_call(number, address) end
+end
+
+-- Carrier → the number's scenario → queue.
+local function route_from_carrier(carrier, number)
+  local row = settings.inbound[(number:gsub("^%+", ""))]
+  if not row then return deny() end
+  local scenario = "call_scenario:" .. row.scenario
+  if not is_allowed("sip_provider:" .. carrier, scenario) then return end
+  if is_allowed(scenario, "queue:" .. row.queue) then relay_call(row.queue, settings.pbx) end
+end
+
+local function route_call()
+  local source, number = KSR.pv.get("$si"), KSR.pv.gete("$rU")
+  if settings.inside[source] then return route_from_inside(number) end
+  local carrier = find_carrier(source)
+  if carrier then return route_from_carrier(carrier, number) end
+  deny()
+end
+
+-- May this one transfer there? One Refer-To only: with two, it would be a guess which of them is followed.
+local function may_transfer()
+  local target = KSR.pv.gete("$(rt{uri.user})")
+  local is_single = KSR.pv.get("$(hdr(Refer-To)[1])") == nil
+  local subject, object = find_subject(), find_target(target)
+  if not settings.inside[KSR.pv.get("$si")] or not is_single or not subject or not object then
+    deny()
+    return false
+  end
+  return is_allowed(subject, object)
+end
+
+-- Requests inside a call that was let through.
+local function route_in_dialog(method)
+  local follows = KSR.rr.loose_route() > 0 and scoped.is_marked()
+  if method == "ACK" then
+    if follows or KSR.tm.t_check_trans() > 0 then KSR.tm.t_relay() end
+  elseif not follows then
+    deny()
+  elseif method ~= "REFER" or may_transfer() then
+    KSR.tm.t_relay()
+  end
+end
+
+-- Absorbs what is sent again before anything is asked; false if there is nothing to do.
+local function begin_transaction()
+  local result = KSR.tm.t_newtran()
+  if result < 0 then KSR.sl.sl_send_reply(500, "No transaction") end
+  return result > 0
+end
+
+local function route_request()
+  local method = KSR.pv.get("$rm")
+  if KSR.maxfwd.process_maxfwd(10) < 0 then
+    if method ~= "ACK" then KSR.sl.sl_send_reply(483, "Too Many Hops") end
+    return
+  end
+  if method == "CANCEL" then
+    if KSR.tm.t_check_trans() > 0 then KSR.tm.t_relay() end
+    return
+  end
+  if method ~= "ACK" and not begin_transaction() then return end
+  if KSR.pv.get("$tt") ~= nil then return route_in_dialog(method) end
+  if method == "INVITE" then
+    KSR.tm.t_reply(100, "Trying")
+    route_call()
+  elseif method == "OPTIONS" then
+    answer(200, "OK")
+  elseif method ~= "ACK" then
+    deny()
+  end
+end
+
+-- An error here would leave the call without an answer for 32 seconds.
+function ksr_request_route()
+  local ran, message = pcall(route_request)
+  if ran then return 1 end
+  KSR.err("scoped: " .. tostring(message) .. "\n")
+  if KSR.pv.get("$rm") ~= "ACK" then pcall(answer, 503, UNAVAILABLE) end
+  return 1
+end
