@@ -23,12 +23,14 @@ final class SIPCaller {
   /// Requests and their answers are told apart by it.
   let callId = UUID().uuidString
 
-  /// - Parameter to: Kamailio's port.
-  init(at host: String, to: Int) throws {
+  /// - Parameters:
+  ///   - port: nil: any that is free.
+  ///   - to: Kamailio's port.
+  init(at host: String, port: Int? = nil, to: Int) throws {
     self.host = host
     self.to = to
     descriptor = socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
-    var own = ipv4(host, 0)
+    var own = ipv4(host, port ?? 0)
     var bytes = socklen_t(MemoryLayout<sockaddr_in>.size)
     let sock = descriptor
     let bound = withUnsafeMutablePointer(to: &own) {
@@ -37,7 +39,7 @@ final class SIPCaller {
       }
     }
     guard bound else { throw TestFailure("no socket at \(host): errno \(errno)") }
-    port = Int(UInt16(bigEndian: own.sin_port))
+    self.port = Int(UInt16(bigEndian: own.sin_port))
   }
 
   deinit { close(descriptor) }
