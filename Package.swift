@@ -16,6 +16,7 @@ let package = Package(
   products: [
     .executable(name: "scoped", targets: ["scoped"]),
     .executable(name: "scopectl", targets: ["scopectl"]),
+    .executable(name: "scope-import", targets: ["scope-import"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
@@ -41,6 +42,13 @@ let package = Package(
     .executableTarget(name: "scoped", dependencies: ["ScopeServer", "ScopeProtocol", arguments]),
     .executableTarget(name: "scopectl", dependencies: ["ScopeClient", "ScopeModel", "ScopeProtocol", arguments]),
     .target(
+      name: "CPhoneNumber", linkerSettings: [.linkedLibrary("phonenumber")]),
+    .target(
+      name: "ScopeImport",
+      dependencies: ["CPhoneNumber", "ScopeClient", "ScopeModel", "ScopeProtocol", locks, crypto]),
+    .executableTarget(
+      name: "scope-import", dependencies: ["ScopeImport", "ScopeClient", "ScopeModel", "ScopeProtocol", arguments]),
+    .target(
       name: "ScopeTesting",
       dependencies: ["ScopeModel", "ScopeProtocol", "ScopeStore", "ScopeServer", "ScopeClient", "CScopeWire", log]),
     .executableTarget(
@@ -61,6 +69,13 @@ let package = Package(
     .testTarget(
       name: "ScopeProtocolTests", dependencies: ["ScopeProtocol", "ScopeModel", "CScopeWire", "ScopeTesting"]),
     .testTarget(name: "ScopeClientTests", dependencies: ["ScopeClient", "ScopeModel", "ScopeTesting"]),
+    .testTarget(
+      name: "ScopeImportTests",
+      dependencies: [
+        "ScopeImport", "CPhoneNumber", "ScopeClient", "ScopeModel", "ScopeProtocol", "ScopeTesting", "CScopeWire",
+        locks,
+        "scope-import", "scoped",
+      ]),
     .testTarget(
       name: "ScopeBenchTests", dependencies: ["scope-bench", "bench-echo", "ScopeModel", "ScopeTesting"]),
     .testTarget(

@@ -1,0 +1,231 @@
+import Foundation
+import ScopeClient
+import ScopeModel
+
+/// What came of an import.
+public struct ImportSummary: Sendable {
+  public internal(set) var tally = Tally()
+  /// Numbers, each counted once.
+  public internal(set) var numbers = 0
+  /// Lines whose number stands on a later line as well.
+  public var duplicates: Int { tally.acceptedLines - numbers }
+  /// Of the mode `replace`: numbers the list had.
+  public internal(set) var before: UInt64 = 0
+  /// Of `add` and `remove`.
+  public internal(set) var added: UInt64 = 0
+  public internal(set) var altered: UInt64 = 0
+  public internal(set) var removed: UInt64 = 0
+  /// Numbers on the list now; nil: nothing was sent.
+  public internal(set) var total: UInt64?
+}
+
+/// One import from beginning to end.
+public final class Importer {
+  /// Runs merged at once; more are merged among themselves first.
+  private static let mergeWidth = 64
+
+  private let options: ImportOptions
+  private let sending: SendingOptions
+  private let client: PatientClient?
+  private let target: NumberListTarget
+  private let folder: WorkFolder
+  private let progress: ImportProgress
+  private let threads: Int
+  private var manifest: Manifest
+  private let input: Input?
+
+  /// Takes the work folder, and finds out what in it goes on.
+  ///
+  /// - Parameters:
+  ///   - client: nil: everything is done but sending.
+  ///   - workFolder: made where there is none; removed when all is done.
+  ///   - threads: that read, at least 1; each takes some 64 MiB.
+  public init(
+    _ options: ImportOptions, client: Client?, sending: SendingOptions = SendingOptions(), workFolder: String,
+    threads: Int, progress: ImportProgress
+  ) throws(ImportError) {
+    self.options = options
+    self.sending = sending
+    self.client = client.map { PatientClient($0, sending, progress) }
+    self.progress = progress
+    self.threads = threads
+    do throws(NameError) { target = NumberListTarget(list: try Name(options.list), actor: options.actor) } catch {
+      throw ImportError(.badData, "the list's id \(error)")
+    }
+    let opened = options.isStandardInput ? nil : try Input(options)
+    folder = try WorkFolder(workFolder)
+    if let old = folder.readManifest(), Importer.goesOn(old, options, opened), folder.has(old.runs) {
+      (manifest, input) = (old, opened)
+      folder.removeRuns(except: old.runs)
+    } else {
+      let fresh: Input
+      if let opened { fresh = opened } else { fresh = try Input(options) }
+      (manifest, input) = (Importer.newManifest(options, fresh), fresh)
+      folder.removeRuns(except: [])
+    }
+  }
+
+  /// Standard input can't be read again, so only what is read in full goes on.
+  private static func goesOn(_ manifest: Manifest, _ options: ImportOptions, _ input: Input?) -> Bool {
+    guard manifest.optionsDigest == options.digest else { return false }
+    return input.map { $0.identity == manifest.file } ?? manifest.isRead
+  }
+
+  private static func newManifest(_ options: ImportOptions, _ input: Input) -> Manifest {
+    let key =
+      options.isStandardInput ? "scope-import-\(UUID().uuidString.lowercased())" : options.importKey(input.identity)
+    return Manifest(optionsDigest: options.digest, file: input.identity, key: key)
+  }
+
+  /// Something is done already.
+  public var isResumed: Bool { manifest.place.offset > 0 || manifest.isRead }
+
+  public func run() throws(ImportError) -> ImportSummary {
+    try greet()
+    if !manifest.isRead { try read() }
+    try mergeRuns()
+    var summary = ImportSummary()
+    summary.tally = manifest.tally
+    try send(&summary)
+    if client != nil { folder.remove() }
+    progress.finish()
+    return summary
+  }
+
+  /// What would be refused in the end is refused before hours of reading.
+  private func greet() throws(ImportError) {
+    guard let client, options.mode == .replace else { return }
+    _ = try askHeld(client)
+  }
+
+  private func read() throws(ImportError) {
+    guard let input else { return }
+    if manifest.place.offset > 0 {
+      progress.say("going on at line \(manifest.place.line)")
+      try input.resume(at: manifest.place)
+    } else if options.format == .csv && options.hasHeader {
+      manifest.header = try input.readHeader()
+    }
+    progress.beginReading(manifest, totalBytes: options.isStandardInput ? 0 : input.identity.bytes)
+    let reading = try Reading(
+      options, input: input, folder: folder, manifest: manifest, threads: threads, progress: progress)
+    try reading.run()
+    manifest = reading.manifest
+  }
+
+  /// Leaves no more runs than are merged at once.
+  private func mergeRuns() throws(ImportError) {
+    if manifest.runs.count > Importer.mergeWidth { progress.beginMerging() }
+    while manifest.runs.count > Importer.mergeWidth {
+      let some = Array(manifest.runs.prefix(Importer.mergeWidth))
+      let merge = try Merge(some, in: folder.path)
+      manifest.runsMade += 1
+      let writer = try RunWriter("\(folder.path)/run-\(manifest.runsMade)")
+      while let row = try merge.next() { try writer.append(row) }
+      manifest.runs = Array(manifest.runs.dropFirst(Importer.mergeWidth)) + [try writer.finish()]
+      try folder.write(manifest)
+      folder.removeRuns(except: manifest.runs)
+    }
+  }
+
+  // MARK: - Sending
+
+  private func send(_ summary: inout ImportSummary) throws(ImportError) {
+    let rows = manifest.runs.reduce(0) { $0 + $1.rows }
+    if rows == 0 {
+      throw ImportError(.badData, "no line has a number that can be imported; the list is left as it is")
+    }
+    progress.beginSending(totalRows: rows)
+    let (call, runs, path) = (packedCall, manifest.runs, folder.path)
+    let parts = PartsAhead { () throws(ImportError) in PartCutter(call, try Merge(runs, in: path)) }
+    defer { parts.stop() }
+    switch (client, options.mode) {
+    case (nil, _): try each(parts, &summary) { (_, _) throws(ImportError) in }
+    case (let client?, .replace): try replace(parts, client, &summary)
+    case (let client?, .add), (let client?, .remove): try alter(parts, client, &summary)
+    }
+  }
+
+  private var packedCall: PackedNumbers.Call {
+    switch options.mode {
+    case .replace: .importing
+    case .add: .add
+    case .remove: .remove
+    }
+  }
+
+  private func each(
+    _ parts: PartsAhead, _ summary: inout ImportSummary,
+    _ body: (Part, inout ImportSummary) throws(ImportError) -> Void
+  ) throws(ImportError) {
+    while let part = try parts.next() {
+      try body(part, &summary)
+      summary.numbers += part.numbers.count
+      progress.sent(rows: part.numbers.count)
+    }
+  }
+
+  private func replace(
+    _ parts: PartsAhead, _ client: PatientClient, _ summary: inout ImportSummary
+  ) throws(ImportError) {
+    let held = try askHeld(client)
+    if held > 0 { progress.say("the daemon holds \(held) parts already") }
+    let (target, key, milliseconds) = (target, manifest.key, sending.timeoutMilliseconds)
+    try each(parts, &summary) { (part, summary) throws(ImportError) in
+      if part.number <= held && !part.isLast { return }
+      let state = try client.call { client throws(ClientError) in
+        try client.importNumbers(
+          target, key: key, part: part.number, numbers: part.numbers, finish: part.isLast,
+          timeoutMilliseconds: milliseconds)
+      }
+      if part.isLast { (summary.before, summary.total) = (state.before, state.total) }
+    }
+  }
+
+  /// Parts of this import that the daemon has.
+  private func askHeld(_ client: PatientClient) throws(ImportError) -> UInt32 {
+    let (target, key, milliseconds) = (target, manifest.key, sending.timeoutMilliseconds)
+    let (abandonsOther, progress) = (sending.abandonsOther, progress)
+    return try client.call { client throws(ClientError) in
+      do throws(ClientError) {
+        return try client.importNumbers(target, key: key, part: 0, timeoutMilliseconds: milliseconds).parts
+      } catch {
+        guard error.reason == ImportError.otherImport && abandonsOther else { throw error }
+        progress.say("forgetting the other import of list \(target.list)")
+        return try client.abandonImport(target, key: key, timeoutMilliseconds: milliseconds).parts
+      }
+    }
+  }
+
+  /// Adds or removes; what is done is noted after each part, and one that was not noted may be sent again.
+  private func alter(
+    _ parts: PartsAhead, _ client: PatientClient, _ summary: inout ImportSummary
+  ) throws(ImportError) {
+    try each(parts, &summary) { (part, summary) throws(ImportError) in
+      if part.numbers.count == 0 || part.numbers.last <= manifest.sent.through { return }
+      summary.total = try alter(part, client)
+      manifest.sent.through = part.numbers.last
+      try folder.write(manifest)
+    }
+    (summary.added, summary.altered) = (manifest.sent.added, manifest.sent.altered)
+    summary.removed = manifest.sent.removed
+  }
+
+  /// Returns how many numbers the list has then.
+  private func alter(_ part: Part, _ client: PatientClient) throws(ImportError) -> UInt64 {
+    let (target, milliseconds) = (target, sending.timeoutMilliseconds)
+    if options.mode == .add {
+      let result = try client.call { client throws(ClientError) in
+        try client.addNumbers(target, part.numbers, timeoutMilliseconds: milliseconds)
+      }
+      manifest.sent.added += UInt64(result.added)
+      manifest.sent.altered += UInt64(result.altered)
+      return result.total
+    }
+    let result = try client.call { client throws(ClientError) in
+      try client.removeNumbers(target, part.numbers, timeoutMilliseconds: milliseconds)
+    }
+    manifest.sent.removed += UInt64(result.removed)
+    return result.total
+  }
+}

@@ -1,0 +1,204 @@
+import ScopeModel
+
+/// One thread's share of reading: takes chunks, makes rows of their records, and writes them as runs. Used by one
+/// thread at a time.
+final class LineWorker: @unchecked Sendable {  // each is used by one thread of a segment, and by none between two
+  /// What is read when a segment ends.
+  struct Yield {
+    var tally = Tally()
+    var runs: [RunFile] = []
+    /// Lines of the report on refused lines, by where their chunks begin.
+    var report: [(offset: Int, lines: [UInt8])] = []
+  }
+
+  typealias MakeRun = () throws(ImportError) -> RunWriter
+
+  private static var nothing: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: nil, count: 0) }
+  /// A report longer than this ends the segment.
+  private static let reportBytes = 4 << 20
+
+  private let options: ImportOptions
+  private let csv: CSVLayout?
+  private let json: JSONLayout
+  private let numbers: NumberReader
+  private let chunk: UnsafeMutableBufferPointer<UInt8>
+  private let rows = RunBuffer()
+  private var packer = RowPacker()
+  private var object = JSONObject()
+  /// Of the line that is read.
+  private var numberText = LineWorker.nothing
+  private var keptKeys: [UnsafeRawBufferPointer] = []
+  private let recordBytes: Int
+  private var lines: [UInt8] = []
+  private var reported = 0
+  private var yield = Yield()
+
+  init(_ options: ImportOptions, csv: CSVLayout?, limits: RecordLimits = .standard) {
+    self.options = options
+    self.csv = csv
+    json = JSONLayout(options.columns)
+    numbers = NumberReader(region: options.normalises ? options.region : nil)
+    chunk = .allocate(capacity: limits.chunkBytes)
+    recordBytes = limits.recordBytes
+  }
+
+  deinit { chunk.deallocate() }
+
+  /// Reads until the segment is at its end.
+  ///
+  /// - Parameters:
+  ///   - makeRun: where the next run is to be written.
+  ///   - progress: told of each chunk's bytes, lines and refused lines.
+  func read(
+    _ input: Input, makeRun: MakeRun, progress: (Int, Int, Int) -> Void
+  ) throws(ImportError) -> Yield {
+    yield = Yield()
+    reported = 0
+    while let chunk = try input.next(into: chunk) {
+      let before = yield.tally
+      try take(chunk, makeRun)
+      progress(
+        chunk.bytes.count, yield.tally.lines - before.lines, yield.tally.refusedLines - before.refusedLines)
+      if reported > LineWorker.reportBytes { input.endSegment() }
+    }
+    if rows.count > 0 { try writeRun(makeRun) }
+    return yield
+  }
+
+  private func writeRun(_ makeRun: MakeRun) throws(ImportError) {
+    let run = try makeRun()
+    try rows.write(to: run)
+    yield.runs.append(try run.finish())
+  }
+
+  private func take(_ chunk: Chunk, _ makeRun: MakeRun) throws(ImportError) {
+    if let fault = chunk.fault {
+      yield.tally.lines += 1
+      refuse(fault, line: chunk.firstLine, number: LineWorker.nothing)
+    } else if let csv {
+      try takeRecords(of: chunk, csv, makeRun)
+    } else {
+      try takeLines(of: chunk, makeRun)
+    }
+    if !lines.isEmpty { yield.report.append((chunk.offset, lines)) }
+    reported += lines.count
+    lines = []
+  }
+
+  private func refuse(_ refusal: Refusal, line: Int, number: UnsafeRawBufferPointer) {
+    yield.tally.note(refusal, line: line, number: ReportLine.shown(number))
+    if options.report != nil { ReportLine.append(refusal, line: line, number: number, to: &lines) }
+  }
+
+  private func keep(_ number: UInt64, offset: Int, _ makeRun: MakeRun) throws(ImportError) {
+    if rows.isFull { try writeRun(makeRun) }
+    rows.append(number, sequence: UInt64(offset), beside: packer.packed)
+  }
+
+  // MARK: - CSV
+
+  private func takeRecords(of chunk: Chunk, _ layout: CSVLayout, _ makeRun: MakeRun) throws(ImportError) {
+    var records = CSVRecords(chunk.bytes, delimiter: options.delimiter, firstLine: chunk.firstLine)
+    let base = UnsafePointer(chunk.bytes.baseAddress!)
+    while true {
+      let start = records.position
+      guard let record = records.next() else { return }
+      if record == .blank { continue }
+      yield.tally.lines += 1
+      let found: UInt64
+      do throws(Refusal) {
+        let isTooLong = records.position - start > recordBytes
+        found = try pack(record, isTooLong, records.cells, layout)
+      } catch {
+        refuse(error, line: records.line, number: number(in: records.cells, layout))
+        continue
+      }
+      try keep(found, offset: chunk.offset + (start - base), makeRun)
+    }
+  }
+
+  private func number(in cells: [UnsafeRawBufferPointer], _ layout: CSVLayout) -> UnsafeRawBufferPointer {
+    layout.number < cells.count ? cells[layout.number] : LineWorker.nothing
+  }
+
+  /// The number of a record, and in `packer` what stands beside it.
+  private func pack(
+    _ record: CSVRecords.Record, _ isTooLong: Bool, _ cells: [UnsafeRawBufferPointer], _ layout: CSVLayout
+  ) throws(Refusal) -> UInt64 {
+    if isTooLong { throw .lineTooLong }
+    if record == .badQuote { throw .badQuote }
+    if let count = layout.columnCount, cells.count != count { throw .columnCount }
+    packer.clear()
+    let digits = try numbers.read(number(in: cells, layout))
+    if options.mode == .remove { return digits }
+    if let label = layout.label, label < cells.count { try packer.addLabel(cells[label]) }
+    if let zone = layout.timeZone, zone < cells.count { try packer.addTimeZone(cells[zone]) }
+    for column in layout.kept where column.index < cells.count {
+      try packer.addColumn(column.name, cells[column.index])
+    }
+    return digits
+  }
+
+  // MARK: - JSON Lines
+
+  private func takeLines(of chunk: Chunk, _ makeRun: MakeRun) throws(ImportError) {
+    var (line, start) = (chunk.firstLine, 0)
+    while start < chunk.bytes.count {
+      let rest = chunk.bytes[start...]
+      let end = rest.firstIndex(of: ASCII.lineFeed) ?? chunk.bytes.count
+      try takeLine(UnsafeMutableBufferPointer(rebasing: rest[..<end]), line, chunk.offset + start, makeRun)
+      start = end + 1
+      line += 1
+    }
+  }
+
+  private func takeLine(
+    _ text: UnsafeMutableBufferPointer<UInt8>, _ line: Int, _ offset: Int, _ makeRun: MakeRun
+  ) throws(ImportError) {
+    if text.allSatisfy({ $0 == ASCII.space || $0 == ASCII.carriageReturn || $0 == ASCII.tab }) { return }
+    yield.tally.lines += 1
+    numberText = LineWorker.nothing
+    let number: UInt64
+    do throws(Refusal) { number = try packLine(text) } catch {
+      return refuse(error, line: line, number: numberText)
+    }
+    try keep(number, offset: offset, makeRun)
+  }
+
+  /// The number of a line, and in `packer` what stands beside it.
+  private func packLine(_ text: UnsafeMutableBufferPointer<UInt8>) throws(Refusal) -> UInt64 {
+    if text.count > recordBytes { throw .lineTooLong }
+    try object.read(text)
+    packer.clear()
+    try takeMembers()
+    return try numbers.read(numberText)
+  }
+
+  private func takeMembers() throws(Refusal) {
+    var seen: Set<JSONLayout.Role> = []
+    keptKeys.removeAll(keepingCapacity: true)
+    for member in object.members {
+      let role = json.role(member.key)
+      if role == .other { continue }
+      if role != .kept && !seen.insert(role).inserted { throw .repeatedColumn }
+      if role == .number {
+        numberText = member.value
+      } else if options.mode != .remove {
+        try take(member, role)
+      }
+    }
+  }
+
+  private func take(_ member: JSONObject.Member, _ role: JSONLayout.Role) throws(Refusal) {
+    switch role {
+    case .label: try packer.addLabel(member.value)
+    case .timeZone: try packer.addTimeZone(member.value)
+    default:
+      if Name.error(in: member.key) != nil { throw .badColumnName }
+      let isRepeated = keptKeys.contains { isEqual($0, member.key) }
+      if isRepeated { throw .repeatedColumn }
+      keptKeys.append(member.key)
+      try packer.addColumn(member.key, member.value)
+    }
+  }
+}

@@ -1,0 +1,248 @@
+import ArgumentParser
+import Foundation
+import ScopeClient
+import ScopeImport
+import ScopeModel
+import ScopeProtocol
+
+extension ImportOptions.Mode: ExpressibleByArgument {}
+extension ImportOptions.Format: ExpressibleByArgument {}
+
+/// The import tool for number lists.
+@main
+struct ScopeImportCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "scope-import",
+    abstract: "Imports numbers from a file into a number list.",
+    discussion: """
+      FILE is CSV (RFC 4180, UTF-8, names of columns in the first line) or JSON Lines, of any length. Numbers are \
+      normalised to E.164; what is no valid number is refused, counted, and with --report written to a file. Of several \
+      lines with a number, the last counts.
+
+      Examples:
+        scope-import --company acme --list dnc --region DE dnc.csv
+        scope-import --list dnc --no-normalise --report refused.jsonl --dry-run dnc.csv
+        scope-import --list leads --number-column phone --label-column name --keep city --keep plan leads.csv
+        scope-import --list leads --mode add --format jsonl --keep-all --region US new.jsonl
+        scope-import --list dnc --mode remove --no-normalise --no-header --number-column 1 back.csv
+
+      Whatever ends it, the same command goes on where it stopped. With --mode replace, the list keeps its old numbers \
+      until all new ones are there.
+
+      Exit codes: 0 done; 1 refused by the daemon's rules; 2 unavailable: the daemon did not answer; 3 done, but lines \
+      were refused (only with --strict); 64 wrong usage; 65 bad input data; 66 the file can't be read; 73 a file can't \
+      be written; 75 another scope-import has the work folder; 130, 143 ended by Ctrl-C, SIGTERM. Completion for your \
+      shell: scope-import --generate-completion-script bash
+      """,
+    version: "\(Release.version)")
+
+  @Argument(
+    help: "A file, or - for standard input, which goes on only once it is read in full.", completion: .file())
+  var file: String
+
+  @Option(name: .long, help: "Id of the list.")
+  var list: String
+
+  @Option(
+    name: .long,
+    help: "replace: the file's numbers become the list's; add: they join those there are; remove: they go off it.")
+  var mode = ImportOptions.Mode.replace
+
+  @Option(name: .long, help: "Id of the user who acts; needs that user's rights and reach. (default: the platform)")
+  var actor: String?
+
+  @OptionGroup var reading: ReadingOptions
+  @OptionGroup var connection: ConnectionOptions
+
+  @Option(name: .long, help: "Write refused lines to this file, as JSON Lines.", completion: .file())
+  var report: String?
+
+  @Option(
+    name: .long, help: "Where what is done so far is kept. (default: FILE.scope-import)", completion: .directory)
+  var workFolder: String?
+
+  @Option(name: .long, help: "Threads that read, from 1 to 256, some 70 MiB each. (default: one for each processor)")
+  var threads: Int?
+
+  @Flag(name: .long, help: "Do everything but send.")
+  var dryRun = false
+
+  @Flag(name: .long, help: "Forget another import that is under way on the list.")
+  var abandonOther = false
+
+  @Flag(name: .long, help: "Exit with 3 if lines were refused.")
+  var strict = false
+
+  @Flag(name: .long, help: "Print the summary as JSON.")
+  var json = false
+
+  @Flag(name: .shortAndLong, help: "Do not tell how far it is.")
+  var quiet = false
+
+  func validate() throws {
+    if let threads, !(1...256).contains(threads) { throw ValidationError("--threads is from 1 to 256.") }
+    if file == "-" && workFolder == nil {
+      throw ValidationError("With standard input, --work-folder says where what is read is kept.")
+    }
+    do { _ = try Name(list) } catch { throw ValidationError("--list \(error)") }
+    if let actor { do { _ = try Name(actor) } catch { throw ValidationError("--actor \(error)") } }
+  }
+
+  func run() throws {
+    let options = try importOptions()
+    let client = dryRun ? nil : try connection.client()
+    let progress = ImportProgress(quiet ? .silent : isatty(2) == 1 ? .terminal : .lines)
+    let workFolder = workFolder ?? "\(file).scope-import"
+    let words = stopWords(workFolder)
+    let signals = StopSignals(progress, words: words)
+    let refusedLines: Int
+    do throws(ImportError) {
+      let importer = try Importer(
+        options, client: client, sending: connection.sending(abandonsOther: abandonOther), workFolder: workFolder,
+        threads: threads ?? ProcessInfo.processInfo.activeProcessorCount, progress: progress)
+      let summary = try importer.run()
+      signals.disarm()
+      print(json ? summary.json(options, isDryRun: dryRun) : summary.text(options, isDryRun: dryRun))
+      if dryRun { progress.say("\(workFolder) stays: the same command without --dry-run goes on from it") }
+      refusedLines = summary.tally.refusedLines
+    } catch {
+      progress.finish()
+      printError("scope-import: \(error)")
+      if error.kind == .unavailable || error.kind == .refused { printError("scope-import: \(words)") }
+      throw ExitCode(error.kind.rawValue)
+    }
+    if strict && refusedLines > 0 { throw ExitCode(3) }
+  }
+
+  /// What is true whenever it ends.
+  private func stopWords(_ folder: String) -> String {
+    file == "-"
+      ? "if standard input was read in full, the same command goes on, from \(folder); else it must be given again"
+      : "the same command goes on where this one stopped, from \(folder)"
+  }
+
+  private func importOptions() throws -> ImportOptions {
+    var options = ImportOptions(company: try connection.company().text, list: list, file: file)
+    (options.mode, options.actor, options.report) = (mode, actor ?? "", report)
+    try reading.fill(&options)
+    return options
+  }
+}
+
+func printError(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
+
+/// Options of how the file is read.
+struct ReadingOptions: ParsableArguments {
+  @Option(name: .long, help: "csv or jsonl. (default: by the end of the file's name, else csv)")
+  var format: ImportOptions.Format?
+
+  @Option(name: .long, help: "Country of numbers without a country's code, such as DE.")
+  var region: String?
+
+  @Flag(name: .long, help: "Numbers are E.164 already: 7 to 15 digits, with or without a plus. Ten times as fast.")
+  var noNormalise = false
+
+  @Option(name: .long, help: "What stands between two cells of CSV: a sign such as ';', or tab.")
+  var delimiter = ","
+
+  @Flag(name: .long, help: "The first line is no header; columns are numbers from 1.")
+  var noHeader = false
+
+  @Option(name: .long, help: "Column of the number. (default: number; with --no-header 1)")
+  var numberColumn: String?
+
+  @Option(name: .long, help: "Column of the name for people. (default: label, where there is one)")
+  var labelColumn: String?
+
+  @Option(name: .long, help: "Column of the time zone. (default: time_zone, where there is one)")
+  var timeZoneColumn: String?
+
+  @Option(name: .long, help: "A further column to keep; may be given up to 32 times.")
+  var keep: [String] = []
+
+  @Flag(name: .long, help: "Keep all further columns.")
+  var keepAll = false
+
+  func validate() throws {
+    if noNormalise && region != nil { throw ValidationError("--region is for numbers that are normalised.") }
+    if let region, !ImportOptions.knows(region: region) {
+      throw ValidationError("--region '\(region)' is none; it is two capitals such as DE.")
+    }
+    if keepAll && !keep.isEmpty { throw ValidationError("--keep-all keeps what --keep names, too.") }
+    if keepAll && noHeader {
+      throw ValidationError("--keep-all needs the names of the columns, which --no-header lacks.")
+    }
+    if delimiterByte == nil { throw ValidationError("--delimiter is one ASCII sign that is no quote, or tab.") }
+  }
+
+  private var delimiterByte: UInt8? {
+    if delimiter == "tab" || delimiter == "\\t" { return 0x09 }
+    guard delimiter.utf8.count == 1, let byte = delimiter.utf8.first else { return nil }
+    return byte == 0x22 || byte == 0x0A || byte == 0x0D || byte == 0 ? nil : byte
+  }
+
+  func fill(_ options: inout ImportOptions) throws {
+    options.format = format ?? (options.file.hasSuffix(".jsonl") || options.file.hasSuffix(".ndjson") ? .jsonl : .csv)
+    (options.normalises, options.region) = (!noNormalise, region ?? "")
+    (options.delimiter, options.hasHeader) = (delimiterByte ?? 0x2C, !noHeader)
+    options.columns.number = numberColumn ?? (noHeader && options.format == .csv ? "1" : "number")
+    (options.columns.label, options.columns.timeZone) = (labelColumn, timeZoneColumn)
+    (options.columns.kept, options.columns.keepsAll) = (keep, keepAll)
+  }
+}
+
+/// Options of where the daemon is.
+struct ConnectionOptions: ParsableArguments {
+  @Option(
+    name: [.short, .long],
+    help: "Where the daemon is: unix:PATH or tcp:HOST:PORT. (default: $SCOPED_ADDRESS, or \(standardAddress))")
+  var address: String?
+
+  @Option(name: .long, help: "The same as --address unix:PATH.", completion: .file())
+  var socket: String?
+
+  @Option(name: [.customShort("c"), .customLong("company")], help: "The list's company. (default: $SCOPED_COMPANY)")
+  var companyID: String?
+
+  @Option(name: .long, help: "How long a call may take, in milliseconds, from 1 to 60000.")
+  var timeout: UInt32 = 60_000
+
+  @Option(name: .long, help: "How long a daemon that does not answer is tried again, in seconds, up to 86400.")
+  var retry = 60
+
+  private static let standardAddress = "unix:/run/scoped/scoped.sock"
+
+  func validate() throws {
+    if !(1...60_000).contains(timeout) { throw ValidationError("--timeout is from 1 to 60000.") }
+    if !(0...86_400).contains(retry) { throw ValidationError("--retry is from 0 to 86400.") }
+    if socket != nil && address != nil { throw ValidationError("--socket and --address say the same.") }
+  }
+
+  func company() throws -> Name {
+    guard let text = companyID ?? environment("SCOPED_COMPANY") else {
+      throw ValidationError("Which company? Give --company, or set SCOPED_COMPANY.")
+    }
+    do { return try Name(text) } catch { throw ValidationError("--company \(error)") }
+  }
+
+  func client() throws -> Client {
+    let address =
+      socket.map { "unix:\($0)" } ?? address ?? environment("SCOPED_ADDRESS") ?? ConnectionOptions.standardAddress
+    let company = try company().text
+    do throws(ClientError) {
+      return try Client(address, company: company, timeoutMilliseconds: timeout)
+    } catch {
+      throw ValidationError("--address: \(error.message)")
+    }
+  }
+
+  func sending(abandonsOther: Bool) -> SendingOptions {
+    var options = SendingOptions()
+    (options.timeoutMilliseconds, options.retrySeconds, options.abandonsOther) = (timeout, retry, abandonsOther)
+    return options
+  }
+}
+
+private func environment(_ key: String) -> String? {
+  ProcessInfo.processInfo.environment[key].flatMap { $0.isEmpty ? nil : $0 }
+}
