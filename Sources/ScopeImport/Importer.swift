@@ -31,6 +31,7 @@ public final class Importer {
   private let folder: WorkFolder
   private let progress: ImportProgress
   private let threads: Int
+  private let segmentBytes: Int?
   private var manifest: Manifest
   private let input: Input?
 
@@ -40,15 +41,17 @@ public final class Importer {
   ///   - client: nil: everything is done but sending.
   ///   - workFolder: made where there is none; removed when all is done.
   ///   - threads: that read, at least 1; each takes some 64 MiB.
+  ///   - segmentBytes: of the input, after which what is done is noted. Nil: some seconds' work.
   public init(
     _ options: ImportOptions, client: Client?, sending: SendingOptions = SendingOptions(), workFolder: String,
-    threads: Int, progress: ImportProgress
+    threads: Int, segmentBytes: Int? = nil, progress: ImportProgress
   ) throws(ImportError) {
     self.options = options
     self.sending = sending
     self.client = client.map { PatientClient($0, sending, progress) }
     self.progress = progress
     self.threads = threads
+    self.segmentBytes = segmentBytes
     do throws(NameError) { target = NumberListTarget(list: try Name(options.list), actor: options.actor) } catch {
       throw ImportError(.badData, "the list's id \(error)")
     }
@@ -95,7 +98,14 @@ public final class Importer {
   /// What would be refused in the end is refused before hours of reading.
   private func greet() throws(ImportError) {
     guard let client, options.mode == .replace else { return }
-    _ = try askHeld(client)
+    if try askHeld(client).isFinished && !manifest.isSending { manifest.key = Importer.otherKey(manifest.key) }
+  }
+
+  /// The daemon knows the last import of a list by its key, and does not do it again. An earlier run of the same command
+  /// was that one.
+  private static func otherKey(_ key: String) -> String {
+    let suffix = "-again"
+    return key.hasSuffix(suffix) ? String(key.dropLast(suffix.count)) : key + suffix
   }
 
   private func read() throws(ImportError) {
@@ -108,7 +118,8 @@ public final class Importer {
     }
     progress.beginReading(manifest, totalBytes: options.isStandardInput ? 0 : input.identity.bytes)
     let reading = try Reading(
-      options, input: input, folder: folder, manifest: manifest, threads: threads, progress: progress)
+      options, input: input, folder: folder, manifest: manifest, threads: threads, segmentBytes: segmentBytes,
+      progress: progress)
     try reading.run()
     manifest = reading.manifest
   }
@@ -168,11 +179,15 @@ public final class Importer {
   private func replace(
     _ parts: PartsAhead, _ client: PatientClient, _ summary: inout ImportSummary
   ) throws(ImportError) {
-    let held = try askHeld(client)
+    manifest.isSending = true
+    try folder.write(manifest)
+    let known = try askHeld(client)
+    let held = known.parts
     if held > 0 { progress.say("the daemon holds \(held) parts already") }
+    (summary.before, summary.total) = (known.before, known.total)
     let (target, key, milliseconds) = (target, manifest.key, sending.timeoutMilliseconds)
     try each(parts, &summary) { (part, summary) throws(ImportError) in
-      if part.number <= held && !part.isLast { return }
+      if known.isFinished || part.number <= held && !part.isLast { return }
       let state = try client.call { client throws(ClientError) in
         try client.importNumbers(
           target, key: key, part: part.number, numbers: part.numbers, finish: part.isLast,
@@ -182,17 +197,17 @@ public final class Importer {
     }
   }
 
-  /// Parts of this import that the daemon has.
-  private func askHeld(_ client: PatientClient) throws(ImportError) -> UInt32 {
+  /// How far this import is in the daemon.
+  private func askHeld(_ client: PatientClient) throws(ImportError) -> ImportState {
     let (target, key, milliseconds) = (target, manifest.key, sending.timeoutMilliseconds)
     let (abandonsOther, progress) = (sending.abandonsOther, progress)
     return try client.call { client throws(ClientError) in
       do throws(ClientError) {
-        return try client.importNumbers(target, key: key, part: 0, timeoutMilliseconds: milliseconds).parts
+        return try client.importNumbers(target, key: key, part: 0, timeoutMilliseconds: milliseconds)
       } catch {
         guard error.reason == ImportError.otherImport && abandonsOther else { throw error }
         progress.say("forgetting the other import of list \(target.list)")
-        return try client.abandonImport(target, key: key, timeoutMilliseconds: milliseconds).parts
+        return try client.abandonImport(target, key: key, timeoutMilliseconds: milliseconds)
       }
     }
   }

@@ -5,33 +5,32 @@ import NIOConcurrencyHelpers
   import Glibc
 #endif
 
-/// Bytes of input after which the work folder is brought up to date, for each thread.
-struct SegmentSize {
-  /// Some seconds' work: what is lost when the process ends.
-  static let normalisedBytes = 6 << 20
-  static let plainBytes = 32 << 20
-}
-
 /// Reads the input into sorted runs, segment by segment, and keeps the manifest true.
 final class Reading {
   private let options: ImportOptions
   private let input: Input
   private let folder: WorkFolder
+  /// Some seconds' work, for each thread: what is lost when the process ends.
+  private static let normalisedBytes = 6 << 20
+  private static let plainBytes = 32 << 20
+
   private let workers: [LineWorker]
+  private let segmentBytes: Int
   private let report: RefusedReport?
   private let progress: ImportProgress
   private(set) var manifest: Manifest
 
   init(
     _ options: ImportOptions, input: Input, folder: WorkFolder, manifest: Manifest, threads: Int,
-    progress: ImportProgress,
-    limits: RecordLimits = .standard
+    segmentBytes: Int?, progress: ImportProgress, limits: RecordLimits = .standard
   ) throws(ImportError) {
     self.options = options
     self.input = input
     self.folder = folder
     self.manifest = manifest
     self.progress = progress
+    self.segmentBytes =
+      segmentBytes ?? threads * (options.normalises ? Reading.normalisedBytes : Reading.plainBytes)
     let csv: CSVLayout? =
       options.format == .csv ? try CSVLayout(options, header: manifest.header) : nil
     workers = (0..<threads).map { _ in LineWorker(options, csv: csv, limits: limits) }
@@ -42,8 +41,7 @@ final class Reading {
 
   /// Reads to the end of the input.
   func run() throws(ImportError) {
-    let bytes = workers.count * (options.normalises ? SegmentSize.normalisedBytes : SegmentSize.plainBytes)
-    while input.beginSegment(bytes: bytes) { try readSegment() }
+    while input.beginSegment(bytes: segmentBytes) { try readSegment() }
     if !options.isStandardInput && !input.isUnchanged {
       throw ImportError(.badData, "\(options.file) was changed while it was read; start again")
     }

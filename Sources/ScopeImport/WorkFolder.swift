@@ -9,6 +9,8 @@ struct Manifest: Codable, Equatable {
   var file: FileIdentity
   /// Of the import in the daemon.
   var key: String
+  /// Sending has begun: an import that the daemon calls finished is this one.
+  var isSending = false
   /// Columns of the header; nil: there is none.
   var header: [String]?
   /// Up to here the runs and the report have everything.

@@ -64,6 +64,12 @@ struct ScopeImportCommand: ParsableCommand {
   @Option(name: .long, help: "Threads that read, from 1 to 256, some 70 MiB each. (default: one for each processor)")
   var threads: Int?
 
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "Note what is done after so many bytes of the file. (default: some seconds' work)", visibility: .hidden))
+  var segmentBytes: Int?
+
   @Flag(name: .long, help: "Do everything but send.")
   var dryRun = false
 
@@ -81,6 +87,7 @@ struct ScopeImportCommand: ParsableCommand {
 
   func validate() throws {
     if let threads, !(1...256).contains(threads) { throw ValidationError("--threads is from 1 to 256.") }
+    if let segmentBytes, segmentBytes < 1 { throw ValidationError("--segment-bytes is at least 1.") }
     if file == "-" && workFolder == nil {
       throw ValidationError("With standard input, --work-folder says where what is read is kept.")
     }
@@ -99,7 +106,8 @@ struct ScopeImportCommand: ParsableCommand {
     do throws(ImportError) {
       let importer = try Importer(
         options, client: client, sending: connection.sending(abandonsOther: abandonOther), workFolder: workFolder,
-        threads: threads ?? ProcessInfo.processInfo.activeProcessorCount, progress: progress)
+        threads: threads ?? ProcessInfo.processInfo.activeProcessorCount, segmentBytes: segmentBytes,
+        progress: progress)
       let summary = try importer.run()
       signals.disarm()
       print(json ? summary.json(options, isDryRun: dryRun) : summary.text(options, isDryRun: dryRun))
