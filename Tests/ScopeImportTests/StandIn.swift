@@ -16,6 +16,8 @@ final class StandIn: Sendable {
   struct State {
     var rows: [UInt64: Row] = [:]
     var key: String?
+    /// Of the import that made the list's numbers.
+    var lastKey: String?
     var parts: [[(UInt64, Row)]] = []
     var requests = 0
     var partsGot = 0
@@ -134,14 +136,17 @@ final class StandIn: Sendable {
     if let other = state.key, other != key {
       return Proto.number(2, 9) + Proto.bytes(3, Array("import_under_way".utf8)) + Proto.bytes(4, Array("another".utf8))
     }
+    if state.key == nil && state.lastKey == key {
+      return Proto.message(43, Proto.number(3, 1) + Proto.number(5, UInt64(state.rows.count)))
+    }
     if wire.part > 0 { take(wire, key, &state) }
     if wire.finish == 0 {
       let numbers = state.parts.reduce(0) { $0 + $1.count }
       return Proto.message(43, Proto.number(1, UInt64(state.parts.count)) + Proto.number(2, UInt64(numbers)))
     }
     let before = state.rows.count
-    state.rows = Dictionary(uniqueKeysWithValues: state.parts.flatMap { $0 })
-    (state.key, state.parts) = (nil, [])
+    state.rows = Dictionary(state.parts.flatMap { $0 }) { $1 }
+    (state.key, state.parts, state.lastKey) = (nil, [], key)
     return Proto.message(
       43, Proto.number(3, 1) + Proto.number(4, UInt64(before)) + Proto.number(5, UInt64(state.rows.count)))
   }

@@ -1,0 +1,197 @@
+import Foundation
+import NIOConcurrencyHelpers
+import ScopeTesting
+import Testing
+
+/// The tool as a process.
+@Suite(.serialized) struct CommandTests {
+  @Test func wrongUsageAndBadFilesAreTold() async throws {
+    try await onThread {
+      let folder = TemporaryFolder()
+      let file = folder.file("n.csv")
+      try "phone\n1234567\n".write(toFile: file, atomically: true, encoding: .utf8)
+      let base = ["--company", "acme", "--list", "dnc", "--dry-run", "--quiet"]
+      for wrong in [
+        ["--company", "acme", file], ["--list", "dnc", "--dry-run", file], base + ["--region", "de", file],
+        base + ["--region", "DE", "--no-normalise", file], base + ["--mode", "x", file], base + ["-"],
+        base + ["--delimiter", "ab", file], base + ["--keep", "a", "--keep-all", file],
+        base + ["--threads", "0", file],
+      ] {
+        let usage = try scopeImport(wrong)
+        #expect(usage.status == 64 && usage.errors.contains("Usage: scope-import"), "\(wrong): \(usage)")
+      }
+      let missing = try scopeImport(base + [folder.file("none.csv")])
+      #expect(missing.status == 66 && missing.errors.contains("No such file"), "\(missing)")
+      let column = try scopeImport(base + [file])
+      #expect(
+        column.status == 65 && column.errors.contains("no column 'number'; the first line has 'phone'"), "\(column)")
+      let help = try scopeImport(["--help"])
+      #expect(help.status == 0 && help.output.contains("scope-import --company acme --list dnc --region DE dnc.csv"))
+      #expect(try scopeImport(["--generate-completion-script", "bash"]).output.contains("--no-normalise"))
+    }
+  }
+
+  @Test func aDaemonThatIsDownIsTriedAgainAndThenTold() async throws {
+    try await onThread {
+      let daemon = try StandIn()
+      defer { daemon.stop() }
+      let file = try daemon.file("number\n1234567\n")
+      let arguments = ["--company", "acme", "--list", "dnc", "--no-normalise", file]
+      let down = try scopeImport(arguments + ["--socket", "/nonexistent/socket", "--retry", "0"])
+      #expect(down.status == 2 && down.errors.contains("is scoped running"), "\(down)")
+      #expect(down.errors.contains("the same command goes on where this one stopped"))
+      let strict = try scopeImport(arguments + ["--socket", daemon.path, "--json", "--strict"])
+      #expect(strict.status == 0 && strict.output.contains(#""total":1"#), "\(strict)")
+      let bad = try daemon.file("number\n1234567\nx\n")
+      let refused = try scopeImport(
+        ["--company", "acme", "--list", "dnc", "--no-normalise", bad, "--socket", daemon.path, "--strict"])
+      #expect(refused.status == 3 && refused.output.contains("not_a_number: 1"), "\(refused)")
+    }
+  }
+
+  /// Killed while it reads, again and again, it ends as if nothing had happened.
+  @Test func goesOnReadingAfterAKill() async throws {
+    try await onThread {
+      let daemon = try StandIn()
+      defer { daemon.stop() }
+      let text = "number,label\n" + (0..<60_000).map { "\(4_917_000_000 + $0 * 7 % 50_000),\($0)\n" }.joined()
+      let file = try daemon.file(text + "x,bad\n")
+      let report = daemon.folder.file("report")
+      let arguments = [
+        "--company", "acme", "--list", "dnc", "--no-normalise", "--address", daemon.address, "--threads", "1",
+        "--segment-bytes", "1", "--report", report, file,
+      ]
+      var kills = 0
+      for wanted in 1...2 {
+        let tool = try Tool(arguments)
+        if tool.awaitPlace(beyond: wanted * 200_000, in: file + ".scope-import") {
+          tool.signal(SIGKILL)
+          kills += tool.wait() == SIGKILL ? 1 : 0
+        }
+      }
+      #expect(kills > 0, "it was always faster")
+      let end = try scopeImport(arguments)
+      #expect(
+        end.status == 0 && end.output.contains("60001 lines read: 50000 numbers, 1 refused, 10000 duplicates"), "\(end)"
+      )
+      #expect(end.errors.contains("going on at line "), "\(end)")
+      #expect(try String(contentsOfFile: report, encoding: .utf8).split(separator: "\n").count == 1)
+      let last = Dictionary((0..<60_000).map { (UInt64(4_917_000_000 + $0 * 7 % 50_000), "\($0)") }) { $1 }
+      #expect(daemon.rows.mapValues(\.label) == last && daemon.breaches == [])
+    }
+  }
+
+  /// Ended after each of the requests in turn, it sends the parts that are missing, and no other.
+  @Test(arguments: [(SIGKILL, SIGKILL), (SIGINT, 130), (SIGTERM, 143)] as [(Int32, Int32)])
+  func goesOnSendingAfterAnEnd(_ signal: Int32, _ status: Int32) async throws {
+    try await onThread {
+      for after in [2, 3, 4, 5] {
+        let daemon = try StandIn()
+        defer { daemon.stop() }
+        let file = try daemon.file("number\n" + (0..<140_000).map { "\(49_170_000_000 + $0)\n" }.joined())
+        let arguments = [
+          "--company", "acme", "--list", "dnc", "--no-normalise", "--address", daemon.address, "--quiet", file,
+        ]
+        let tool = try Tool(arguments)
+        daemon.end(tool, with: signal, after: after)
+        #expect(tool.wait() == status, "\(tool.errors)")
+        if signal != SIGKILL { #expect(tool.errors.contains("stopped; the same command goes on"), "\(tool.errors)") }
+        daemon.goOn()
+        let end = try scopeImport(arguments)
+        #expect(end.status == 0 && end.output.contains("140000 numbers"), "\(end)")
+        #expect(daemon.rows.count == 140_000 && daemon.breaches == [])
+        #expect(daemon.state.withLockedValue { $0.partsGot } == 3, "no part was sent twice for nothing")
+      }
+    }
+  }
+
+  @Test func onlyTheToolLinksThePhoneNumberLibrary() async throws {
+    try await onThread {
+      func needs(_ program: String) throws -> String {
+        try run(URL(fileURLWithPath: "/usr/bin/env"), ["readelf", "-d", builtProduct(program).path]).output
+      }
+      #expect(try needs("scope-import").contains("libphonenumber.so"))
+      for program in ["scoped", "scopectl"] {
+        let libraries = try needs(program)
+        #expect(libraries.contains("NEEDED") && !libraries.contains("phonenumber"), "\(program)")
+      }
+    }
+  }
+}
+
+func scopeImport(_ arguments: [String]) throws -> Run {
+  try run(builtProduct("scope-import"), arguments, environment: ["SCOPED_COMPANY": "", "SCOPED_ADDRESS": ""])
+}
+
+extension StandIn {
+  /// Ends the tool once so many requests are done; their last is not answered before `goOn`.
+  func end(_ tool: Tool, with signal: Int32, after requests: Int) {
+    state.withLockedValue { state in
+      if state.requests >= requests { tool.signal(signal) }
+      state.cutsAfter = [requests]
+      state.onRequest = { number in
+        guard number == requests else { return }
+        tool.signal(signal)
+        tool.awaitEnd()
+      }
+    }
+  }
+
+  func goOn() { state.withLockedValue { ($0.cutsAfter, $0.onRequest) = ([], nil) } }
+}
+
+/// The tool while it runs.
+final class Tool: Sendable {
+  private let process: NIOLockedValueBox<Process>
+  private let identifier: pid_t
+  private let folder = TemporaryFolder()
+
+  init(_ arguments: [String]) throws {
+    let process = Process()
+    process.executableURL = builtProduct("scope-import")
+    process.arguments = arguments
+    _ = FileManager.default.createFile(atPath: folder.file("errors"), contents: nil)
+    process.standardError = FileHandle(forWritingAtPath: folder.file("errors"))
+    process.standardOutput = FileHandle.nullDevice
+    process.standardInput = FileHandle.nullDevice
+    try process.run()
+    identifier = process.processIdentifier
+    self.process = NIOLockedValueBox(process)
+  }
+
+  deinit { if process.withLockedValue({ $0.isRunning }) { kill(identifier, SIGKILL) } }
+
+  var errors: String { (try? String(contentsOfFile: folder.file("errors"), encoding: .utf8)) ?? "" }
+
+  func signal(_ number: Int32) { kill(identifier, number) }
+
+  /// Waits until it runs no more, without asking how it ended.
+  func awaitEnd() {
+    let descriptor = syscall(Int(SYS_pidfd_open), identifier, 0)
+    if descriptor < 0 { return }
+    var ended = pollfd(fd: Int32(descriptor), events: Int16(POLLIN), revents: 0)
+    poll(&ended, 1, 30_000)
+    close(Int32(descriptor))
+  }
+
+  /// Its exit code, or the signal that ended it.
+  func wait() -> Int32 {
+    process.withLockedValue { process in
+      process.waitUntilExit()
+      return process.terminationStatus
+    }
+  }
+
+  /// Waits until its manifest is beyond so many bytes of the input; false: it has ended before.
+  func awaitPlace(beyond bytes: Int, in folder: String) -> Bool {
+    while process.withLockedValue({ $0.isRunning }) {
+      let manifest = FileManager.default.contents(atPath: "\(folder)/manifest.json")
+        .flatMap { try? JSONSerialization.jsonObject(with: $0) as? [String: Any] }
+      if let place = manifest?["place"] as? [String: Any], let offset = place["offset"] as? Int, offset > bytes {
+        return true
+      }
+      usleep(200)  // a file has no event that says so
+    }
+    return false
+  }
+}

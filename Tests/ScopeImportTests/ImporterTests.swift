@@ -1,0 +1,175 @@
+import Foundation
+import ScopeClient
+import ScopeTesting
+import Testing
+
+@testable import ScopeImport
+
+/// Whole imports, in this process, into a stand-in for the daemon.
+@Suite struct ImporterTests {
+  @Test func replacesAList() async throws {
+    try await onThread {
+      let daemon = try StandIn { $0.rows = [1_234_567: .init()] }
+      defer { daemon.stop() }
+      let file = try daemon.file(
+        #"""
+        number,label,time_zone,city,plan
+        0171 1234567,Anna,Europe/Berlin,Köln,a
+        +43 664 1234567,,,,
+        911,x,,,
+        0171 1234567,"Anna ""A""",Europe/Berlin,,b
+        """#)
+      let summary = try daemon.importing(file) {
+        ($0.region, $0.columns.kept) = ("DE", ["city", "plan"])
+      }
+      let anna = StandIn.Row(label: "Anna \"A\"", timeZone: "Europe/Berlin", columns: ["plan": "b"])
+      #expect(daemon.rows == [49_171_123_4567: anna, 43_664_123_4567: .init()])
+      #expect(summary.tally.lines == 4 && summary.numbers == 2 && summary.duplicates == 1)
+      #expect(summary.tally.refused == ["short_number": 1] && summary.before == 1 && summary.total == 2)
+      #expect(daemon.breaches == [] && !FileManager.default.fileExists(atPath: file + ".scope-import"))
+    }
+  }
+
+  @Test func addsAndRemoves() async throws {
+    try await onThread {
+      let daemon = try StandIn { $0.rows = [491_000_001: .init(label: "old")] }
+      defer { daemon.stop() }
+      let lines = (1...9_000).map { #"{"number":"+49\#(1_000_000 + $0)","label":"n\#($0)","kind":7}"# }
+      let file = try daemon.file(lines.joined(separator: "\n"), "numbers.jsonl")
+      let added = try daemon.importing(file) {
+        ($0.format, $0.mode, $0.normalises, $0.columns.keepsAll) = (.jsonl, .add, false, true)
+      }
+      #expect(added.added == 8_999 && added.altered == 1 && added.total == 9_000)
+      #expect(daemon.rows[491_000_001] == .init(label: "n1", columns: ["kind": "7"]))
+      let half = try daemon.file(lines.prefix(4_500).joined(separator: "\n"), "half.jsonl")
+      let removed = try daemon.importing(half) { ($0.format, $0.mode, $0.normalises) = (.jsonl, .remove, false) }
+      #expect(removed.removed == 4_500 && removed.total == 4_500 && daemon.rows.count == 4_500)
+      #expect(daemon.breaches == [])
+    }
+  }
+
+  @Test func partsKeepTheLimitsWhateverStandsBesideTheNumbers() async throws {
+    try await onThread {
+      let daemon = try StandIn()
+      defer { daemon.stop() }
+      let names = (0..<32).map { "c\($0)" }
+      let rows = (0..<12_000).map { "\(49_170_000_000 + $0)," + names.map { _ in "v" }.joined(separator: ",") }
+      let many = try daemon.file("number,\(names.joined(separator: ","))\n" + rows.joined(separator: "\n"))
+      let summary = try daemon.importing(many) { ($0.normalises, $0.columns.keepsAll) = (false, true) }
+      #expect(summary.numbers == 12_000 && daemon.rows[49_170_000_000]?.columns.count == 32)
+      let wide = try daemon.file(
+        "number,a\n" + (0..<9_000).map { "\(49_170_000_000 + $0),\(String(repeating: "x", count: 900))\n" }.joined())
+      #expect(try daemon.importing(wide) { ($0.normalises, $0.columns.kept) = (false, ["a"]) }.numbers == 9_000)
+      #expect(daemon.breaches == [] && daemon.rows.count == 9_000)
+    }
+  }
+
+  @Test func theReportHasEveryRefusedLineInOrder() async throws {
+    try await onThread {
+      let daemon = try StandIn()
+      defer { daemon.stop() }
+      var lines = ["number,label"]
+      for line in 2...3_000 { lines.append(line % 3 == 0 ? "x\"\(line)\\,l" : "\(4_917_000_000 + line),l") }
+      let file = try daemon.file(lines.joined(separator: "\n"))
+      let report = daemon.folder.file("report")
+      let summary = try daemon.importing(file, segmentBytes: 4_096) { ($0.normalises, $0.report) = (false, report) }
+      #expect(summary.tally.refused == ["not_a_number": 1_000] && summary.numbers == 1_999)
+      #expect(summary.tally.examples["not_a_number"]?.map(\.line) == [3, 6, 9])
+      let found = try String(contentsOfFile: report, encoding: .utf8).split(separator: "\n").map {
+        try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any]
+      }
+      #expect(found.map { $0?["line"] as? Int } == stride(from: 3, through: 3_000, by: 3).map { $0 })
+      #expect(found.last??["number"] as? String == "x\"3000\\" && found.last??["reason"] as? String == "not_a_number")
+    }
+  }
+
+  @Test(arguments: [
+    ("number,label\n1234567,\(String(repeating: "l", count: 129))\n", "label_too_long"),
+    ("number,label\n1234567,\u{7}\n", "bad_text"), ("number,label\n1234567\n", "column_count"),
+    ("number,a\n1234567,\(String(repeating: "x", count: 1_020))\n", "row_too_large"),
+    ("number,label\n1234567,\"a\"b\n", "bad_quote"), ("number,label\n\"1234567\n", "unclosed_quote"),
+  ])
+  func linesThatBreakALimitAreRefused(_ text: String, _ reason: String) async throws {
+    try await onThread {
+      let daemon = try StandIn()
+      defer { daemon.stop() }
+      let file = try daemon.file(text + (text.contains("number,a") ? "7654321,\n" : "7654321,\n"))
+      let summary = try daemon.importing(file) { ($0.normalises, $0.columns.keepsAll) = (false, true) }
+      #expect(summary.tally.refused == [reason: 1] && summary.numbers == 1)
+    }
+  }
+
+  @Test func nothingToImportLeavesTheList() async throws {
+    try await onThread {
+      let daemon = try StandIn { $0.rows = [1_234_567: .init()] }
+      defer { daemon.stop() }
+      let file = try daemon.file("number\nx\n")
+      #expect(throws: ImportError.self) { try daemon.importing(file) { $0.normalises = false } }
+      #expect(daemon.rows.count == 1)
+    }
+  }
+
+  /// Cut off after each request in turn, done or not, the import ends the same.
+  @Test func aLostConnectionChangesNothing() async throws {
+    try await onThread {
+      for cut in 1...4 {
+        let daemon = try StandIn { $0.cutsAfter = [cut] }
+        defer { daemon.stop() }
+        let file = try daemon.file("number\n" + (0..<70_000).map { "\(49_170_000_000 + $0)\n" }.joined())
+        let summary = try daemon.importing(file) { $0.normalises = false }
+        #expect(summary.total == 70_000 && daemon.rows.count == 70_000 && daemon.breaches == [], "cut after \(cut)")
+      }
+    }
+  }
+
+  @Test func manyRunsAreMergedInSteps() async throws {
+    try await onThread {
+      let daemon = try StandIn()
+      defer { daemon.stop() }
+      var random = SeededRandom(seed: 1)
+      let numbers = (0..<20_000).map { _ in UInt64.random(in: 4_917_000_000..<4_917_010_000, using: &random) }
+      let file = try daemon.file("number,label\n" + numbers.enumerated().map { "\($1),\($0)\n" }.joined())
+      // Chunks of 256 KiB: a segment each.
+      let summary = try daemon.importing(file, segmentBytes: 1) { $0.normalises = false }
+      let last = Dictionary(numbers.enumerated().map { ($1, "\($0)") }) { $1 }
+      #expect(summary.duplicates == 20_000 - last.count)
+      #expect(daemon.rows.mapValues(\.label) == last)
+    }
+  }
+
+  @Test func anotherImportIsAbandonedOnlyIfAskedFor() async throws {
+    try await onThread {
+      let daemon = try StandIn { $0.key = "other" }
+      defer { daemon.stop() }
+      let file = try daemon.file("number\n1234567\n")
+      #expect { try daemon.importing(file) { $0.normalises = false } } throws: { error in
+        let error = error as? ImportError
+        return error?.kind == .refused && error?.description.contains("--abandon-other") == true
+      }
+      var sending = SendingOptions()
+      sending.abandonsOther = true
+      #expect(try daemon.importing(file, sending: sending) { $0.normalises = false }.total == 1)
+    }
+  }
+}
+
+extension StandIn {
+  func file(_ text: String, _ name: String = "numbers.csv") throws -> String {
+    let path = folder.file(name)
+    try text.write(toFile: path, atomically: true, encoding: .utf8)
+    return path
+  }
+
+  func importing(
+    _ file: String, sending: SendingOptions = SendingOptions(), segmentBytes: Int? = nil,
+    _ adjust: (inout ImportOptions) -> Void
+  ) throws -> ImportSummary {
+    var options = ImportOptions(company: "acme", list: "dnc", file: file)
+    adjust(&options)
+    let client = try Client(address, company: "acme", timeoutMilliseconds: 20_000)
+    return try Importer(
+      options, client: client, sending: sending, workFolder: file + ".scope-import", threads: 2,
+      segmentBytes: segmentBytes, progress: ImportProgress(.silent)
+    ).run()
+  }
+}
