@@ -82,7 +82,7 @@ let package = Package(
       name: "IntegrationTests",
       dependencies: [
         "ScopeClient", "ScopeModel", "ScopeProtocol", "ScopeServer", "ScopeTesting", locks,
-        "scoped", "scopectl", "scope-bench",
+        "scoped", "scopectl", "scope-bench", "scope-import",
       ],
       path: "Tests/Integration", exclude: ["Programs"]),
     .testTarget(

@@ -21,8 +21,9 @@ public struct PackedNumbers: Sendable {
   public static let byteLimit = SCOPE_REQUEST_BYTES - 2_048
   /// What the daemon may take to unpack the numbers of one request, in bytes: less than its limit for a frame.
   private static let unpackedLimit = 24 << 20
-  private static let unpackedRowBytes = 144
-  private static let unpackedColumnBytes = 128
+  private static let unpackedRowBytes = 208
+  /// With what protobuf-c takes for a while where there are more than 16.
+  private static let unpackedColumnBytes = 192
   private static let numberKey: UInt8 = 1 << 3 | 2
   /// Most bytes of a row that are not beside the number: keys, lengths, 15 digits.
   private static let headBytes = 1 + 3 + 2 + 15

@@ -166,6 +166,8 @@ extension StandIn {
   ) throws -> ImportSummary {
     var options = ImportOptions(company: "acme", list: "dnc", file: file)
     adjust(&options)
+    var sending = sending
+    sending.retrySeconds = 5
     let client = try Client(address, company: "acme", timeoutMilliseconds: 20_000)
     return try Importer(
       options, client: client, sending: sending, workFolder: file + ".scope-import", threads: 2,

@@ -74,7 +74,10 @@ final class StandIn: Sendable {
       guard let request = receive(length, connection) else { return }
       let (reply, isCut, onRequest, number) = answer(request)
       onRequest?(number)
-      if isCut { return }
+      if isCut {
+        if onRequest != nil { _ = receive(1, connection) }  // until the client has ended
+        return
+      }
       let frame = RawConnection.frame(reply)
       if send(connection, frame, frame.count, Int32(MSG_NOSIGNAL)) < frame.count { return }
     }
