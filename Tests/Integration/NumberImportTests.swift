@@ -43,8 +43,13 @@ import Testing
       for again in 0..<2 {
         let end = try run(builtProduct("scope-import"), arguments, environment: environment)
         #expect(end.status == 0, "\(end)")
+        let back = try run(
+          builtProduct("scope-import"),
+          ["--company", "acme", "--list", "l", "--mode", "remove", "--no-normalise", "--no-header", "-"]
+            + ["--work-folder", folder.file("back")], input: Data("49170000000\n".utf8), environment: environment)
+        #expect(back.output.hasSuffix("list l: 1 removed; it has 29999 now\n"), "\(back)")
         #expect(
-          end.output.hasSuffix("list l is replaced: \(again == 0 ? 0 : 30_000) before, 30000 now\n"), "\(end.output)")
+          end.output.hasSuffix("list l is replaced: \(again == 0 ? 0 : 29_999) before, 30000 now\n"), "\(end.output)")
       }
       #expect(daemon.stop() == 0)
     }
