@@ -55,7 +55,7 @@ let package = Package(
       name: "scope-bench",
       dependencies: [
         "ScopeTesting", "ScopeClient", "ScopeIndex", "ScopeModel", "ScopeStore", "ScopeProtocol", "CScopeWire",
-        "CBench", "bench-echo", nio, posix, arguments, histogram,
+        "CBench", "bench-echo", nio, posix, locks, arguments, histogram,
       ]),
     .target(name: "CBench"),
     .executableTarget(name: "bench-echo"),

@@ -1,9 +1,9 @@
 import ArgumentParser
 import Dispatch
 import Foundation
+import NIOConcurrencyHelpers
 import ScopeClient
 import ScopeTesting
-import Synchronization
 
 /// How many AGI() of Asterisk the daemon serves. `Scripts/telephony/asterisk/measure` builds and runs it.
 struct FastAGI: ParsableCommand {
@@ -128,14 +128,14 @@ private struct FastAGILoad {
   }
 
   func run() throws -> LoadResult {
-    let (state, group) = (SharedState(), DispatchGroup())
+    let (state, group) = (NIOLockedValueBox(State()), DispatchGroup())
     let start = nanoseconds()
     let end = start + UInt64(seconds * 1e9)
     for channel in 0..<channels {
       group.enter()
       Thread.detachNewThread {
         let (latencies, failure) = ask(from: channel, until: end)
-        state.box.withLock {
+        state.withLockedValue {
           $0.latencies.add(latencies)
           if let failure { $0.failure = failure }
         }
@@ -144,13 +144,9 @@ private struct FastAGILoad {
     }
     group.wait()
     let elapsed = Double(nanoseconds() - start) / 1e9
-    let (latencies, failure) = state.box.withLock { ($0.latencies, $0.failure) }
+    let (latencies, failure) = state.withLockedValue { ($0.latencies, $0.failure) }
     if let failure { throw failure }
     return LoadResult(latencies: latencies, answers: Int(latencies.totalCount), seconds: elapsed, lateness: nil)
-  }
-
-  private final class SharedState: Sendable {
-    let box = Mutex(State())
   }
 
   private func ask(from first: Int, until end: UInt64) -> (Latencies, BenchFailure?) {

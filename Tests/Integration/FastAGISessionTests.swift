@@ -204,8 +204,9 @@ private func environment(
     #expect(talk.sent.last == #"SET VARIABLE SCOPE_PROJECT "a\"b\\c d""# + "\n")
   }
 
-  @Test(arguments: [Array("a\nb".utf8), [0x61, 0], Array("a\rb".utf8), [UInt8](repeating: 0x22, count: 4_090)])
-  func anAllowThatCanNotBeCarriedIsNone(_ project: [UInt8]) {
+  @Test(arguments: [("a\nb", 1), ("a\0", 1), ("a\rb", 1), ("\"", 4_090)])
+  func anAllowThatCanNotBeCarriedIsNone(_ text: String, _ times: Int) {
+    let project = Array(String(repeating: text, count: times).utf8)
     var talk = Talk(FastAGIVerdict(result: .allow, reason: "shared_project", project: project))
     talk.receive(environment())
     talk.receive(confirmation + confirmation + confirmation)
