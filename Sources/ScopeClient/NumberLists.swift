@@ -111,24 +111,32 @@ extension Client {
   ///
   /// - Parameters:
   ///   - cursor: of the last part that was kept, to go on behind it; empty: from the start.
-  ///   - each: called for each part; its cursor goes on behind that part.
+  ///   - each: called for each part, whose cursor goes on behind it; says whether to go on. If not, the connection is
+  ///     closed, and the daemon reads no further.
   public func exportNumbers(
-    of list: Name, for subject: Subject, cursor: [UInt8] = [], each: (NumbersPage) -> Void
+    of list: Name, for subject: Subject, cursor: [UInt8] = [], each: (NumbersPage) -> Bool
   ) throws(ClientError) {
-    try ask { (request, arena) throws(Failure) in
-      let call = try arena.make(scope__v1__export_numbers_request__init)
-      (call.pointee.subject_type, call.pointee.subject_id) = try arena.copy(subject)
-      call.pointee.list = try arena.copy(list.text)
-      call.pointee.cursor = try arena.copy(cursor)
-      request.pointee.export_numbers = call
-      request.pointee.call_case = SCOPE__V1__REQUEST__CALL_EXPORT_NUMBERS
-    } each: { response throws(Failure) in
-      guard response.pointee.result_case == SCOPE__V1__RESPONSE__RESULT_EXPORT_NUMBERS else { return }
-      let wire = response.pointee.export_numbers.pointee
-      each(
-        NumbersPage(
+    var isStopped = false
+    do throws(ClientError) {
+      try ask { (request, arena) throws(Failure) in
+        let call = try arena.make(scope__v1__export_numbers_request__init)
+        (call.pointee.subject_type, call.pointee.subject_id) = try arena.copy(subject)
+        call.pointee.list = try arena.copy(list.text)
+        call.pointee.cursor = try arena.copy(cursor)
+        request.pointee.export_numbers = call
+        request.pointee.call_case = SCOPE__V1__REQUEST__CALL_EXPORT_NUMBERS
+      } each: { response throws(Failure) in
+        guard response.pointee.result_case == SCOPE__V1__RESPONSE__RESULT_EXPORT_NUMBERS else { return }
+        let wire = response.pointee.export_numbers.pointee
+        let page = NumbersPage(
           rows: rows(wire.numbers, wire.n_numbers, NumberRow.init), nextCursor: Array(wire.next_cursor.key),
-          revision: response.pointee.revision))
+          revision: response.pointee.revision)
+        if each(page) { return }
+        isStopped = true
+        throw Failure(.cancelled, "stopped", "no more parts are wanted")
+      }
+    } catch {
+      if !isStopped { throw error }
     }
   }
 

@@ -96,6 +96,7 @@ struct NumberListCommand: ParsableCommand {
         try client.exportNumbers(of: list, for: asker.asker, cursor: cursor) { page in
           show(page.rows)
           next = page.nextCursor
+          return true
         }
       } catch {
         printError("cut off: go on with --cursor \(hexadecimal(next))")

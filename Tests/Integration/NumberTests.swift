@@ -78,7 +78,10 @@ import Testing
         #expect(try pages(client, limit: limit).flatMap(\.rows) == sorted)
       }
       var exported: [NumberRow] = []
-      try client.exportNumbers(of: "shop-dnc", for: dialer("shop")) { exported += $0.rows }
+      try client.exportNumbers(of: "shop-dnc", for: dialer("shop")) {
+        exported += $0.rows
+        return true
+      }
       #expect(exported == sorted)
       for start in stride(from: 0, to: 3_000, by: 1_000) {
         let asked = (start..<start + 1_000).map { 4_000_000_000 + UInt64($0) }
@@ -117,6 +120,54 @@ import Testing
       #expect(throws: ClientError.self) {
         try client.numbers(of: "shop-calls", for: dialer("shop"), cursor: [1, 2, 3])
       }
+    }
+  }
+
+  /// What came before the cut is kept, and the rest comes from its last cursor on, of what is then there.
+  @Test func areExportedOnFromWhereItWasCutOff() async throws {
+    try await withLists { daemon, client, wire throws in
+      for start in stride(from: 0, to: 12_000, by: 4_000) {
+        try wire.add((start..<start + 4_000).map { NumberRow("\(4_315_550_000 + $0)") }, to: "shop-calls")
+      }
+      var (kept, cursor): ([NumberRow], [UInt8]) = ([], [])
+      try client.exportNumbers(of: "shop-calls", for: dialer("shop")) { page in
+        kept += page.rows
+        cursor = page.nextCursor
+        return kept.count < 3_000
+      }
+      #expect(kept.count == 3_000)
+      try wire.remove(["4315550000", "4315553000"], from: "shop-calls")
+      try client.exportNumbers(of: "shop-calls", for: dialer("shop"), cursor: cursor) {
+        kept += $0.rows
+        return true
+      }
+      #expect(kept.map(\.number) == (0..<12_000).filter { $0 != 3_000 }.map { "\(4_315_550_000 + $0)" })
+    }
+  }
+
+  /// Taken away in the middle, the rest does not come.
+  @Test func areNotExportedToWhoLosesThem() async throws {
+    try await withLists { daemon, client, wire throws in
+      for start in stride(from: 0, to: 40_000, by: 4_000) {
+        let rows = (start..<start + 4_000).map {
+          NumberRow("\(4_315_550_000 + $0)", columns: [.init("note", String(repeating: "x", count: 900))])
+        }
+        try wire.add(rows, to: "shop-calls")
+      }
+      let other = try daemon.client("c")
+      var count = 0
+      do throws(ClientError) {
+        try client.exportNumbers(of: "shop-calls", for: .user("shop")) { page in
+          // More than the daemon sends ahead is still to come.
+          if count == 0 { try? other.applyAll([.removeMember(project: "shop", .user("shop"))], to: "c") }
+          count += page.rows.count
+          return true
+        }
+        Issue.record("all \(count) came")
+      } catch {
+        #expect(error.reason == "list_out_of_scope")
+      }
+      #expect(count >= 1_000 && count < 40_000)
     }
   }
 
