@@ -12,7 +12,9 @@ public struct PackedNumbers: Sendable {
     case importing = 43
 
     /// Most numbers of one request.
-    public var limit: Int { self == .importing ? 65_536 : 4_096 }
+    public var limit: Int {
+      self == .importing ? NumberLimits.numbersPerPart : NumberLimits.numbersPerChange
+    }
 
     fileprivate var rowKey: UInt8 { self == .importing ? 5 << 3 | 2 : 3 << 3 | 2 }
   }
