@@ -40,7 +40,7 @@ import Testing
     try fill()
     let found = try scratch.withStore { try $0.verify() }
     #expect(found.isSound && found.head.revision == 4 && found.companies == 2)
-    #expect(found.facts == 27)
+    #expect(found.facts == 30)
   }
 
   /// A row of a table altered: which one is told, and what it should be.

@@ -44,11 +44,12 @@ extension TelephonyTests {
     @Test(arguments: Configuration.allCases) func aRevocationHoldsFromItsAcknowledgement(_ configuration: Configuration)
       async throws
     {
-      try await withLoad(configuration) { kamailio, load, daemon in
+      // Unlike 1001, this user is in the project by itself.
+      try await withLoad(configuration, from: "1002") { kamailio, load, daemon in
         try load.awaitRecords(150)
         let client = try daemon.client()
         _ = try client.apply(
-          [.removeMember(project: "clinic", .group("clinic-team"))], to: "nordlicht", timeoutMilliseconds: 20_000)
+          [.removeMember(project: "clinic", .user("1002"))], to: "nordlicht", timeoutMilliseconds: 20_000)
         let revoked = now()
         let report = try load.finish()
         #expect(report.failed == 0 && report.retransmissions == 0, "\(report.errors)")
@@ -63,12 +64,13 @@ extension TelephonyTests {
 
 /// Half of the calls are allowed, half denied, at 150 a second.
 private func withLoad(
-  _ configuration: Configuration, _ body: @escaping @Sendable (Kamailio, SippCaller, ProcessDaemon) throws -> Void
+  _ configuration: Configuration, from user: String = "1001",
+  _ body: @escaping @Sendable (Kamailio, SippCaller, ProcessDaemon) throws -> Void
 ) async throws {
   try await withSampleProcess { daemon in
     let kamailio = try Kamailio(configuration, asking: daemon.address)
     let answerers = try SippAnswerers(port: kamailio.farPort)
-    let lines = ["1001;+494066;allow", "1001;880012;deny"]
+    let lines = ["\(user);+494066;allow", "\(user);880012;deny"]
     let load = try SippCaller("call", lines: lines, from: Site.inside, to: kamailio.port, calls: 450, rate: 150)
     try body(kamailio, load, daemon)
     _ = answerers
