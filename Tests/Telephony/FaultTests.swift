@@ -44,12 +44,13 @@ extension TelephonyTests {
     @Test(arguments: Configuration.allCases) func aRevocationHoldsFromItsAcknowledgement(_ configuration: Configuration)
       async throws
     {
-      // Unlike 1001, this user is in the project by itself.
+      // Who is in the project by itself and through a group.
       try await withLoad(configuration, from: "1002") { kamailio, load, daemon in
         try load.awaitRecords(150)
         let client = try daemon.client()
         _ = try client.apply(
-          [.removeMember(project: "clinic", .user("1002"))], to: "nordlicht", timeoutMilliseconds: 20_000)
+          [.removeMember(project: "clinic", .user("1002")), .removeFromGroup(group: "clinic-team", user: "1002")],
+          to: "nordlicht", timeoutMilliseconds: 20_000)
         let revoked = now()
         let report = try load.finish()
         #expect(report.failed == 0 && report.retransmissions == 0, "\(report.errors)")
