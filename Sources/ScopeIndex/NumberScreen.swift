@@ -28,7 +28,11 @@ public struct NumberScreen {
     let subject = index.view.subject(kind: kind, id: id)
     refusal = subject.refusal ?? NumberScreen.refusal(of: callingList, index.view, subject)
     if refusal != nil { return }
-    if !callingList.isEmpty { calling = index.lists.entry(callingList)?.numbers ?? NumberSet() }
+    if !callingList.isEmpty {
+      // One that is not for calling (any more) has nothing that may be dialled.
+      let entry = index.lists.entry(callingList)
+      calling = entry?.purpose == .calling ? entry!.numbers : NumberSet()
+    }
     for entry in index.lists.entries where entry.numbers.count > 0 {
       guard entry.purpose == .unwanted || entry.purpose == .vip, index.view.sees(subject, list: entry.id) else {
         continue

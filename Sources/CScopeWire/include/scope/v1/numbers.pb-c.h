@@ -59,9 +59,12 @@ typedef enum _Scope__V1__NumberVerdict {
    */
   SCOPE__V1__NUMBER_VERDICT__NUMBER_VERDICT_VIP = 3,
   /*
-   * not (or no longer) on `calling_list`, or the subject may not ask
+   * not (or no longer) on `calling_list`, which is one for calling; or the subject
    */
   SCOPE__V1__NUMBER_VERDICT__NUMBER_VERDICT_OUT_OF_SCOPE = 4,
+  /*
+   * may not ask
+   */
   /*
    * no E.164 number: a short number, letters, nothing at all
    */
@@ -315,7 +318,7 @@ struct  Scope__V1__ScreenNumbersRequest
   size_t n_numbers;
   ProtobufCBinaryData *numbers;
   /*
-   * the list the numbers were taken from: each must still stand on it, and the
+   * the list the numbers were taken from: each must still stand on it, the subject
    */
   ProtobufCBinaryData calling_list;
 };
