@@ -19,7 +19,7 @@ public final class RawConnection: @unchecked Sendable {  // one thread at a time
   deinit { Glibc.close(handle) }
 
   private static func connectUnix(_ path: String) throws -> Int32 {
-    let handle = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+    let handle = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     var address = sockaddr_un()
     address.sun_family = sa_family_t(AF_UNIX)
     withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
@@ -33,7 +33,7 @@ public final class RawConnection: @unchecked Sendable {  // one thread at a time
   }
 
   private static func connectTCP(_ port: UInt16) throws -> Int32 {
-    let handle = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    let handle = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
     address.sin_port = port.bigEndian
@@ -265,4 +265,11 @@ public struct RawResponse: Sendable, Equatable {
     default: rows = 0
     }
   }
+}
+
+/// Accepts a connection that programs started by other tests do not inherit: they would keep it open. Below 0: none.
+public func acceptConnection(_ listener: Int32) -> Int32 {
+  let connection = accept(listener, nil, nil)
+  if connection >= 0 { _ = fcntl(connection, F_SETFD, FD_CLOEXEC) }
+  return connection
 }

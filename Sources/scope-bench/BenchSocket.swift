@@ -32,7 +32,7 @@ final class BenchSocket {
   deinit { close(handle) }
 
   private static func connectUnix(_ path: String) throws(BenchFailure) -> Int32 {
-    let handle = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+    let handle = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     var address = sockaddr_un()
     address.sun_family = sa_family_t(AF_UNIX)
     withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8.prefix($0.count - 1)) }
@@ -41,7 +41,7 @@ final class BenchSocket {
   }
 
   private static func connectTCP(_ port: UInt16) throws(BenchFailure) -> Int32 {
-    let handle = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    let handle = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
     address.sin_port = port.bigEndian

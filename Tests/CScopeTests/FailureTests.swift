@@ -206,7 +206,7 @@ import Testing
     var fillers: [Int32] = []
     var refusal: Int32 = 0
     while refusal == 0 {  // until one more would have to wait
-      let filler = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue), 0)
+      let filler = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0)
       fillers.append(filler)
       refusal = withUnixAddress(path) { connect(filler, $0, $1) == 0 ? 0 : errno }
     }

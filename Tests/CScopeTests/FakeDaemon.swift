@@ -55,7 +55,7 @@ final class FakeDaemon: Sendable {
     _ listener: Int32, _ behaviour: @escaping @Sendable (FakeConnection, Int) -> Void
   ) {
     while true {
-      let descriptor = accept(listener, nil, nil)
+      let descriptor = acceptConnection(listener)
       if descriptor < 0 { break }
       let connection = FakeConnection(descriptor, self)
       let number = state.withLock { state -> Int? in
@@ -171,7 +171,7 @@ func makeDirectory() -> String {
 }
 
 func listenUnix(_ path: String, backlog: Int32) -> Int32 {
-  let listener = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+  let listener = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
   withUnixAddress(path) { address, bytes in
     guard bind(listener, address, bytes) == 0, listen(listener, backlog) == 0 else {
       fatalError("cannot listen on \(path): \(errno)")
@@ -192,7 +192,7 @@ func withUnixAddress<R>(_ path: String, _ body: (UnsafePointer<sockaddr>, sockle
 }
 
 func listenTCP(backlog: Int32 = 64) -> Int32 {
-  let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+  let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
   let bound = withLoopbackAddress(port: 0) { bind(listener, $0, $1) }
   guard bound == 0, listen(listener, backlog) == 0 else { fatalError("cannot listen on TCP: \(errno)") }
   return listener
@@ -200,7 +200,7 @@ func listenTCP(backlog: Int32 = 64) -> Int32 {
 
 /// A socket that begins to connect and does not wait for the end of it.
 func connectTCP(_ port: UInt16) -> Int32 {
-  let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue), 0)
+  let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0)
   _ = withLoopbackAddress(port: port) { connect(descriptor, $0, $1) }
   return descriptor
 }
@@ -222,4 +222,11 @@ func localPort(_ listener: Int32) -> UInt16 {
     _ = $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(listener, $0, &bytes) }
   }
   return UInt16(bigEndian: address.sin_port)
+}
+
+/// Accepts a connection that programs started by other tests do not inherit.
+private func acceptConnection(_ listener: Int32) -> Int32 {
+  let connection = accept(listener, nil, nil)
+  if connection >= 0 { _ = fcntl(connection, F_SETFD, FD_CLOEXEC) }
+  return connection
 }

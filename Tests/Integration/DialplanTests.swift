@@ -301,7 +301,7 @@ final class FakeFastAGI: Sendable {
   ///   - listens: false: the port is taken, and refuses whoever comes.
   ///   - hangs: reads what comes, and says nothing.
   init(listens: Bool, hangs: Bool, commands: [String]) {
-    listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     isListening = listens
     var (address, bytes) = (sockaddr_in(), socklen_t(MemoryLayout<sockaddr_in>.size))
     address.sin_family = sa_family_t(AF_INET)
@@ -326,7 +326,7 @@ final class FakeFastAGI: Sendable {
   private func start(_ hangs: Bool, _ commands: [String]) {
     listen(listener, 16)
     Thread.detachNewThread { [listener] in
-      while case let client = accept(listener, nil, nil), client >= 0 {
+      while case let client = acceptConnection(listener), client >= 0 {
         FakeFastAGI.serve(client, hangs, commands)
         close(client)
       }

@@ -59,7 +59,7 @@ private final class StallingServer {
 
   init(_ path: String, bytes: Int) throws {
     self.path = path
-    let listener = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+    let listener = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     var address = sockaddr_un()
     address.sun_family = sa_family_t(AF_UNIX)
     withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
@@ -70,7 +70,7 @@ private final class StallingServer {
     }
     guard result == 0, listen(listener, 1) == 0 else { throw TestFailure("listen at \(path): errno \(errno)") }
     Thread.detachNewThread {
-      let client = accept(listener, nil, nil)
+      let client = acceptConnection(listener)
       var buffer = [UInt8](repeating: 0, count: bytes)
       _ = recv(client, &buffer, bytes, Int32(MSG_WAITALL))
       _ = send(client, buffer, bytes, Int32(MSG_NOSIGNAL))

@@ -44,7 +44,7 @@ final class StandIn: Sendable {
   var breaches: [String] { state.withLockedValue { $0.breaches } }
 
   private func listen() throws {
-    let listener = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+    let listener = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     var address = sockaddr_un()
     address.sun_family = sa_family_t(AF_UNIX)
     withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
@@ -57,7 +57,7 @@ final class StandIn: Sendable {
     state.withLockedValue { $0.listener = listener }
     Thread.detachNewThread { [self] in
       while true {
-        let connection = accept(listener, nil, nil)
+        let connection = acceptConnection(listener)
         if connection < 0 { return }
         Thread.detachNewThread { self.serve(connection) }
       }

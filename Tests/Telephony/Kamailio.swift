@@ -98,7 +98,7 @@ final class Kamailio {
 
 /// A UDP port that nobody uses now.
 func freePort() -> Int {
-  let descriptor = socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
+  let descriptor = socket(AF_INET, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
   defer { close(descriptor) }
   var address = ipv4("0.0.0.0", 0)
   var bytes = socklen_t(MemoryLayout<sockaddr_in>.size)
@@ -114,7 +114,7 @@ func freePort() -> Int {
 
 /// Whether nobody listens there.
 func isFree(_ host: String, _ port: Int) -> Bool {
-  let descriptor = socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
+  let descriptor = socket(AF_INET, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
   defer { close(descriptor) }
   var address = ipv4(host, port)
   return withUnsafePointer(to: &address) {

@@ -110,7 +110,7 @@ private final class Listener {
   private let ended = DispatchSemaphore(value: 0)
 
   init(_ greet: @escaping @Sendable (Int32) -> Void) throws {
-    descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+    descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     var address = sockaddr_un()
     address.sun_family = sa_family_t(AF_UNIX)
     let path = folder.file("socket")
@@ -124,7 +124,7 @@ private final class Listener {
     let (listener, ended) = (descriptor, ended)
     Thread.detachNewThread {
       var accepted: [Int32] = []
-      while case let connection = accept(listener, nil, nil), connection >= 0 {
+      while case let connection = acceptConnection(listener), connection >= 0 {
         accepted.append(connection)
         greet(connection)
       }

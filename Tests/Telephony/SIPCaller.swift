@@ -29,7 +29,7 @@ final class SIPCaller {
   init(at host: String, port: Int? = nil, to: Int) throws {
     self.host = host
     self.to = to
-    descriptor = socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
+    descriptor = socket(AF_INET, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     var own = ipv4(host, port ?? 0)
     var bytes = socklen_t(MemoryLayout<sockaddr_in>.size)
     let sock = descriptor
