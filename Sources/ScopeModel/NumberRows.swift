@@ -61,6 +61,9 @@ extension NumberRows {
   /// How many rows a block holds at most: small enough to be written anew for one number, large enough to cost little
   /// beside its numbers.
   public static let rowsPerBlock = 256
+  /// What is known about the numbers of a block, in bytes: a change of thousands of numbers far from each other writes
+  /// as many blocks.
+  public static let detailBytesPerBlock = 32 << 10
 
   /// What came of rows put among others.
   public struct Merged: Sendable {
@@ -111,12 +114,14 @@ extension NumberRows {
 
   /// The rows in blocks, as even as can be.
   public func blocks() -> [NumberRows] {
-    let pieces = (count + NumberRows.rowsPerBlock - 1) / NumberRows.rowsPerBlock
+    func parts(_ whole: Int, of most: Int) -> Int { (whole + most - 1) / most }
+    let pieces = min(
+      count, max(parts(count, of: NumberRows.rowsPerBlock), parts(details.count, of: NumberRows.detailBytesPerBlock)))
     if pieces <= 1 { return isEmpty ? [] : [self] }
-    return (0..<pieces).map { piece in
+    return (0..<pieces).flatMap { piece in
       var block = NumberRows()
       block.append(count * piece / pieces..<count * (piece + 1) / pieces, of: self)
-      return block
+      return block.blocks()  // where much is known of some numbers and little of others
     }
   }
 }

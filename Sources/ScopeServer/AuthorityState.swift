@@ -126,9 +126,13 @@ final class AuthorityState {
 
   /// Commits, and publishes what came of it. Thrown out of here, all is as before.
   private func commit(_ group: CommitGroup, _ patch: NumberPatch? = nil) throws(StoreError) {
+    let numbers: [Name: [Name: NumberSet]]
+    do throws(StoreError) { numbers = try numbersOfCold(group) } catch {
+      takeBack(group)  // one company's damage; the others' changes go on
+      throw error
+    }
     do throws(StoreError) {
       var root: IndexRoot?
-      let numbers = try numbersOfCold(group)
       let logged = try store.commit(group.records, numbers: patch?.writes) {
         giveWayOnce()
         root = self.root(after: group, numbers)
@@ -332,7 +336,7 @@ extension AuthorityState {
     finish: Bool
   ) throws(Failure) -> NumbersChanged {
     let known = try stored { () throws(StoreError) in try store.stagedImport(of: job.list, company: job.company) }
-    if known == nil, try stored({ () throws(StoreError) in try store.lastImport(of: list.blockSet) }) == key {
+    if known?.key != key, try stored({ () throws(StoreError) in try store.lastImport(of: list.blockSet) }) == key {
       return NumbersChanged(revision: store.revision, before: list.count, total: list.count, isFinished: true)
     }
     var staged: StagedImport

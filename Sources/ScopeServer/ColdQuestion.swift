@@ -53,7 +53,11 @@ extension Dispatcher {
     waited = .now() - question.begun
     defer { waited = .zero }
     let disposition = question.frame.withUnsafeBytes { answer($0, from: caller, patience: patience, into: &out) }
-    guard case .load = disposition else { return disposition }
+    switch disposition {
+    // A long screening is not begun behind others that waited as well: it is asked again, of a company in memory.
+    case .load, .aside: break
+    default: return disposition
+    }
     fail(question.id, question.failure(.unavailable), &out)
     return .answered
   }

@@ -117,6 +117,7 @@ final class Loader {
     for id in ids {
       underWay[id] = nil
       compiled[id] = nil
+      if damaged.removeValue(forKey: id) != nil { meter.unreadable.store(damaged.count, ordering: .relaxed) }
       reply(id, .success(publisher.root))
     }
     setTurn()

@@ -101,6 +101,10 @@ struct NumberPatch {
     writes = BlockWrites(company: company, list: list.id, set: staged.set)
     writes.endsImport = true
     numbers = NumberSet(try store.skeleton(ofSet: staged.set))
+    if numbers.count != staged.numbers {
+      throw .damaged(
+        "an import of \(list.ref) holds \(numbers.count) numbers in place of \(staged.numbers)", cause: nil)
+    }
     (changed.before, changed.isFinished) = (list.count, true)
   }
 

@@ -72,7 +72,8 @@ struct NumberStream: Sendable {
     if root.isCold(company) {
       throw Failure(.unavailable, "company_loading", "company '\(company)' is being loaded; go on with the last cursor")
     }
-    guard let view = root.index(of: company)?.view else { throw outOfScope }
+    var name = company.text
+    guard let view = name.withUTF8({ root.company(Key($0)) }) else { throw outOfScope }
     let subject = subject.withUnsafeBytes { view.subject(kind: subjectKind, id: $0) }
     if !view.sees(subject, list: Array(list.text.utf8)) { throw outOfScope }
   }

@@ -105,7 +105,7 @@ struct AccessWatch: Sendable {
   private let types: [UInt8]
   /// As the watch began, the company was loaded. Of this company alone, as `told`: a watch may last, and is not to keep
   /// other companies' indexes.
-  private let start: IndexRoot
+  private var start: IndexRoot?
   /// What was told; nil: nothing yet.
   private var told: IndexRoot?
   /// What was told is so as of this revision.
@@ -135,7 +135,7 @@ struct AccessWatch: Sendable {
     let isMore = try send(id, dispatcher, &out)
     if isMore { return .more }
     (told, toldRevision) = (comparison!.to, comparison!.to.revision)
-    comparison = nil
+    (comparison, start) = (nil, nil)  // a watch may last, and is not to keep what was then
     return .more  // there may be a newer index by now
   }
 
@@ -167,7 +167,8 @@ struct AccessWatch: Sendable {
   }
 
   private func alone(_ root: IndexRoot) -> IndexRoot {
-    company.withUnsafeBytes { root.isCold($0) ? start : root.alone($0) }
+    // Cold only while nothing was told: later, that ends the look.
+    company.withUnsafeBytes { root.isCold($0) ? start ?? root.alone($0) : root.alone($0) }
   }
 
   /// Whether a look at the subject alone tells that nothing has changed.

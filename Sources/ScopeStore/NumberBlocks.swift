@@ -136,6 +136,9 @@ extension Store {
       try db.forEachRow(sql, [Int64(set), Int64(after)]) { row in
         let rows = try NumberRows(numbers: row.blob(0) ?? [], details: row.blob(1) ?? [])
         let start = rows.firstIndex(notBelow: after + 1)
+        if let last = page.numbers.last, rows.numbers[0] <= last {
+          throw DamagedRow("the blocks of numbers of set \(set) are out of order")
+        }
         page.append(start..<min(rows.count, start + limit - page.count), of: rows)
         return page.count < limit
       }
@@ -147,10 +150,12 @@ extension Store {
 extension Database {
   func skeleton(ofSet set: UInt64) throws -> [Store.BlockSkeleton] {
     var blocks: [Store.BlockSkeleton] = []
+    var last: UInt64 = 0
     try forEachRow("SELECT numbers, hash FROM number_blocks WHERE set_id = ? ORDER BY first", [Int64(set)]) { row in
-      guard let hash = BlockHash(bytes: row.blob(1) ?? []), let numbers = row.numbers(0) else {
-        throw DamagedRow("a block of numbers of set \(set) is damaged")
+      guard let hash = BlockHash(bytes: row.blob(1) ?? []), let numbers = row.numbers(0, above: last) else {
+        throw DamagedRow("a block of numbers of set \(set) is damaged, or out of order")
       }
+      last = numbers[numbers.count - 1]
       blocks.append((numbers, hash))
       return true
     }
@@ -172,13 +177,14 @@ extension Database {
 }
 
 extension Columns {
-  /// Numbers of eight bytes each; nil: these are none.
-  fileprivate func numbers(_ index: Int32) -> [UInt64]? {
+  /// Numbers of eight bytes each, ascending, all above another; nil: these are none.
+  fileprivate func numbers(_ index: Int32, above last: UInt64) -> [UInt64]? {
     guard let bytes = blob(index), !bytes.isEmpty, bytes.count % 8 == 0 else { return nil }
-    return [UInt64](unsafeUninitializedCapacity: bytes.count / 8) { numbers, count in
+    let numbers = [UInt64](unsafeUninitializedCapacity: bytes.count / 8) { numbers, count in
       UnsafeMutableRawBufferPointer(numbers).copyBytes(from: bytes)
       count = bytes.count / 8
     }
+    return numbers[0] > last && zip(numbers, numbers.dropFirst()).allSatisfy(<) ? numbers : nil
   }
 }
 

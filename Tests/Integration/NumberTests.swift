@@ -231,6 +231,33 @@ import Testing
     try await second.stop()
   }
 
+  /// A block out of order, as a damaged disk may leave it: that company is not answered for, the others are, and the
+  /// daemon goes on; removing the list heals it.
+  @Test func thatAreDamagedAreNotAnsweredFor() async throws {
+    let folder = TemporaryFolder()
+    let first = try await TestDaemon(in: folder)
+    for company in ["c", "d"] as [Name] { try first.client().applyAll(numberCompany(), to: company) }
+    try WireCaller(first.address(.unix), company: "c").add(
+      (0..<600).map { NumberRow("\(4_315_550_000 + $0)") }, to: "shop-dnc")
+    try await first.stop()
+    try damage("UPDATE number_blocks SET first = 1 WHERE first = (SELECT max(first) FROM number_blocks)", folder)
+    let second = try await TestDaemon(in: folder)
+    let (damaged, whole) = (try second.client("c"), try second.client("d"))
+    #expect(throws: ClientError.self) { try damaged.screen(["4315550599"], for: dialer("shop")) }
+    #expect(try whole.screen(["4315550599"], for: dialer("shop")).answers[0].verdict == .clear)
+    #expect(try !whole.verify().problems.isEmpty)
+    #expect(try whole.health().companiesUnreadable == 1)
+    try whole.applyAll([.removeObject(ObjectRef(.list, "shop-dnc"))], to: "c")
+    #expect(try damaged.screen(["4315550599"], for: dialer("shop")).answers[0].verdict == .clear)
+    #expect(try whole.health().companiesUnreadable == 0)
+    try await second.stop()
+  }
+
+  private func damage(_ sql: String, _ folder: TemporaryFolder) throws {
+    let result = try run(URL(fileURLWithPath: "/usr/bin/sqlite3"), [folder.file("data/scoped.sqlite"), sql])
+    if result.status != 0 { throw TestFailure("sqlite3: \(result.errors)") }
+  }
+
   @Test func areChangedByWhoMayPlaceTheList() async throws {
     try await withLists { _, client, wire throws in
       try client.applyAll(

@@ -63,6 +63,26 @@ import Testing
   }
 }
 
+extension RowsOfNumbers {
+  /// However much is known of some numbers, and little of others.
+  @Test func areCutIntoBlocksOfBoundedBytes() {
+    var random = SeededRandom(seed: 9)
+    for _ in 0..<200 {
+      var all = NumberRows()
+      for number in 0..<UInt64(random.number(in: 1...600)) {
+        let bytes = random.below(3) == 0 ? 1_024 : random.below(40)
+        all.append(1_000_000 + number, details: [UInt8](repeating: UInt8(truncatingIfNeeded: number), count: bytes))
+      }
+      let blocks = all.blocks()
+      #expect(
+        blocks.allSatisfy {
+          !$0.isEmpty && $0.count <= NumberRows.rowsPerBlock && $0.details.count <= NumberRows.detailBytesPerBlock
+        })
+      #expect(blocks.flatMap(\.numbers) == all.numbers && blocks.flatMap(\.details) == all.details)
+    }
+  }
+}
+
 @Suite struct PurposesOfLists {
   @Test func areKeptWithTheListAndGoWithIt() throws {
     var company = Company(id: "c")
