@@ -49,7 +49,11 @@ final class WorkFolder {
     }
   }
 
-  deinit { close(lock) }
+  /// Unlocks outright: a child just forked would hold a lock that is merely closed until its exec.
+  deinit {
+    flock(lock, LOCK_UN)
+    close(lock)
+  }
 
   private var manifestPath: String { "\(path)/manifest.json" }
 
