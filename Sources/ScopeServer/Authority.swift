@@ -16,6 +16,8 @@ struct ApplyJob: Sendable {
   var actor: Name?
   /// Through which caller, for the log.
   var caller: Name
+  /// On which connection.
+  var source: Source
   /// Refuse if the company changed after it; 0: any.
   var expectedRevision: UInt64
   var idempotencyKey: Name?
@@ -143,7 +145,7 @@ public final class Authority: Sendable {
   }
 
   /// Reads a page of a list's numbers.
-  func numbers(_ query: NumberQuery, reply: @escaping Reply<NumberPage>) {
+  func numbers(_ query: NumberQuery, for waiter: Waiter, reply: @escaping Reply<NumberPage>) {
     read(reply) { state throws(Failure) in try state.numbers(query) }
   }
 
@@ -160,7 +162,7 @@ public final class Authority: Sendable {
   }
 
   /// Has a company loaded before others; replies with a root in which it is, or is not known at all.
-  func load(_ company: Name, reply: @escaping Reply<IndexRoot>) {
+  func load(_ company: Name, for waiter: Waiter, reply: @escaping Reply<IndexRoot>) {
     if loadsWaiting.add(1, ordering: .relaxed).newValue > limits.coldWaiting {
       loadsWaiting.subtract(1, ordering: .relaxed)
       let words = "too many questions wait for companies to be loaded"
@@ -175,7 +177,9 @@ public final class Authority: Sendable {
   }
 
   /// Hands out a company's state as it is between two changes; nil: it does not exist.
-  func snapshot(of company: Name, reply: @escaping Reply<(company: Company?, revision: UInt64)>) {
+  func snapshot(
+    of company: Name, for waiter: Waiter, reply: @escaping Reply<(company: Company?, revision: UInt64)>
+  ) {
     read(reply) { state throws(Failure) in try state.snapshot(of: company) }
   }
 
@@ -187,13 +191,14 @@ public final class Authority: Sendable {
   }
 
   /// Finds a moment in a company's log.
-  func point(_ moment: PastMoment, of company: Name, reply: @escaping Reply<PastPoint>) {
+  func point(_ moment: PastMoment, of company: Name, for waiter: Waiter, reply: @escaping Reply<PastPoint>) {
     read(reply) { state throws(Failure) in try state.point(moment, of: company) }
   }
 
   /// Reads some of a company's edits, a bounded batch.
   func edits(
-    of company: Name, in revisions: ClosedRange<UInt64>, newestFirst: Bool, reply: @escaping Reply<[LoggedEdits]>
+    of company: Name, in revisions: ClosedRange<UInt64>, newestFirst: Bool, for waiter: Waiter,
+    reply: @escaping Reply<[LoggedEdits]>
   ) {
     read(reply) { state throws(Failure) in
       try state.edits(of: company, in: revisions, newestFirst: newestFirst)
@@ -201,12 +206,14 @@ public final class Authority: Sendable {
   }
 
   /// Reads a page of the log. Changes wait meanwhile, so a page is bounded.
-  func changes(of company: Name, _ query: LogQuery, reply: @escaping Reply<(LogPage, revision: UInt64)>) {
+  func changes(
+    of company: Name, _ query: LogQuery, for waiter: Waiter, reply: @escaping Reply<(LogPage, revision: UInt64)>
+  ) {
     read(reply) { state throws(Failure) in try state.changes(of: company, query) }
   }
 
   /// Looks everything through. Changes wait meanwhile.
-  func verify(reply: @escaping Reply<(Verification, revision: UInt64)>) {
+  func verify(for waiter: Waiter, reply: @escaping Reply<(Verification, revision: UInt64)>) {
     read(reply) { state throws(Failure) in try state.verify() }
   }
 

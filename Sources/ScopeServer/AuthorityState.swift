@@ -395,8 +395,8 @@ extension AuthorityState {
 extension ApplyJob {
   fileprivate init(_ job: NumberJob) {
     self.init(
-      company: job.company, changes: [], actor: job.actor, caller: job.caller, expectedRevision: 0, digest: [],
-      deadline: job.deadline)
+      company: job.company, changes: [], actor: job.actor, caller: job.caller, source: job.source,
+      expectedRevision: 0, digest: [], deadline: job.deadline)
   }
 }
 

@@ -68,7 +68,7 @@ extension Connection {
   /// one is answered.
   func load(_ question: ColdQuestion) {
     let ticket = wait(question.id, question.timeLeft, question.failure(.deadlineExceeded)) {
-      worker.authority.load(question.company, reply: $0)
+      worker.authority.load(question.company, for: Waiter(caller.source, within: question.timeLeft), reply: $0)
     } then: { connection, ticket, root in
       connection.answerAgain(ticket, question, root)
     }

@@ -61,7 +61,7 @@ final class Connection: ChannelDuplexHandler {
   typealias OutboundOut = ByteBuffer
 
   let worker: LoopWorker
-  private let caller: Caller
+  let caller: Caller
   private var flow = Flow()
   /// Bytes not taken apart yet: part of a frame, or frames that must wait.
   private var unread = ByteBuffer()
@@ -98,6 +98,7 @@ final class Connection: ChannelDuplexHandler {
 
   func handlerRemoved(context: ChannelHandlerContext) {
     worker.remove(self)
+    caller.source.leave()
     for timer in timers.values { timer.cancel() }
     timers = [:]
     patience?.end()
@@ -439,7 +440,8 @@ extension Connection {
 
   private func export(_ company: Name, _ id: UInt64, _ timeout: TimeAmount) {
     wait(id, timeout) {
-      worker.pool.export(company, id: id, from: worker.authority, reply: $0)
+      worker.pool.export(
+        company, id: id, from: worker.authority, for: Waiter(caller.source, within: timeout), reply: $0)
     } then: { connection, ticket, stream in
       connection.goOn(ticket, stream)
     }
@@ -447,7 +449,7 @@ extension Connection {
 
   private func changes(_ company: Name, _ query: LogQuery, _ id: UInt64, _ timeout: TimeAmount) {
     wait(id, timeout) {
-      worker.authority.changes(of: company, query, reply: $0)
+      worker.authority.changes(of: company, query, for: Waiter(caller.source, within: timeout), reply: $0)
     } then: { connection, ticket, found in
       connection.goOn(ticket, PartStream(id: id, kind: .changes(LogStream(found.0, revision: found.revision))))
     }
@@ -483,7 +485,7 @@ extension Connection {
 
   private func verify(_ id: UInt64, _ timeout: TimeAmount) {
     wait(id, timeout) {
-      worker.authority.verify(reply: $0)
+      worker.authority.verify(for: Waiter(caller.source, within: timeout), reply: $0)
     } then: { connection, ticket, found in
       connection.finish(ticket) { dispatcher, out in dispatcher.answer(id, found.0, found.revision, into: &out) }
     }
@@ -496,6 +498,8 @@ extension Connection {
   /// A listing's parts follow one at a time as the client takes them; others are answered in between.
   private func start(_ stream: PartStream, _ timeout: TimeAmount) {
     let ticket = enter(stream.id, timeout, "the time was over before the last part")
+    var stream = stream
+    stream.deadline = .now() + timeout
     streams.append((ticket, stream))
     scheduleStreamTurn()
   }
@@ -576,7 +580,7 @@ extension Connection {
 
   private func readNumbers(_ ticket: UInt64, _ stream: PartStream, _ query: NumberQuery) {
     let connection = NIOLoopBound(self, eventLoop: worker.loop)
-    worker.authority.numbers(query) { [loop = worker.loop] result in
+    worker.authority.numbers(query, for: Waiter(caller.source, until: stream.deadline)) { [loop = worker.loop] result in
       loop.execute {
         switch result {
         case .success(let page):
@@ -591,7 +595,8 @@ extension Connection {
 
   private func readLog(_ ticket: UInt64, _ stream: PartStream, _ company: Name, _ query: LogQuery) {
     let connection = NIOLoopBound(self, eventLoop: worker.loop)
-    worker.authority.changes(of: company, query) { [loop = worker.loop] result in
+    worker.authority.changes(of: company, query, for: Waiter(caller.source, until: stream.deadline)) {
+      [loop = worker.loop] result in
       loop.execute { connection.value.takeLog(ticket, stream, result) }
     }
   }

@@ -26,6 +26,8 @@ struct Caller: Sendable {
   /// For the change log: `uid:1000`, `tcp`.
   let name: Name
   let scopes: CallerScopes
+  /// The connection.
+  let source: Source
 }
 
 /// What is left to do after a frame was looked at.
@@ -388,7 +390,7 @@ extension Dispatcher {
     let timeout = timeout(request)
     let job = ApplyJob(
       company: id, changes: try changes(call.pointee.changes, call.pointee.n_changes), actor: actor,
-      caller: caller.name, expectedRevision: call.pointee.expected_revision,
+      caller: caller.name, source: caller.source, expectedRevision: call.pointee.expected_revision,
       idempotencyKey: try Self.optionalName("idempotency_key", call.pointee.idempotency_key.key),
       digest: try digest(call), deadline: (patience?.arrived ?? .now()) + timeout)
     return .apply(job, id: request.pointee.id, timeout: timeout)
@@ -406,7 +408,7 @@ extension Dispatcher {
     let timeout = timeout(request)
     let job = ApplyJob(
       company: try companyName(request), changes: try changes(call.pointee.changes, call.pointee.n_changes),
-      actor: actor, caller: caller.name, expectedRevision: 0, digest: [],
+      actor: actor, caller: caller.name, source: caller.source, expectedRevision: 0, digest: [],
       deadline: (patience?.arrived ?? .now()) + timeout)
     let first = call.pointee.first == 0 ? AccessSummary.standardRows : Int(call.pointee.first)
     return .preview(job, first: first, id: request.pointee.id, timeout: timeout)

@@ -6,7 +6,7 @@ import ScopeProtocol
 /// Answers questions as a connection does, without one: to measure what lies between the socket and the index.
 package final class FrameAnswers {
   private let dispatcher: Dispatcher
-  private let caller = Caller(name: "measure", scopes: [])
+  private let caller = Caller(name: "measure", scopes: [], source: Source())
   private var out = ByteBuffer()
 
   /// - Parameter authority: of a daemon; it is not asked.

@@ -15,6 +15,10 @@ struct PastQuestion: Sendable {
   /// The whole request, once more.
   let frame: [UInt8]
   let deadline: NIODeadline
+  /// On which connection.
+  let source: Source
+
+  var waiter: Waiter { Waiter(source, until: deadline) }
 }
 
 /// Answers questions as of an earlier time: takes the log forward from the beginning or back from today, whichever
@@ -74,7 +78,9 @@ final class Historian: Sendable {
   }
 
   private func answer(_ question: PastQuestion, _ caller: Caller) throws(Failure) -> (ByteBuffer, Disposition) {
-    let point = try wait(question) { authority.point(question.moment, of: question.company, reply: $0) }
+    let point = try wait(question) {
+      authority.point(question.moment, of: question.company, for: question.waiter, reply: $0)
+    }
     let index = try index(question, point)
     let root = IndexRoot(revision: point.revision, companies: index.map { [$0] } ?? [], seed: authority.seed)
     let dispatcher = Dispatcher(limits: limits, publisher: IndexPublisher(root), daemon: daemon, isPast: true)
@@ -172,7 +178,7 @@ private struct Replay {
   }
 
   private mutating func back(to point: PastPoint) throws(Failure) -> Company {
-    let today = try wait(question) { authority.snapshot(of: question.company, reply: $0) }
+    let today = try wait(question) { authority.snapshot(of: question.company, for: question.waiter, reply: $0) }
     var company = today.company ?? Company(id: question.company)
     var through = today.revision
     while through > point.companyRevision {
@@ -191,7 +197,8 @@ private struct Replay {
   ) throws(Failure) -> [LoggedEdits] {
     try check()
     return try wait(question) {
-      authority.edits(of: question.company, in: revisions, newestFirst: newestFirst, reply: $0)
+      authority.edits(
+        of: question.company, in: revisions, newestFirst: newestFirst, for: question.waiter, reply: $0)
     }
   }
 

@@ -22,6 +22,8 @@ struct NumberJob: Sendable {
   var actor: Name?
   /// Through which caller, for the log.
   var caller: Name
+  /// On which connection.
+  var source: Source
   /// Not begun after this.
   var deadline: NIODeadline
 }

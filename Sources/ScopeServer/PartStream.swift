@@ -29,6 +29,8 @@ struct PartStream: Sendable {
   static let bytesPerPart = 256 << 10
 
   let id: UInt64
+  /// When nobody waits for the next part any more. Of a watch: never.
+  var deadline = NIODeadline.distantFuture
   private var kind: Kind
 
   init(id: UInt64, kind: Kind) {

@@ -147,7 +147,7 @@ extension Dispatcher {
     }
     return PastQuestion(
       company: try companyName(request), moment: revision == 0 ? .time(time) : .revision(revision),
-      frame: Array(frame), deadline: .now() + timeout(request))
+      frame: Array(frame), deadline: .now() + timeout(request), source: caller.source)
   }
 
   private static func isQuestion(_ call: Scope__V1__Request__CallCase) -> Bool {

@@ -222,7 +222,7 @@ private struct Acceptor {
             let connection = FastAGIConnection(worker: worker, service: fastAGI)
             return try channel.pipeline.syncOperations.addHandler(connection)
           }
-          let caller = Caller(name: try callerName(channel), scopes: scopes)
+          let caller = Caller(name: try callerName(channel), scopes: scopes, source: Source())
           try channel.pipeline.syncOperations.addHandler(Connection(worker: worker, caller: caller))
         }
       }

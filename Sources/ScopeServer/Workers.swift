@@ -276,10 +276,10 @@ final class WorkerPool: Sendable {
 
   /// Lays a company out for export; `reply` is called on some thread.
   func export(
-    _ company: Name, id: UInt64, from authority: Authority,
+    _ company: Name, id: UInt64, from authority: Authority, for waiter: Waiter,
     reply: @escaping Authority.Reply<PartStream>
   ) {
-    authority.snapshot(of: company) { result in
+    authority.snapshot(of: company, for: waiter) { result in
       self.run(reply) { () throws(Failure) in
         let (state, revision) = try result.get()
         guard let state else { throw .unknownCompany(Array(company.text.utf8)) }

@@ -17,6 +17,7 @@ final class FastAGIConnection: ChannelInboundHandler {
   /// Of the wait for a company.
   private var loadDeadline: Scheduled<Void>?
   private let begun = NIODeadline.now()
+  private let source = Source()
   private var isClosed = false
 
   init(worker: LoopWorker, service: FastAGIService) {
@@ -34,6 +35,7 @@ final class FastAGIConnection: ChannelInboundHandler {
   func handlerRemoved(context: ChannelHandlerContext) {
     self.context = nil
     close("hung_up")
+    source.leave()
     worker.remove(self)
   }
 
@@ -93,7 +95,8 @@ extension FastAGIConnection {
     loadDeadline = worker.loop.scheduleTask(deadline: begun + service.loadTimeout) {
       connection.value.tellIfAwaited(.unavailable("company_loading"))
     }
-    worker.authority.load(question.company) { [loop = worker.loop] result in
+    worker.authority.load(question.company, for: Waiter(source, until: begun + service.loadTimeout)) {
+      [loop = worker.loop] result in
       loop.execute { connection.value.answerAgain(question, result) }
     }
   }
