@@ -75,6 +75,10 @@ final class Connection: ChannelDuplexHandler {
   private var isStreamTurnScheduled = false
   private var isClosing = false
   private var isStopping = false
+  /// Answering goes on further down the stack.
+  private var isAnswering = false
+  /// Something has come in between that lets answering go on.
+  private var isResumeDue = false
   private var patience: Patience?
   private var timers: [UInt64: Scheduled<Void>] = [:]
   private var lastTicket: UInt64 = 0
@@ -116,7 +120,7 @@ final class Connection: ChannelDuplexHandler {
       if answerAtOnce(&arrived, context) { return }
       swap(&unread, &arrived)
     }
-    answer(context)
+    answerArrived(context)
   }
 
   func channelReadComplete(context: ChannelHandlerContext) {
@@ -165,7 +169,20 @@ extension Connection {
     return arrived.readableBytes == 0
   }
 
-  /// Answers the frames that have arrived in full.
+  /// Answers the frames that have arrived in full; never within itself. What answering brings about may let it go on
+  /// (a refusal, a write that is done at once): that is noted, and done here, so that nothing that a client sends
+  /// makes the stack deeper.
+  private func answerArrived(_ context: ChannelHandlerContext) {
+    isResumeDue = true
+    if isAnswering { return }
+    isAnswering = true
+    while isResumeDue {
+      isResumeDue = false
+      if unread.readableBytes > 0 { answer(context) }
+    }
+    isAnswering = false
+  }
+
   private func answer(_ context: ChannelHandlerContext) {
     let dispatcher = worker.dispatcher
     dispatcher.refresh()
@@ -230,7 +247,7 @@ extension Connection {
     }
     unread.moveReaderIndex(forwardBy: taken)
     if case .answered = disposition { return true }
-    begin(disposition)
+    begin(disposition, &out)
     return true
   }
 
@@ -255,9 +272,9 @@ extension Connection {
     patience = nil
     guard let context else { return }
     switch result {
-    case .success(let (out, disposition)):
+    case .success((var out, let disposition)):
+      begin(disposition, &out)
       if out.readableBytes > 0 { context.write(wrapOutboundOut(out), promise: nil) }
-      begin(disposition)
     case .failure: flow.isFailed = true  // the pool is shut down: the daemon stops
     }
     context.flush()
@@ -279,7 +296,7 @@ extension Connection {
     if partialSince != nil { partialSince = .now() }  // while the daemon did not read, nobody was slow
     if !streams.isEmpty { scheduleStreamTurn() }
     if unread.readableBytes > 0 {
-      answer(context)
+      answerArrived(context)
       context.flush()
     }
     if isReadWanted && flow.mayAnswer(limits) {
@@ -303,7 +320,8 @@ extension Connection {
 // MARK: - Answers that take longer
 
 extension Connection {
-  private func begin(_ disposition: Disposition) {
+  /// - Parameter out: takes the answer of what is refused at once. Nothing else is answered before this returns.
+  private func begin(_ disposition: Disposition, _ out: inout ByteBuffer) {
     switch disposition {
     case .answered: break
     case .apply(let job, let id, let timeout): apply(job, id, timeout)
@@ -314,7 +332,7 @@ extension Connection {
     case .preview(let job, let first, let id, let timeout): preview(job, first: first, id, timeout)
     case .listing(let listing, let id, let timeout): find(listing, id, timeout)
     case .past(let question, let id, let timeout): ask(question, id, timeout)
-    case .watch(let stream): watch(stream)
+    case .watch(let stream): watch(stream, &out)
     case .load(let question): load(question)
     case .changeNumbers(let job, let call, let id, let timeout): change(job, call, id, timeout)
     case .aside(let frame): answerAside(ByteBuffer(bytes: frame))
@@ -402,10 +420,9 @@ extension Connection {
   func finish(_ ticket: UInt64, _ answer: (Caller, Dispatcher, inout ByteBuffer) -> Disposition) {
     guard leave(ticket), let context else { return }
     var out = worker.takeOutput()
-    let disposition = answer(caller, worker.dispatcher, &out)
+    begin(answer(caller, worker.dispatcher, &out), &out)
     if out.readableBytes > 0 { context.writeAndFlush(wrapOutboundOut(out), promise: nil) }
     worker.giveBack(&out)
-    begin(disposition)
     resume(context)
   }
 
@@ -476,9 +493,9 @@ extension Connection {
       worker.historian.answer(question, from: caller, reply: $0)
     } then: { connection, ticket, answer in
       guard connection.leave(ticket), let context = connection.context else { return }
-      let (out, disposition) = answer
+      var (out, disposition) = answer
+      connection.begin(disposition, &out)
       if out.readableBytes > 0 { context.writeAndFlush(connection.wrapOutboundOut(out), promise: nil) }
-      connection.begin(disposition)
       connection.resume(context)
     }
   }
@@ -541,13 +558,13 @@ extension Connection {
 
   private static let stopping = Failure(.unavailable, "stopping", "the daemon stops; watch again")
 
-  private func watch(_ stream: PartStream) {
-    if isStopping { return reply { dispatcher, out in dispatcher.fail(stream.id, Connection.stopping, &out) } }
+  private func watch(_ stream: PartStream, _ out: inout ByteBuffer) {
+    if isStopping { return worker.dispatcher.fail(stream.id, Connection.stopping, &out) }
     let isAccepted =
       watches.count < Connection.watchesPerConnection && worker.authority.feed.enter(limit: limits.watches)
     if !isAccepted {
       let failure = Failure(.resourceExhausted, "too_many_watches", "too many watches are open")
-      return reply { dispatcher, out in dispatcher.fail(stream.id, failure, &out) }
+      return worker.dispatcher.fail(stream.id, failure, &out)
     }
     lastTicket += 1
     flow.inFlight += 1

@@ -41,6 +41,12 @@ public final class ProcessDaemon {
   }
 
   public var address: String { "unix:\(folder.file("socket"))" }
+  /// Where it serves over TCP, as it has said; it must have been told to.
+  public var tcpAddress: String {
+    let word = ready.split(separator: " ").first { $0.hasPrefix("tcp:") }
+    return word.map { String($0.filter { !$0.isWhitespace }) } ?? ""
+  }
+  public var isRunning: Bool { process.isRunning }
   public var processIdentifier: pid_t { process.processIdentifier }
   public var log: String { (try? String(contentsOfFile: folder.file("log"), encoding: .utf8)) ?? "" }
 
