@@ -77,7 +77,8 @@ let package = Package(
         "scope-import", "scoped",
       ]),
     .testTarget(
-      name: "ScopeBenchTests", dependencies: ["scope-bench", "bench-echo", "ScopeModel", "ScopeTesting"]),
+      name: "ScopeBenchTests",
+      dependencies: ["scope-bench", "scoped", "bench-echo", "ScopeClient", "ScopeModel", "ScopeTesting"]),
     .testTarget(
       name: "IntegrationTests",
       dependencies: [

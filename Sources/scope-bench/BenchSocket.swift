@@ -17,22 +17,24 @@ struct BenchFailure: Error, CustomStringConvertible {
   static func system(_ what: String) -> BenchFailure { BenchFailure("\(what): \(String(cString: strerror(errno)))") }
 }
 
-/// A connected socket, blocking, for what is not measured: greetings, loads, and the look at each verdict.
+/// A connected socket, blocking unless asked otherwise: for greetings, loads, and the look at each verdict.
 final class BenchSocket {
   let handle: Int32
-  private var chunk = [UInt8](repeating: 0, count: 256 << 10)
+  private lazy var chunk = [UInt8](repeating: 0, count: 256 << 10)
 
-  init(_ address: BenchAddress) throws(BenchFailure) {
+  /// - Parameter isBlocking: false: nothing waits, and the connection may still be under way.
+  init(_ address: BenchAddress, isBlocking: Bool = true) throws(BenchFailure) {
+    let flags = Int32(SOCK_CLOEXEC.rawValue) | (isBlocking ? 0 : Int32(SOCK_NONBLOCK.rawValue))
     switch address {
-    case .unix(let path): handle = try BenchSocket.connectUnix(path)
-    case .tcp(let port): handle = try BenchSocket.connectTCP(port)
+    case .unix(let path): handle = try BenchSocket.connectUnix(path, flags)
+    case .tcp(let port): handle = try BenchSocket.connectTCP(port, flags)
     }
   }
 
   deinit { close(handle) }
 
-  private static func connectUnix(_ path: String) throws(BenchFailure) -> Int32 {
-    let handle = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+  private static func connectUnix(_ path: String, _ flags: Int32) throws(BenchFailure) -> Int32 {
+    let handle = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | flags, 0)
     var address = sockaddr_un()
     address.sun_family = sa_family_t(AF_UNIX)
     withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8.prefix($0.count - 1)) }
@@ -40,8 +42,8 @@ final class BenchSocket {
     return handle
   }
 
-  private static func connectTCP(_ port: UInt16) throws(BenchFailure) -> Int32 {
-    let handle = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+  private static func connectTCP(_ port: UInt16, _ flags: Int32) throws(BenchFailure) -> Int32 {
+    let handle = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | flags, 0)
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
     address.sin_port = port.bigEndian
@@ -58,7 +60,7 @@ final class BenchSocket {
         Glibc.connect(handle, $0, socklen_t(MemoryLayout<A>.size))
       }
     }
-    if result == 0 { return }
+    if result == 0 || errno == EINPROGRESS { return }
     let failure = BenchFailure.system("connect to \(place)")
     close(handle)
     throw failure

@@ -119,11 +119,26 @@ final class Child: Sendable {
   /// It says nothing more: it has ended.
   var isOver: Bool { said.withLock { $0.isOver } }
 
+  /// How it ended, if it has by itself, in words; once.
+  func ending() -> String? {
+    guard isOver, Workspace.current.remove(self) else { return nil }
+    var status: Int32 = 0
+    waitpid(processor, &status, 0)
+    return status & 0x7F == 0 ? "exit code \(status >> 8 & 0xFF)" : "signal \(status & 0x7F)"
+  }
+
   /// Ends it, and waits for that.
   func stop() {
     guard Workspace.current.remove(self) else { return }
     kill(processor, stopSignal)
     waitpid(processor, nil, 0)
+  }
+
+  /// A figure of memory in the kernel's account of it, such as `VmRSS`; nil: it is gone.
+  func statusBytes(_ key: String) -> Int? {
+    let text = try? String(contentsOfFile: "/proc/\(processor)/status", encoding: .utf8)
+    let line = text?.split(separator: "\n").first { $0.hasPrefix("\(key):") }
+    return line?.split(separator: " ").dropFirst().first.flatMap { Int($0) }.map { $0 << 10 }
   }
 
   /// Nanoseconds on a processor so far, of all threads of a process, by the scheduler's own accounts.

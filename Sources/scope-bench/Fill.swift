@@ -52,7 +52,8 @@ struct Fill: ParsableCommand {
     for number in 1...companies {
       try filler.add(centre(number), id: id.map { try Name($0) } ?? Fill.companyID(number))
     }
-    try filler.finish()
+    try filler.close()
+    try filler.printWritten()
   }
 
   private func centre(_ number: Int) -> ContactCentre {
@@ -69,7 +70,7 @@ struct Fill: ParsableCommand {
 }
 
 /// Writes companies into a store, many records a commit.
-private struct Filler {
+struct Filler {
   private static let changesPerRecord = 1_000
   /// Of a commit: enough that its fsync does not count, and that memory stays small.
   private static let editsPerCommit = 100_000
@@ -105,11 +106,12 @@ private struct Filler {
     self.total = total
   }
 
-  mutating func add(_ centre: ContactCentre, id: Name) throws {
+  /// Adds a company by the changes that make it.
+  mutating func add(_ changes: some Sequence<Change>, id: Name) throws {
     if try store.lastRevision(of: id) > 0 { throw ValidationError("the company '\(id)' is there, or was once.") }
     var company = Company(id: id)
     var batch: [Change] = []
-    for change in centre {
+    for change in changes {
       batch.append(change)
       if batch.count == Filler.changesPerRecord { try write(&batch, &company) }
     }
@@ -117,9 +119,12 @@ private struct Filler {
     note(company)
   }
 
-  mutating func finish() throws {
+  mutating func close() throws {
     try commit()
     try store.close()
+  }
+
+  mutating func printWritten() throws {
     written.bytes = try URL(fileURLWithPath: file).resourceValues(forKeys: [.fileSizeKey]).fileSize ?? 0
     written.seconds = seconds(since: start)
     let encoder = JSONEncoder()

@@ -97,7 +97,7 @@ struct Scale: ParsableCommand {
     try wait(for: daemon) { try client.health().isReady }
     return Figures(
       companies: companies, objects: companies * objects, firstAnswerSeconds: first, allLoadedSeconds: elapsed(),
-      residentBytes: status(daemon, "VmRSS"), highestResidentBytes: status(daemon, "VmHWM"),
+      residentBytes: daemon.statusBytes("VmRSS") ?? 0, highestResidentBytes: daemon.statusBytes("VmHWM") ?? 0,
       indexBytes: try client.health().indexBytes)
   }
 
@@ -118,11 +118,5 @@ struct Scale: ParsableCommand {
     let answer = try RawResponse(Array(try socket.ask(question, .frames).dropFirst(4)))
     if answer.code == 0 && answer.decision != 1 { throw BenchFailure("scoped answers wrongly") }
     return answer.code == 0
-  }
-
-  private func status(_ daemon: Child, _ key: String) -> Int {
-    let text = try? String(contentsOfFile: "/proc/\(daemon.processor)/status", encoding: .utf8)
-    let line = text?.split(separator: "\n").first { $0.hasPrefix("\(key):") }
-    return (line?.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0) << 10
   }
 }

@@ -5,6 +5,9 @@ import ArgumentParser
 struct ScopeBench: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "scope-bench", abstract: "Measures scoped beside bare echoes, Redis and PostgreSQL.",
-    subcommands: [Run.self, Scale.self, NumberBenchmark.self, FastAGI.self, Fill.self, Echo.self],
+    subcommands: [
+      Run.self, Scale.self, NumberBenchmark.self, FastAGI.self, Floods.self, FloodCommand.self,
+      Fill.self, Echo.self,
+    ],
     defaultSubcommand: Run.self)
 }
