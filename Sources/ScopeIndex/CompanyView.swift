@@ -84,9 +84,18 @@ public struct CheckAnswer {
   public var project = Key(start: nil, count: 0)
   /// The group by which the user is in it; empty: directly, or no user.
   public var group = Key(start: nil, count: 0)
+  /// What the check may have taken, in checks of a subject and an object with few projects.
+  public var work = 1
 
   @inline(__always)
   public init(_ reason: Reason) { self.reason = reason }
+
+  /// What it is where the right is not held.
+  fileprivate var withoutRight: CheckAnswer {
+    var answer = CheckAnswer(.rightMissing)
+    answer.work = work
+    return answer
+  }
 }
 
 /// A subject looked up once, for one or many objects.
@@ -135,7 +144,7 @@ extension CompanyView {
     guard let object = objects.find(id, kind: type) else { return CheckAnswer(.unknownObject) }
     let answer = check(subject, object: object)
     if right.isEmpty || !answer.reason.allows || holds(subject, right: right) { return answer }
-    return CheckAnswer(.rightMissing)
+    return answer.withoutRight
   }
 
   /// The same for a subject that is not yet looked up: both are searched for at once, so that their waits for memory
@@ -155,7 +164,7 @@ extension CompanyView {
     guard let number = objects.find(object, kind: type, objectSearch) else { return CheckAnswer(.unknownObject) }
     let answer = check(userProjects[user], flags, object: number)
     if right.isEmpty || !answer.reason.allows || holds(flags, user: user, right: right) { return answer }
-    return CheckAnswer(.rightMissing)
+    return answer.withoutRight
   }
 
   @inline(__always)
@@ -180,8 +189,15 @@ extension CompanyView {
     if objects.flags(of: object) & Directory.flagSystem != 0 { return CheckAnswer(.systemField) }
     if isSimple { return CheckAnswer(.simpleMode) }
     if flags & CompanyView.flagSeeAll != 0 { return CheckAnswer(.seeAll) }
-    guard let at = list.firstShared(with: objectProjects[object]) else { return CheckAnswer(.noSharedProject) }
-    return shared(list[at], group: list.second(at))
+    let other = objectProjects[object]
+    var answer: CheckAnswer
+    if let at = list.firstShared(with: other) {
+      answer = shared(list[at], group: list.second(at))
+    } else {
+      answer = CheckAnswer(.noSharedProject)
+    }
+    if other.count > LinkList.few { answer.work = list.work(with: other) }
+    return answer
   }
 
   @inline(__always)
@@ -273,6 +289,11 @@ extension CompanyView {
   @inline(__always)
   private func isVisible(_ subject: ResolvedSubject, object: Int, within narrowing: Narrowing) -> Bool {
     guard check(subject, object: object).reason.allows, !subject.isRefused else { return false }
+    return isIn(narrowing, object: object)
+  }
+
+  @inline(__always)
+  func isIn(_ narrowing: Narrowing, object: Int) -> Bool {
     switch narrowing {
     case .none: return true
     case .nothing: return false
@@ -285,15 +306,23 @@ extension CompanyView {
   public func objectNumbers(ofType type: UInt8) -> Range<Int> { objects.numbers(ofKind: type) }
 
   /// The object with this number, if the subject sees it within the narrowing.
-  public func visibleObject(_ number: Int, to subject: ResolvedSubject, within narrowing: Narrowing) -> ObjectRow? {
-    isVisible(subject, object: number, within: narrowing) ? row(number) : nil
+  ///
+  /// - Parameter looks: what may still be looked at; falls by what the look takes.
+  public func visibleObject(
+    _ number: Int, to subject: ResolvedSubject, within narrowing: Narrowing, _ looks: inout Int
+  ) -> ObjectRow? {
+    seenObject(number, by: subject, within: narrowing, &looks)?.row
   }
 
   /// The same, with the answer to the check.
   public func seenObject(
-    _ number: Int, by subject: ResolvedSubject, within narrowing: Narrowing
+    _ number: Int, by subject: ResolvedSubject, within narrowing: Narrowing, _ looks: inout Int
   ) -> (row: ObjectRow, answer: CheckAnswer)? {
-    isVisible(subject, object: number, within: narrowing) ? (row(number), check(subject, object: number)) : nil
+    looks -= 1
+    if subject.isRefused || !isIn(narrowing, object: number) { return nil }
+    let answer = check(subject, object: number)
+    looks -= answer.work - 1
+    return answer.reason.allows ? (row(number), answer) : nil
   }
 
   func row(_ number: Int) -> ObjectRow {
@@ -316,6 +345,16 @@ extension CompanyView {
 }
 
 extension ResolvedSubject {
+  /// How many projects it is in.
+  @inline(__always)
+  public var projectCount: Int {
+    switch finding {
+    case .sees(let list, _, _): list.count
+    case .project: 1
+    case .refused: 0
+    }
+  }
+
   @inline(__always)
   var isRefused: Bool { refusal != nil }
 
@@ -376,9 +415,11 @@ extension CompanyView {
   public var userCount: Int { users.count }
 
   /// The user with this number, if it sees the object.
-  public func viewer(_ number: Int, of id: Key, type: UInt8) -> ViewerRow? {
+  /// - Parameter looks: what may still be looked at; falls by what the look takes.
+  public func viewer(_ number: Int, of id: Key, type: UInt8, _ looks: inout Int) -> ViewerRow? {
     let key = users.key(of: number)
     let answer = check(subject(kind: SubjectKind.user, id: key), type: type, id: id, right: Key(start: nil, count: 0))
+    looks -= answer.work
     return answer.reason.allows ? ViewerRow(id: key, name: users.name(of: number), answer: answer) : nil
   }
 

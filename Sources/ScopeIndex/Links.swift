@@ -135,11 +135,32 @@ struct LinkList {
     return at < count && self[at] == number
   }
 
-  /// Position in `self` of the lowest number that `other` has too. Objects are mostly in one project: then a
-  /// search is best, and a walk through both where both are long.
+  /// Objects are mostly in one project.
+  static let few = 8
+  /// How many times as long a list must be for a search of it to be less than a walk through it.
+  private static let muchLonger = 16
+
+  /// Position in `self` of the lowest number that `other` has too. Where one has few numbers, or far fewer, they are
+  /// searched for in the other; else both are walked through.
   @inline(__always)
   func firstShared(with other: LinkList) -> Int? {
-    other.count <= 8 ? search(for: other) : walk(with: other)
+    other.count <= LinkList.few ? search(for: other) : firstSharedOfMany(with: other)
+  }
+
+  private func firstSharedOfMany(with other: LinkList) -> Int? {
+    if count > LinkList.muchLonger * other.count { return search(for: other) }
+    if other.count > LinkList.muchLonger * count { return (0..<count).first { other.contains(self[$0]) } }
+    return walk(with: other)
+  }
+
+  /// How much `firstShared` may have to look at, in looks of a check of few links.
+  @inline(__always)
+  func work(with other: LinkList) -> Int { other.count <= LinkList.few ? 1 : workOfMany(with: other) }
+
+  /// A step of a search is a wait for memory; of a walk, it is a sixteenth of a look.
+  private func workOfMany(with other: LinkList) -> Int {
+    let (short, long) = (min(count, other.count), max(count, other.count))
+    return 1 + (long > LinkList.muchLonger * short ? short : (short + long) / 16)
   }
 
   @inline(__always)

@@ -18,6 +18,17 @@ public enum Frame {
     return UnsafeRawBufferPointer(rebasing: bytes[headerBytes..<headerBytes + Int(length)])
   }
 
+  /// The id of a request, where encoders write it: first. 0 where it is not there, or not whole.
+  public static func requestID(_ message: UnsafeRawBufferPointer) -> UInt64 {
+    guard message.first == 0x08 else { return 0 }
+    var id: UInt64 = 0
+    for (place, byte) in message.dropFirst().prefix(10).enumerated() {
+      id |= UInt64(byte & 0x7F) << (7 * UInt64(place))
+      if byte < 0x80 { return id }
+    }
+    return 0
+  }
+
   /// Bytes that a response takes as a frame.
   @inline(__always)
   public static func bytes(of response: UnsafePointer<WireResponse>) -> Int {

@@ -1,5 +1,9 @@
 import ScopeModel
 
+#if canImport(Glibc)
+  import Glibc
+#endif
+
 /// This release, of the daemon and of its tools.
 public enum Release {
   public static let version: StaticString = "0.1.0"
@@ -26,9 +30,12 @@ public struct Limits: Sendable {
   /// Requests of one connection that are not answered at once (changes, long listings). Beyond it the
   /// daemon stops reading from the connection. Default 256.
   public var requestsInFlight = 256
-  /// Answers of one connection that the client has not taken, in bytes. Beyond it the daemon stops
-  /// reading from the connection. Default 1 MiB.
+  /// Answers of one connection that the client has not taken, as the memory that they take in bytes. Beyond it the
+  /// daemon stops reading from the connection. Default 1 MiB.
   public var unsentBytes = 1 << 20
+  /// Memory for what arrives, waits and is unsent, of all connections, in bytes. One may have an eighth of what is free
+  /// of it. Default a quarter of the machine's memory, 256 MiB at most.
+  public var connectionBytes = Limits.standardConnectionBytes
   /// Connections in all; a further one is closed at once. Default 16,384, less where the process may not
   /// open as many files.
   public var connections = 16_384
@@ -64,8 +71,16 @@ public struct Limits: Sendable {
   public var timeoutMaximumMilliseconds: UInt32 = 60_000
   /// How long a frame may take to arrive once it has begun, in milliseconds. Default 5 s.
   public var frameMilliseconds = 5_000
-  /// How long a client may leave answers untaken beyond `unsentBytes`, in milliseconds. Default 5 s.
+  /// How long a client may take nothing of its answers, or leave more than half of `unsentBytes` untaken once there was
+  /// more than that, in milliseconds. Default 5 s.
   public var stallMilliseconds = 5_000
 
   public init() {}
+}
+
+extension Limits {
+  private static let standardConnectionBytes: Int = {
+    let (pages, pageBytes) = (sysconf(Int32(_SC_PHYS_PAGES)), sysconf(Int32(_SC_PAGESIZE)))
+    return pages > 0 && pageBytes > 0 ? min(pages * pageBytes / 4, 256 << 20) : 256 << 20
+  }()
 }

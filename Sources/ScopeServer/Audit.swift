@@ -10,6 +10,7 @@ struct LogStream: Sendable {
   private static let editsPerPart = 1_024
 
   private let page: LogPage
+  let heldBytes: Int
   private let revision: UInt64
   private var record = 0
   /// Of that record, the edits sent.
@@ -20,6 +21,7 @@ struct LogStream: Sendable {
   init(_ page: LogPage, revision: UInt64) {
     self.page = page
     self.revision = revision
+    heldBytes = page.heldBytes
   }
 
   mutating func next(_ id: UInt64, _ dispatcher: Dispatcher, _ out: inout ByteBuffer) throws(Failure) -> Bool {

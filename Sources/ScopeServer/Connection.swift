@@ -1,15 +1,15 @@
-import CScopeWire
 import NIOCore
 import NIOPosix
 import ScopeIndex
 import ScopeModel
 import ScopeProtocol
-import ScopeStore
 
 /// What decides whether a connection may be read from and its frames answered. Pure: the handler acts.
 struct Flow {
   /// Answers are waiting that the client has not taken.
   var isCongested = false
+  /// What waits to be answered holds as much memory as it may.
+  var isFull = false
   /// Requests that are not answered yet.
   var inFlight = 0
   /// The client has sent all it will, or the daemon stops.
@@ -22,78 +22,50 @@ struct Flow {
   var isYielding = false
 
   func mayAnswer(_ limits: Limits) -> Bool {
-    !isCongested && !isFailed && !isAside && !isYielding && inFlight < limits.requestsInFlight
+    !isCongested && !isFull && !isFailed && !isAside && !isYielding && inFlight < limits.requestsInFlight
   }
 
   /// Nothing more will come, and nothing is owed.
-  var isFinished: Bool { isFailed || (isInputClosed && inFlight == 0 && !isCongested && !isAside && !isYielding) }
-}
-
-/// How long one connection may keep its loop. The clock is read now and then only: most turns are short.
-struct Turn {
-  private static let length = TimeAmount.milliseconds(1)
-  /// Work between two looks at the clock: some microseconds.
-  private static let step = 256
-
-  private(set) var isOver = false
-  private var work = 0
-  private var end: NIODeadline?
-
-  /// Counts work that was done: the ids looked up, or as many as would have taken as long.
-  @inline(__always)
-  mutating func count(_ more: Int) {
-    work += more
-    if work >= Turn.step { look() }
-  }
-
-  private mutating func look() {
-    work = 0
-    let now = NIODeadline.now()
-    if let end { isOver = now > end } else { end = now + Turn.length }
-  }
+  var isFinished: Bool { isFailed || (isInputClosed && inFlight == 0 && !isAside && !isYielding) }
 }
 
 /// One client. Takes bytes apart into frames, has them answered, and sends the answers of all that
 /// arrived together with one flush.
-final class Connection: ChannelDuplexHandler {
+final class Connection: ChannelInboundHandler, ChannelOutboundHandler {
   typealias InboundIn = ByteBuffer
   typealias OutboundIn = ByteBuffer
   typealias OutboundOut = ByteBuffer
 
   let worker: LoopWorker
   let caller: Caller
-  private var flow = Flow()
+  var context: ChannelHandlerContext?
+  var flow = Flow()
+  /// What it holds of the memory that all connections share.
+  var memory: MemoryShare
+  var unsent = Unsent()
+  var requests = Requests()
   /// Bytes not taken apart yet: part of a frame, or frames that must wait.
   private var unread = ByteBuffer()
-  private var isReadWanted = false
-  private var streams: [(ticket: UInt64, stream: PartStream)] = []
-  /// Watches that have sent all there was.
-  private var parked: [(ticket: UInt64, stream: PartStream)] = []
-  private var watches: Set<UInt64> = []
-  /// Of a large frame that waits for its company.
-  private var asideTicket: UInt64 = 0
-  private var isStreamTurnScheduled = false
+  /// Charged for them.
+  private var unreadHeld = 0
+  /// Of a frame that was refused, these bytes are still to come.
+  private var refusedBytes = 0
+  /// When the frame at the front began to arrive; while the daemon does not read, nobody is slow.
+  private var partialSince: NIODeadline?
+  private var notReadSince: NIODeadline?
   private var isClosing = false
-  private var isStopping = false
   /// Answering goes on further down the stack.
   private var isAnswering = false
   /// Something has come in between that lets answering go on.
   private var isResumeDue = false
-  private var patience: Patience?
-  private var timers: [UInt64: Scheduled<Void>] = [:]
-  private var lastTicket: UInt64 = 0
-  private var context: ChannelHandlerContext?
-  /// When the frame at the front began to arrive.
-  private var partialSince: NIODeadline?
-  private var congestedSince: NIODeadline?
-  private var unsentAtSweep = 0
 
   init(worker: LoopWorker, caller: Caller) {
     self.worker = worker
     self.caller = caller
+    memory = MemoryShare(worker.memory)
   }
 
-  private var limits: Limits { worker.limits }
+  var limits: Limits { worker.limits }
 
   func handlerAdded(context: ChannelHandlerContext) {
     self.context = context
@@ -103,19 +75,17 @@ final class Connection: ChannelDuplexHandler {
   func handlerRemoved(context: ChannelHandlerContext) {
     worker.remove(self)
     caller.source.leave()
-    for timer in timers.values { timer.cancel() }
-    timers = [:]
-    patience?.end()
-    (streams, parked) = ([], [])
-    for _ in watches { worker.authority.feed.leave() }
-    watches = []
+    endRequests()
+    unsent = Unsent()
+    unread = ByteBuffer()
     self.context = nil
+    memory.give(memory.held)
   }
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     var arrived = unwrapInboundIn(data)
-    if unread.readableBytes > 0 {
-      unread.writeBuffer(&arrived)
+    if refusedBytes > 0 || unread.readableBytes > 0 {
+      if !keep(&arrived, context) { return }
     } else {
       if answerAtOnce(&arrived, context) { return }
       swap(&unread, &arrived)
@@ -124,18 +94,13 @@ final class Connection: ChannelDuplexHandler {
   }
 
   func channelReadComplete(context: ChannelHandlerContext) {
-    context.flush()
+    flush(context)
     closeIfFinished(context)
   }
 
   func read(context: ChannelHandlerContext) {
-    if flow.mayAnswer(limits) { context.read() } else { isReadWanted = true }
-  }
-
-  func channelWritabilityChanged(context: ChannelHandlerContext) {
-    flow.isCongested = !context.channel.isWritable
-    if !isClosing { congestedSince = flow.isCongested ? .now() : nil }
-    if !flow.isCongested { resume(context) }
+    if flow.mayAnswer(limits) { return context.read() }
+    notReadSince = notReadSince ?? .now()
   }
 
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
@@ -153,6 +118,78 @@ final class Connection: ChannelDuplexHandler {
   }
 }
 
+// MARK: - What has arrived
+
+extension Connection {
+  /// Puts what has arrived behind what waits, where there is memory for it; false: the connection is closed.
+  private func keep(_ arrived: inout ByteBuffer, _ context: ChannelHandlerContext) -> Bool {
+    passOverRefused(&arrived)
+    if arrived.readableBytes == 0 { return true }
+    unread.discardReadBytes()
+    if holdUnread(unread.readableBytes + arrived.readableBytes) {
+      unread.writeBuffer(&arrived)
+      return true
+    }
+    if refuseFrameUnderWay(context) { return keep(&arrived, context) }
+    closeForMemory(context)
+    return false
+  }
+
+  private func passOverRefused(_ arrived: inout ByteBuffer) {
+    let passed = min(refusedBytes, arrived.readableBytes)
+    arrived.moveReaderIndex(forwardBy: passed)
+    refusedBytes -= passed
+    if refusedBytes == 0 && unread.readableBytes == 0 { partialSince = nil }
+  }
+
+  /// Charges for bytes that wait to be taken apart; false: there is no memory for them.
+  private func holdUnread(_ bytes: Int) -> Bool {
+    let held = (bytes + Connection.pageBytes - 1) & ~(Connection.pageBytes - 1)
+    if held > unreadHeld && !memory.take(held - unreadHeld) { return false }
+    if held < unreadHeld { memory.give(unreadHeld - held) }
+    unreadHeld = held
+    return true
+  }
+
+  /// What is held in memory comes in pages.
+  private static let pageBytes = 4_096
+
+  /// Refuses the large frame that is arriving, and passes over the rest of it. False: there is none.
+  private func refuseFrameUnderWay(_ context: ChannelHandlerContext) -> Bool {
+    guard let length = unread.getInteger(at: unread.readerIndex, as: UInt32.self), length > limits.inlineFrameBytes,
+      Int(length) + Frame.headerBytes > unread.readableBytes
+    else { return false }
+    refusedBytes = Int(length) + Frame.headerBytes - unread.readableBytes
+    let id = unread.withUnsafeReadableBytes { Frame.requestID(UnsafeRawBufferPointer(rebasing: $0.dropFirst(4))) }
+    unread = ByteBuffer()
+    _ = holdUnread(0)
+    var out = worker.takeOutput()
+    worker.dispatcher.fail(id, .memoryExhausted, &out)
+    send(&out, context)
+    worker.giveBack(&out, to: self)
+    return true
+  }
+
+  func closeForMemory(_ context: ChannelHandlerContext) {
+    worker.logger.info(
+      "connection closed", metadata: ["caller": "\(caller.name)", "reason": "no memory is left for what it has sent"])
+    context.close(promise: nil)
+  }
+
+  /// Keeps what the sweep needs to know, and no memory that an idle connection has no use for.
+  private func noteProgress(_ before: Int, _ context: ChannelHandlerContext) {
+    if unread.readableBytes == 0 {
+      if refusedBytes == 0 { partialSince = nil }
+      if unread.storageCapacity > 0 { unread = ByteBuffer() }
+    } else {
+      if partialSince == nil || unread.readableBytes < before { partialSince = .now() }
+      // Of what was read at once mostly little is left.
+      if unread.storageCapacity > 4 * unread.readableBytes { unread = ByteBuffer(buffer: unread) }
+    }
+    if !holdUnread(unread.writerIndex) { closeForMemory(context) }
+  }
+}
+
 // MARK: - Frames
 
 extension Connection {
@@ -162,10 +199,11 @@ extension Connection {
     if !flow.mayAnswer(limits) { return false }
     let dispatcher = worker.dispatcher
     dispatcher.refresh()
-    var (out, turn) = (worker.takeOutput(), Turn())
+    if unsent.isUnflushed { flush(context) }
+    var (out, turn) = (worker.takeOutput(), Turn(worker.round))
     arrived.readWithUnsafeReadableBytes { dispatcher.answerQuickly($0, &turn, into: &out) }
-    if out.readableBytes > 0 { context.write(wrapOutboundOut(out), promise: nil) }
-    worker.giveBack(&out)
+    if out.readableBytes > 0 { send(&out, context) }
+    worker.giveBack(&out, to: self)
     return arrived.readableBytes == 0
   }
 
@@ -186,19 +224,20 @@ extension Connection {
   private func answer(_ context: ChannelHandlerContext) {
     let dispatcher = worker.dispatcher
     dispatcher.refresh()
+    if unsent.isUnflushed { flush(context) }
     var out = worker.takeOutput()
     let before = unread.readableBytes
-    var turn = Turn()
+    var turn = Turn(worker.round)
     while flow.mayAnswer(limits), answerSome(dispatcher, &turn, &out) {
-      if out.readableBytes >= Connection.flushBytes { send(context, &out) }
+      if out.readableBytes >= Connection.flushBytes { sendNow(&out, context) }
       if turn.isOver { yield() }
     }
-    if out.readableBytes > 0 { context.write(wrapOutboundOut(out), promise: nil) }
-    worker.giveBack(&out)
-    noteProgress(before)
+    if out.readableBytes > 0 { send(&out, context) }
+    worker.giveBack(&out, to: self)
+    noteProgress(before, context)
   }
 
-  private static let flushBytes = 128 << 10
+  static let flushBytes = 128 << 10
 
   /// Lets the other connections of the loop have their turn before the rest of what has arrived.
   private func yield() {
@@ -209,12 +248,6 @@ extension Connection {
     }
   }
 
-  /// Sends what there is at once, so that congestion is noticed.
-  private func send(_ context: ChannelHandlerContext, _ out: inout ByteBuffer) {
-    context.writeAndFlush(wrapOutboundOut(out), promise: nil)
-    out.clear()
-  }
-
   /// Answers what can be answered quickly, and otherwise the first frame; false: there is no whole one.
   @inline(__always)
   private func answerSome(_ dispatcher: Dispatcher, _ turn: inout Turn, _ out: inout ByteBuffer) -> Bool {
@@ -223,8 +256,9 @@ extension Connection {
       return (count, count)
     }
     if quick > 0 { return true }
-    turn.count(32)
-    return answerNext(dispatcher, &out)
+    let isAnswered = answerNext(dispatcher, &out)
+    turn.count(32 + dispatcher.work)
+    return isAnswered
   }
 
   /// Answers the first frame; false: there is no whole one.
@@ -243,12 +277,21 @@ extension Connection {
     }
     if taken == 0 { return false }
     if taken - Frame.headerBytes > limits.inlineFrameBytes {
-      answerAside(unread.getSlice(at: unread.readerIndex + Frame.headerBytes, length: taken - Frame.headerBytes)!)
+      unread.moveReaderIndex(forwardBy: Frame.headerBytes)
+      answerAside(takeFrame(taken - Frame.headerBytes))
+      return true
     }
     unread.moveReaderIndex(forwardBy: taken)
     if case .answered = disposition { return true }
-    begin(disposition, &out)
+    begin(disposition, frame: taken, &out)
     return true
+  }
+
+  /// A large frame is mostly all there is: then its memory goes along with it.
+  private func takeFrame(_ length: Int) -> ByteBuffer {
+    let frame = unread.readSlice(length: length)!
+    if unread.readableBytes == 0 { unread = ByteBuffer() }
+    return frame
   }
 
   /// The stream can't be followed any more.
@@ -257,388 +300,28 @@ extension Connection {
     flow.isFailed = true
   }
 
-  /// A large frame is answered on another thread: nobody should wait behind it.
-  func answerAside(_ frame: ByteBuffer, after cold: (ColdQuestion, IndexRoot)? = nil) {
-    flow.isAside = true
-    let (connection, patience) = (NIOLoopBound(self, eventLoop: worker.loop), Patience())
-    self.patience = patience
-    worker.pool.answer(frame, from: caller, patience: patience, after: cold).whenComplete { result in
-      connection.value.finishAside(result)
-    }
-  }
-
-  private func finishAside(_ result: Result<(ByteBuffer, Disposition), any Error>) {
-    flow.isAside = false
-    patience = nil
-    guard let context else { return }
-    switch result {
-    case .success((var out, let disposition)):
-      begin(disposition, &out)
-      if out.readableBytes > 0 { context.write(wrapOutboundOut(out), promise: nil) }
-    case .failure: flow.isFailed = true  // the pool is shut down: the daemon stops
-    }
-    context.flush()
-    resume(context)
-  }
-
-  /// Keeps what the sweep needs to know, and no memory that an idle connection has no use for.
-  private func noteProgress(_ before: Int) {
-    if unread.readableBytes == 0 {
-      partialSince = nil
-      if unread.storageCapacity > 0 { unread = ByteBuffer() }
-    } else if partialSince == nil || unread.readableBytes < before {
-      partialSince = .now()
-    }
-  }
-
   /// Goes on after whatever stood in the way is gone.
-  private func resume(_ context: ChannelHandlerContext) {
-    if partialSince != nil { partialSince = .now() }  // while the daemon did not read, nobody was slow
-    if !streams.isEmpty { scheduleStreamTurn() }
+  func resume(_ context: ChannelHandlerContext) {
+    if !requests.streams.isEmpty { scheduleStreamTurn() }
     if unread.readableBytes > 0 {
       answerArrived(context)
-      context.flush()
+      if !isAnswering { flush(context) }
     }
-    if isReadWanted && flow.mayAnswer(limits) {
-      isReadWanted = false
+    if let since = notReadSince, flow.mayAnswer(limits) {
+      notReadSince = nil
+      partialSince = partialSince.map { $0 + (.now() - since) }
       context.read()
     }
     closeIfFinished(context)
   }
 
   /// Closes when all that was written has been sent. The sweep closes a client that does not take it.
-  private func closeIfFinished(_ context: ChannelHandlerContext) {
-    if !flow.isFinished || isClosing { return }
+  func closeIfFinished(_ context: ChannelHandlerContext) {
+    if !flow.isFinished || isClosing || isAnswering { return }
+    look(context)
+    if unsent.isBehind { return }  // it comes here again when the client has taken all
     isClosing = true
-    congestedSince = congestedSince ?? .now()
-    let sent = context.eventLoop.makePromise(of: Void.self)
-    sent.futureResult.assumeIsolated().whenComplete { _ in context.close(promise: nil) }
-    context.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: sent)
-  }
-}
-
-// MARK: - Answers that take longer
-
-extension Connection {
-  /// - Parameter out: takes the answer of what is refused at once. Nothing else is answered before this returns.
-  private func begin(_ disposition: Disposition, _ out: inout ByteBuffer) {
-    switch disposition {
-    case .answered: break
-    case .apply(let job, let id, let timeout): apply(job, id, timeout)
-    case .export(let company, let id, let timeout): export(company, id, timeout)
-    case .changes(let company, let query, let id, let timeout): changes(company, query, id, timeout)
-    case .verify(let id, let timeout): verify(id, timeout)
-    case .stream(let stream, let timeout): start(stream, timeout)
-    case .preview(let job, let first, let id, let timeout): preview(job, first: first, id, timeout)
-    case .listing(let listing, let id, let timeout): find(listing, id, timeout)
-    case .past(let question, let id, let timeout): ask(question, id, timeout)
-    case .watch(let stream): watch(stream, &out)
-    case .load(let question): load(question)
-    case .changeNumbers(let job, let call, let id, let timeout): change(job, call, id, timeout)
-    case .aside(let frame): answerAside(ByteBuffer(bytes: frame))
-    }
-  }
-
-  private func enter(_ id: UInt64, _ timeout: TimeAmount, _ words: String) -> UInt64 {
-    enter(id, timeout, Failure(.deadlineExceeded, "deadline_exceeded", words))
-  }
-
-  /// Counts a request in and sets its time, with what is said when that is over; `finish` counts it out, once.
-  private func enter(_ id: UInt64, _ timeout: TimeAmount, _ late: Failure) -> UInt64 {
-    lastTicket += 1
-    let ticket = lastTicket
-    flow.inFlight += 1
-    let connection = NIOLoopBound(self, eventLoop: worker.loop)
-    timers[ticket] = worker.loop.scheduleTask(in: timeout + Connection.grace) {
-      connection.value.finish(ticket, id, late)
-    }
-    return ticket
-  }
-
-  /// The authority's own word about a request's time comes before the timer's, which knows less.
-  private static let grace = TimeAmount.milliseconds(50)
-
-  /// False: the request was answered before.
-  func leave(_ ticket: UInt64) -> Bool {
-    guard let timer = timers.removeValue(forKey: ticket) else { return false }
-    timer.cancel()
-    flow.inFlight -= 1
-    if ticket == asideTicket { (asideTicket, flow.isAside) = (0, false) }
-    if watches.remove(ticket) != nil { worker.authority.feed.leave() }
-    return true
-  }
-
-  /// Answers nothing else until this request is done.
-  func holdBack(for ticket: UInt64) { (asideTicket, flow.isAside) = (ticket, true) }
-
-  private func finish(_ ticket: UInt64, _ id: UInt64, _ failure: Failure) {
-    guard leave(ticket) else { return }
-    reply { dispatcher, out in dispatcher.fail(id, failure, &out) }
-  }
-
-  /// Sends an answer outside a read.
-  private func reply(_ write: (Dispatcher, inout ByteBuffer) -> Void) {
-    guard let context else { return }
-    var out = worker.takeOutput()
-    worker.dispatcher.refresh()
-    worker.dispatcher.arena.reset()
-    write(worker.dispatcher, &out)
-    if out.readableBytes > 0 { context.writeAndFlush(wrapOutboundOut(out), promise: nil) }
-    worker.giveBack(&out)
-    resume(context)
-  }
-
-  /// Waits for what another thread answers; `then` is called here, unless the time is over before.
-  private func wait<T: Sendable>(
-    _ id: UInt64, _ timeout: TimeAmount, _ words: String = "the time is over",
-    begin: (@escaping Authority.Reply<T>) -> Void, then: @escaping @Sendable (Connection, UInt64, T) -> Void
-  ) {
-    let late = Failure(.deadlineExceeded, "deadline_exceeded", words)
-    _ = wait(id, timeout, late, begin: begin, then: then)
-  }
-
-  /// - Parameter late: what is said when the time is over.
-  /// - Returns: the request's ticket.
-  func wait<T: Sendable>(
-    _ id: UInt64, _ timeout: TimeAmount, _ late: Failure, begin: (@escaping Authority.Reply<T>) -> Void,
-    then: @escaping @Sendable (Connection, UInt64, T) -> Void
-  ) -> UInt64 {
-    let ticket = enter(id, timeout, late)
-    let connection = NIOLoopBound(self, eventLoop: worker.loop)
-    begin { [loop = worker.loop] result in
-      loop.execute {
-        switch result {
-        case .failure(let failure): connection.value.finish(ticket, id, failure)
-        case .success(let value): then(connection.value, ticket, value)
-        }
-      }
-    }
-    return ticket
-  }
-
-  /// Answers a request that was waited for as if it came now.
-  func finish(_ ticket: UInt64, _ answer: (Caller, Dispatcher, inout ByteBuffer) -> Disposition) {
-    guard leave(ticket), let context else { return }
-    var out = worker.takeOutput()
-    begin(answer(caller, worker.dispatcher, &out), &out)
-    if out.readableBytes > 0 { context.writeAndFlush(wrapOutboundOut(out), promise: nil) }
-    worker.giveBack(&out)
-    resume(context)
-  }
-
-  /// Answers a request that was waited for, with one response.
-  private func finish(_ ticket: UInt64, _ write: (Dispatcher, inout ByteBuffer) -> Void) {
-    guard leave(ticket) else { return }
-    reply(write)
-  }
-
-  /// Goes on in parts with a request that was waited for, within its time.
-  private func goOn(_ ticket: UInt64, _ stream: PartStream) {
-    guard timers[ticket] != nil else { return }
-    streams.append((ticket, stream))
-    scheduleStreamTurn()
-  }
-
-  private func apply(_ job: ApplyJob, _ id: UInt64, _ timeout: TimeAmount) {
-    wait(id, timeout, "the time is over; the changes may have been applied, or may yet be") {
-      worker.authority.submit(job, reply: $0)
-    } then: { connection, ticket, applied in
-      connection.finish(ticket) { dispatcher, out in dispatcher.answer(id, applied, into: &out) }
-    }
-  }
-
-  private func change(_ job: NumberJob, _ call: Scope__V1__Request__CallCase, _ id: UInt64, _ timeout: TimeAmount) {
-    wait(id, timeout, "the time is over; the numbers may have been changed, or may yet be") {
-      worker.authority.change(job, reply: $0)
-    } then: { connection, ticket, changed in
-      connection.finish(ticket) { dispatcher, out in dispatcher.answer(id, call, changed, into: &out) }
-    }
-  }
-
-  private func export(_ company: Name, _ id: UInt64, _ timeout: TimeAmount) {
-    wait(id, timeout) {
-      worker.pool.export(
-        company, id: id, from: worker.authority, for: Waiter(caller.source, within: timeout), reply: $0)
-    } then: { connection, ticket, stream in
-      connection.goOn(ticket, stream)
-    }
-  }
-
-  private func changes(_ company: Name, _ query: LogQuery, _ id: UInt64, _ timeout: TimeAmount) {
-    wait(id, timeout) {
-      worker.authority.changes(of: company, query, for: Waiter(caller.source, within: timeout), reply: $0)
-    } then: { connection, ticket, found in
-      connection.goOn(ticket, PartStream(id: id, kind: .changes(LogStream(found.0, revision: found.revision))))
-    }
-  }
-
-  private func preview(_ job: ApplyJob, first: Int, _ id: UInt64, _ timeout: TimeAmount) {
-    wait(id, timeout) {
-      worker.authority.preview(job, first: first, reply: $0)
-    } then: { connection, ticket, found in
-      connection.finish(ticket) { dispatcher, out in dispatcher.answer(id, preview: found, into: &out) }
-    }
-  }
-
-  private func find(_ listing: Listing, _ id: UInt64, _ timeout: TimeAmount) {
-    wait(id, timeout) {
-      worker.pool.find(listing, reply: $0)
-    } then: { connection, ticket, stream in
-      connection.goOn(ticket, PartStream(id: id, kind: .listing(stream)))
-    }
-  }
-
-  private func ask(_ question: PastQuestion, _ id: UInt64, _ timeout: TimeAmount) {
-    wait(id, timeout) {
-      worker.historian.answer(question, from: caller, reply: $0)
-    } then: { connection, ticket, answer in
-      guard connection.leave(ticket), let context = connection.context else { return }
-      var (out, disposition) = answer
-      connection.begin(disposition, &out)
-      if out.readableBytes > 0 { context.writeAndFlush(connection.wrapOutboundOut(out), promise: nil) }
-      connection.resume(context)
-    }
-  }
-
-  private func verify(_ id: UInt64, _ timeout: TimeAmount) {
-    wait(id, timeout) {
-      worker.authority.verify(for: Waiter(caller.source, within: timeout), reply: $0)
-    } then: { connection, ticket, found in
-      connection.finish(ticket) { dispatcher, out in dispatcher.answer(id, found.0, found.revision, into: &out) }
-    }
-  }
-}
-
-// MARK: - Answers in parts
-
-extension Connection {
-  /// A listing's parts follow one at a time as the client takes them; others are answered in between.
-  private func start(_ stream: PartStream, _ timeout: TimeAmount) {
-    let ticket = enter(stream.id, timeout, "the time was over before the last part")
-    var stream = stream
-    stream.deadline = .now() + timeout
-    streams.append((ticket, stream))
-    scheduleStreamTurn()
-  }
-
-  private func scheduleStreamTurn() {
-    if isStreamTurnScheduled { return }
-    isStreamTurnScheduled = true
-    worker.afterOthers { self.takeStreamTurn() }
-  }
-
-  /// Sends the next part of the listing that has waited longest.
-  private func takeStreamTurn() {
-    isStreamTurnScheduled = false
-    streams.removeAll { timers[$0.ticket] == nil }  // their time was over
-    guard let context, !streams.isEmpty, !flow.isCongested, !flow.isFailed else { return }
-    var (ticket, stream) = streams.removeFirst()
-    reply { dispatcher, out in
-      do throws(Failure) {
-        switch try stream.next(using: dispatcher, into: &out) {
-        case .more: return streams.append((ticket, stream))
-        case .waiting: return parked.append((ticket, stream))
-        case .needsLog(let company, let query): return readLog(ticket, stream, company, query)
-        case .needsNumbers(let query): return readNumbers(ticket, stream, query)
-        case .done: break
-        }
-      } catch {
-        dispatcher.fail(stream.id, error, &out)
-      }
-      _ = leave(ticket)
-    }
-    closeIfFinished(context)
-  }
-}
-
-// MARK: - Watches
-
-extension Connection {
-  private static let watchesPerConnection = 16
-
-  private static let stopping = Failure(.unavailable, "stopping", "the daemon stops; watch again")
-
-  private func watch(_ stream: PartStream, _ out: inout ByteBuffer) {
-    if isStopping { return worker.dispatcher.fail(stream.id, Connection.stopping, &out) }
-    let isAccepted =
-      watches.count < Connection.watchesPerConnection && worker.authority.feed.enter(limit: limits.watches)
-    if !isAccepted {
-      let failure = Failure(.resourceExhausted, "too_many_watches", "too many watches are open")
-      return worker.dispatcher.fail(stream.id, failure, &out)
-    }
-    lastTicket += 1
-    flow.inFlight += 1
-    watches.insert(lastTicket)
-    setHeartbeat(lastTicket, stream.heartbeat!)
-    streams.append((lastTicket, stream))
-    scheduleStreamTurn()
-  }
-
-  /// A watch has no deadline; its timer is the heart.
-  private func setHeartbeat(_ ticket: UInt64, _ interval: TimeAmount) {
-    let connection = NIOLoopBound(self, eventLoop: worker.loop)
-    timers[ticket] = worker.loop.scheduleTask(in: interval) { connection.value.beat(ticket, interval) }
-  }
-
-  private func beat(_ ticket: UInt64, _ interval: TimeAmount) {
-    guard timers[ticket] != nil else { return }
-    setHeartbeat(ticket, interval)
-    guard !flow.isCongested, let stream = parked.first(where: { $0.ticket == ticket })?.stream else { return }
-    reply { dispatcher, out in stream.beat(using: dispatcher, into: &out) }
-  }
-
-  /// Something was committed.
-  func wake() {
-    if parked.isEmpty { return }
-    streams += parked
-    parked = []
-    scheduleStreamTurn()
-  }
-
-  private func readNumbers(_ ticket: UInt64, _ stream: PartStream, _ query: NumberQuery) {
-    let connection = NIOLoopBound(self, eventLoop: worker.loop)
-    worker.authority.numbers(query, for: Waiter(caller.source, until: stream.deadline)) { [loop = worker.loop] result in
-      loop.execute {
-        switch result {
-        case .success(let page):
-          var stream = stream
-          stream.take(page)
-          connection.value.goOn(ticket, stream)
-        case .failure(let failure): connection.value.finish(ticket, stream.id, failure)
-        }
-      }
-    }
-  }
-
-  private func readLog(_ ticket: UInt64, _ stream: PartStream, _ company: Name, _ query: LogQuery) {
-    let connection = NIOLoopBound(self, eventLoop: worker.loop)
-    worker.authority.changes(of: company, query, for: Waiter(caller.source, until: stream.deadline)) {
-      [loop = worker.loop] result in
-      loop.execute { connection.value.takeLog(ticket, stream, result) }
-    }
-  }
-
-  private func takeLog(
-    _ ticket: UInt64, _ stream: PartStream, _ result: Result<(LogPage, revision: UInt64), Failure>
-  ) {
-    guard timers[ticket] != nil else { return }
-    if isStopping { return finish(ticket, stream.id, Connection.stopping) }
-    var stream = stream
-    switch result {
-    case .success(let found):
-      stream.take(found.0, revision: found.revision)
-      goOn(ticket, stream)
-    case .failure(let failure): finish(ticket, stream.id, failure)
-    }
-  }
-
-  /// The daemon stops: those who watch are told, and ask its successor.
-  private func endWatches() {
-    isStopping = true
-    let ended = (streams + parked).filter { $0.stream.heartbeat != nil }
-    streams.removeAll { $0.stream.heartbeat != nil }
-    parked = []
-    for (ticket, stream) in ended { finish(ticket, stream.id, Connection.stopping) }
+    context.close(promise: nil)
   }
 }
 
@@ -648,23 +331,15 @@ extension Connection {
   /// Closes a client that sends a frame too slowly or takes no answers.
   func sweep(_ now: NIODeadline) {
     guard let context else { return }
-    noteTaking(context, now)
-    let isStalled = congestedSince.map { now - $0 > .milliseconds(Int64(limits.stallMilliseconds)) } ?? false
+    noteTaken(now, context)
+    let isStalled = unsent.isStalled(now, limit: .milliseconds(Int64(limits.stallMilliseconds)))
     let isSlow =
-      flow.mayAnswer(limits)
+      notReadSince == nil
       && (partialSince.map { now - $0 > .milliseconds(Int64(limits.frameMilliseconds)) } ?? false)
     if !isStalled && !isSlow { return }
     let words = isStalled ? "answers are not taken" : "a frame takes too long to arrive"
     worker.logger.info("connection closed", metadata: ["caller": "\(caller.name)", "reason": "\(words)"])
     context.close(promise: nil)
-  }
-
-  /// A client that takes its answers slowly still takes them.
-  private func noteTaking(_ context: ChannelHandlerContext, _ now: NIODeadline) {
-    guard congestedSince != nil else { return }
-    let unsent = (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
-    if unsent < unsentAtSweep { congestedSince = now }
-    unsentAtSweep = unsent
   }
 
   /// Answers what has arrived, and closes.

@@ -60,6 +60,20 @@ enum Disposition: Sendable {
   case aside([UInt8])
 }
 
+extension Disposition {
+  /// The request's; 0 where the answer is in the output, or is made elsewhere.
+  var id: UInt64 {
+    switch self {
+    case .answered, .aside: 0
+    case .apply(_, let id, _), .preview(_, _, let id, _), .export(_, let id, _), .changes(_, _, let id, _),
+      .verify(let id, _), .listing(_, let id, _), .past(_, let id, _), .changeNumbers(_, _, let id, _):
+      id
+    case .stream(let stream, _), .watch(let stream): stream.id
+    case .load(let question): question.id
+    }
+  }
+}
+
 /// Answers frames. One for each thread that does so: it owns the memory that answering needs, so that a
 /// check allocates nothing.
 final class Dispatcher {
@@ -70,6 +84,8 @@ final class Dispatcher {
   var isCold = false
   /// How long the question at hand has waited before.
   var waited = TimeAmount.zero
+  /// What the question at hand took on the event loop, in checks.
+  private(set) var work = 0
   private let daemon: DaemonState
   /// The index is one of an earlier time.
   private let isPast: Bool
@@ -99,6 +115,7 @@ final class Dispatcher {
     _ frame: UnsafeRawBufferPointer, from caller: Caller, patience: Patience? = nil, into out: inout ByteBuffer
   ) -> Disposition {
     arena.reset()
+    work = 0
     self.patience = patience
     guard let request = arena.unpackRequest(frame) else {
       fail(0, arena.isFull ? Arena.full : Dispatcher.malformed, &out)
@@ -134,8 +151,8 @@ final class Dispatcher {
     reply.begin(request.pointee.id, revision: cursor.root.revision)
     switch request.pointee.call_case {
     case SCOPE__V1__REQUEST__CALL_CAN_SEE: try canSee(request)
-    case SCOPE__V1__REQUEST__CALL_CHECK_MANY: try checkMany(request)
-    case SCOPE__V1__REQUEST__CALL_FILTER_OBJECTS: try filterObjects(request)
+    case SCOPE__V1__REQUEST__CALL_CHECK_MANY: if let aside = try checkMany(request, frame) { return aside }
+    case SCOPE__V1__REQUEST__CALL_FILTER_OBJECTS: if let aside = try filterObjects(request, frame) { return aside }
     case SCOPE__V1__REQUEST__CALL_LIST_PROJECTS: return try listProjects(request, into: &out)
     case SCOPE__V1__REQUEST__CALL_LIST_OBJECTS: return try listObjects(request, into: &out)
     case SCOPE__V1__REQUEST__CALL_APPLY: return try apply(request, from: caller)
@@ -157,7 +174,7 @@ final class Dispatcher {
     case SCOPE__V1__REQUEST__CALL_PREVIEW: return try preview(request, from: caller)
     case SCOPE__V1__REQUEST__CALL_WATCH_CHANGES: return try watchChanges(request, from: caller)
     case SCOPE__V1__REQUEST__CALL_WATCH_ACCESS: return try watchAccess(request)
-    case SCOPE__V1__REQUEST__CALL_EXPLAIN: try explain(request)
+    case SCOPE__V1__REQUEST__CALL_EXPLAIN: if let aside = try explain(request, frame) { return aside }
     case SCOPE__V1__REQUEST__CALL_WHO_CAN_SEE: return try whoCanSee(request, into: &out)
     case SCOPE__V1__REQUEST__CALL_WHAT_SEES: return try whatSees(request, into: &out)
     case SCOPE__V1__REQUEST__CALL_SCREEN_NUMBERS:
@@ -190,7 +207,13 @@ final class Dispatcher {
   }
 
   /// The frame is being answered beside the event loop.
-  var isAside: Bool { patience != nil }
+  var isAside: Bool { patience != nil || isPast }
+
+  /// What may be looked at for one question on an event loop, in checks: some tenths of a millisecond. What takes more
+  /// is answered beside it.
+  static let inlineWork = 2_048
+  /// What is looked at between two looks at the clock.
+  private static let workPerLook = 2_048
 
   /// Ends what takes long, when nobody waits for it any more.
   func checkPatience(_ request: UnsafeMutablePointer<WireRequest>) throws(Failure) {
@@ -213,20 +236,30 @@ extension Dispatcher {
     reply.set(answer)
   }
 
-  private func checkMany(_ request: UnsafeMutablePointer<WireRequest>) throws(Failure) {
+  /// Nil: the answer is set.
+  private func checkMany(
+    _ request: UnsafeMutablePointer<WireRequest>, _ frame: UnsafeRawBufferPointer
+  ) throws(Failure) -> Disposition? {
     let company = try company(request)
     let call = request.pointee.check_many!
     let count = call.pointee.n_checks
     if count > limits.checksPerRequest { throw .tooMany("checks", count, limit: limits.checksPerRequest) }
     let rows = try allocate(Scope__V1__CanSeeResponse.self, count)
     let list = try allocate(UnsafeMutablePointer<Scope__V1__CanSeeResponse>?.self, count)
+    var looked = 0
     for index in 0..<count {
-      if index & 1_023 == 0 { try patience?.check(timeout(request)) }
+      if !isAside && work > Dispatcher.inlineWork { return .aside(Array(frame)) }
+      if work >= looked {
+        try patience?.check(timeout(request))
+        looked = work + Dispatcher.workPerLook
+      }
       let answer = try check(call.pointee.checks[index]!, in: company)
+      work += answer.work
       Reply.write(answer, to: rows + index)
       list[index] = rows + index
     }
     reply.setChecks(list, count: count)
+    return nil
   }
 
   @inline(__always)
@@ -245,7 +278,10 @@ extension Dispatcher {
       id: call.pointee.object_id.key, right: right)
   }
 
-  private func filterObjects(_ request: UnsafeMutablePointer<WireRequest>) throws(Failure) {
+  /// Nil: the answer is set.
+  private func filterObjects(
+    _ request: UnsafeMutablePointer<WireRequest>, _ frame: UnsafeRawBufferPointer
+  ) throws(Failure) -> Disposition? {
     let company = try company(request)
     let call = request.pointee.filter_objects!
     let ids = UnsafeBufferPointer(start: call.pointee.object_ids, count: call.pointee.n_object_ids)
@@ -255,23 +291,27 @@ extension Dispatcher {
     try Self.name("subject_id", call.pointee.subject_id.key)
     if call.pointee.project.len > 0 { try Self.name("project", call.pointee.project.key) }
     for id in ids { try Self.name("object_ids", id.key) }
-    let visible = Visibility(company, kind: kind, type: type, call)
+    var visible = Visibility(company, kind: kind, type: type, call)
+    work = ids.count
+    if !isAside && !visible.isQuick(ids.count) { return .aside(Array(frame)) }
+    try visible.lookUpAll(in: arena)
     let time = timeout(request)
     if call.pointee.as_bitmap != 0 {
-      try replyBitmap(ids, visible, time)
+      try replyBitmap(ids, &visible, time)
     } else {
-      try replyIDs(ids, visible, time)
+      try replyIDs(ids, &visible, time)
     }
+    return nil
   }
 
   private func replyBitmap(
-    _ ids: UnsafeBufferPointer<ProtobufCBinaryData>, _ visible: Visibility, _ time: TimeAmount
+    _ ids: UnsafeBufferPointer<ProtobufCBinaryData>, _ visible: inout Visibility, _ time: TimeAmount
   ) throws(Failure) {
     let bytes = try allocate(UInt8.self, (ids.count + 7) / 8)
     bytes.initialize(repeating: 0, count: (ids.count + 7) / 8)
     var count = 0
     for (index, id) in ids.enumerated() {
-      if index & 1_023 == 0 { try patience?.check(time) }
+      if visible.isTimeToLook { try patience?.check(time) }
       if !visible.contains(id.key) { continue }
       bytes[index >> 3] |= 1 << UInt8(index & 7)
       count += 1
@@ -281,12 +321,12 @@ extension Dispatcher {
 
   /// The visible ids are sent from where they were unpacked.
   private func replyIDs(
-    _ ids: UnsafeBufferPointer<ProtobufCBinaryData>, _ visible: Visibility, _ time: TimeAmount
+    _ ids: UnsafeBufferPointer<ProtobufCBinaryData>, _ visible: inout Visibility, _ time: TimeAmount
   ) throws(Failure) {
     let list = try allocate(ProtobufCBinaryData.self, ids.count)
     var count = 0
-    for (index, id) in ids.enumerated() {
-      if index & 1_023 == 0 { try patience?.check(time) }
+    for id in ids {
+      if visible.isTimeToLook { try patience?.check(time) }
       if !visible.contains(id.key) { continue }
       list[count] = id
       count += 1
@@ -358,14 +398,21 @@ extension Dispatcher {
     return try start(.viewers(stream), request, &out)
   }
 
-  private func explain(_ request: UnsafeMutablePointer<WireRequest>) throws(Failure) {
+  /// Nil: the answer is set.
+  private func explain(
+    _ request: UnsafeMutablePointer<WireRequest>, _ frame: UnsafeRawBufferPointer
+  ) throws(Failure) -> Disposition? {
     let company = try company(request)
     guard let check = request.pointee.explain.pointee.check else {
       throw Failure(.invalidArgument, "check_missing", "the request has no check to explain")
     }
     let answer = try self.check(check, in: company)
+    if let company, !isAside, Explanation.projects(check.pointee, company) > Dispatcher.inlineWork / 4 {
+      return .aside(Array(frame))
+    }
     let explanation = Explanation(check.pointee, answer, company)
     reply.setExplanation(try explanation.wire(in: arena))
+    return nil
   }
 
   func start(
@@ -570,13 +617,21 @@ extension Dispatcher {
 }
 
 /// What FilterObjects asks of each id, with everything else looked up once.
-private struct Visibility {
+struct Visibility {
+  /// From so many projects of the subject on they are laid out as bits.
+  private static let many = 16
+  /// Work between two looks at the clock, in checks.
+  private static let step = 2_048
+
   private let company: CompanyView?
   private let subject: ResolvedSubject?
   private let narrowing: Narrowing
   private let type: UInt8
+  private var bits: ProjectBits?
+  private var work = 0
+  private var nextLook = 0
 
-  init(
+  fileprivate init(
     _ company: CompanyView?, kind: UInt8, type: UInt8,
     _ call: UnsafeMutablePointer<Scope__V1__FilterObjectsRequest>
   ) {
@@ -586,9 +641,34 @@ private struct Visibility {
     narrowing = company?.narrowing(to: call.pointee.project.key) ?? .nothing
   }
 
+  /// Whether so many ids may be looked at on an event loop: some tenths of a millisecond, a little over one at worst.
+  static func isQuick(_ ids: Int, of subject: ResolvedSubject) -> Bool {
+    ids <= Dispatcher.inlineWork && ids * (4 + subject.projectCount) <= 64 << 10
+  }
+
+  fileprivate func isQuick(_ ids: Int) -> Bool { subject.map { Visibility.isQuick(ids, of: $0) } ?? true }
+
+  /// Lays the subject's projects out, where they are many.
+  fileprivate mutating func lookUpAll(in arena: Arena) throws(Failure) {
+    guard let company, let subject, subject.projectCount > Visibility.many else { return }
+    guard let words = arena.allocate(UInt64.self, count: ProjectBits.wordCount(for: company)) else { throw Arena.full }
+    bits = company.bits(of: subject, in: words)
+  }
+
+  /// Enough was looked at since the last time.
+  fileprivate var isTimeToLook: Bool {
+    mutating get {
+      if work < nextLook { return false }
+      nextLook = work + Visibility.step
+      return true
+    }
+  }
+
   @inline(__always)
-  func contains(_ id: Key) -> Bool {
+  fileprivate mutating func contains(_ id: Key) -> Bool {
     guard let company, let subject else { return false }
+    if let bits { return company.isVisible(subject, bits, type: type, id: id, within: narrowing, &work) }
+    work += 1
     return company.isVisible(subject, type: type, id: id, within: narrowing)
   }
 }

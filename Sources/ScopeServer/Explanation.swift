@@ -14,6 +14,13 @@ struct Explanation {
   private let shared: [Way]
   private let words: [String]
 
+  /// How many projects there are to be told of.
+  static func projects(_ check: Scope__V1__CanSeeRequest, _ company: CompanyView) -> Int {
+    let subject = company.subject(kind: UInt8(check.subject_type.rawValue), id: check.subject_id.key)
+    let object = company.objectNumber(check.object_id.key, type: UInt8(check.object_type.rawValue))
+    return subject.projectCount + (object.map(company.projectCount(ofObject:)) ?? 0)
+  }
+
   /// - Parameter company: nil where there is none such.
   init(_ check: Scope__V1__CanSeeRequest, _ answer: CheckAnswer, _ company: CompanyView?) {
     let (kind, type) = (UInt8(check.subject_type.rawValue), UInt8(check.object_type.rawValue))

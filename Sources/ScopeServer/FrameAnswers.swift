@@ -21,7 +21,7 @@ package final class FrameAnswers {
     dispatcher.refresh()
     var read = 0
     while read < frames.count {
-      var turn = Turn()
+      var turn = Turn(nil)
       let left = UnsafeRawBufferPointer(rebasing: frames[read...])
       let quick = dispatcher.answerQuickly(left, &turn, into: &out)
       read += quick > 0 ? quick : answerFirst(left)

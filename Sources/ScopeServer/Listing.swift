@@ -306,6 +306,7 @@ struct ListingStream: Sendable {
   private let root: IndexRoot
   private let company: [UInt8]
   private let question: Listing.Question
+  var count: Int { rows.count }
   private let rows: [FoundRow]
   private var position: Int
   private let end: Int

@@ -23,6 +23,7 @@ extension Dispatcher {
     if count == 0 { throw .numbersMissing }
     if count > NumberLimits.candidates { throw .tooMany("numbers", count, limit: NumberLimits.candidates) }
     let index = cursor.root.index(of: request.pointee.company.key)
+    if !isAside && index?.lists.entries.count ?? 0 > Dispatcher.screeningsInline { return .aside(Array(frame)) }
     let screen = NumberScreen(index, kind: kind, subject: subject, callingList: callingList)
     if !isAside && screen.listCount * count > Dispatcher.screeningsInline { return .aside(Array(frame)) }
     let response = try arena.make(scope__v1__screen_numbers_response__init)

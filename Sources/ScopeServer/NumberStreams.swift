@@ -39,6 +39,7 @@ struct NumberStream: Sendable {
   /// How many numbers one page has; nil: all are wanted.
   private let limit: Int?
   private var page: NumberPage?
+  var heldBytes: Int { page?.heldBytes ?? 0 }
 
   init(company: Name, list: Name, subjectKind: UInt8, subject: [UInt8], after: UInt64, page limit: Int?) {
     self.company = company
@@ -153,8 +154,7 @@ struct NumberListStream: Sendable {
       let subject = subject.withUnsafeBytes { index.view.subject(kind: subjectKind, id: $0) }
       var looks = PartStream.looksPerPart
       while looks > 0, !rows.isFull, let number = rest.popFirst() {
-        looks -= 1
-        guard let (row, _) = index.view.seenObject(number, by: subject, within: Narrowing.none) else { continue }
+        guard let row = index.view.visibleObject(number, to: subject, within: .none, &looks) else { continue }
         let entry = index.lists.entry(row.id)
         if purposes.isEmpty || purposes.contains(entry?.purpose ?? .none) { rows.append().write(row, entry) }
       }

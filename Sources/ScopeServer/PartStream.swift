@@ -24,14 +24,14 @@ struct PartStream: Sendable {
 
   /// Bounds of one part: rows sent, and entities looked at.
   static let rowsPerPart = 512
-  static let looksPerPart = 8_192
+  static let looksPerPart = 4_096
   /// Changes of an export, as packed: a role may have a thousand rights.
   static let bytesPerPart = 256 << 10
 
   let id: UInt64
   /// When nobody waits for the next part any more. Of a watch: never.
   var deadline = NIODeadline.distantFuture
-  private var kind: Kind
+  private(set) var kind: Kind
 
   init(id: UInt64, kind: Kind) {
     self.id = id
@@ -222,8 +222,7 @@ struct ObjectStream: Sendable {
       let narrowing = project.withUnsafeBytes { view.narrowing(to: $0) }
       var looks = PartStream.looksPerPart
       while looks > 0, !rows.isFull, let number = nextNumber() {
-        looks -= 1
-        guard let (row, answer) = view.seenObject(number, by: subject, within: narrowing) else { continue }
+        guard let (row, answer) = view.seenObject(number, by: subject, within: narrowing, &looks) else { continue }
         let wire = rows.append()
         wire.write(row)
         if tellsReasons { seen.append().write(wire, answer) }
@@ -268,10 +267,10 @@ struct ViewerStream: Sendable {
     var rows = try Rows<Scope__V1__Viewer>(dispatcher.arena)
     var isMore = false
     if let view = company.withUnsafeBytes({ root.company($0) }) {
-      let end = min(number + PartStream.looksPerPart, view.userCount)
+      var looks = PartStream.looksPerPart
       object.withUnsafeBytes { object in
-        while number < end, !rows.isFull {
-          if let row = view.viewer(number, of: object, type: type) { rows.append().write(row) }
+        while looks > 0, number < view.userCount, !rows.isFull {
+          if let row = view.viewer(number, of: object, type: type, &looks) { rows.append().write(row) }
           number += 1
         }
       }
@@ -288,6 +287,7 @@ struct ViewerStream: Sendable {
 
 /// A company as the changes that make it.
 struct ExportStream: Sendable {
+  var count: Int { changes.count }
   private let changes: [Change]
   private let revision: UInt64
   private var position = 0

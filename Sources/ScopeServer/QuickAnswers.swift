@@ -68,7 +68,7 @@ private struct QuickAnswers {
   mutating func answer(_ request: QuickRequest, _ writer: inout FrameWriter) -> Int? {
     guard request.minimumRevision <= revision, let company = find(request.company) else { return nil }
     switch request.call {
-    case .canSee(let check): return answer(check, of: request, company, &writer) ? 1 : nil
+    case .canSee(let check): return answer(check, of: request, company, &writer)
     case .filterObjects(let filter): return answer(filter, of: request, company, &writer) ? filter.ids.count : nil
     }
   }
@@ -86,17 +86,17 @@ private struct QuickAnswers {
   @inline(__always)
   private func answer(
     _ check: QuickCheck, of request: QuickRequest, _ company: CompanyView, _ writer: inout FrameWriter
-  ) -> Bool {
+  ) -> Int? {
     guard let subjectKind = UInt8(exactly: check.subjectType), let type = UInt8(exactly: check.objectType) else {
-      return false
+      return nil
     }
     let answer = company.check(
       kind: subjectKind, subject: check.subjectID, type: type, object: check.objectID, right: check.right)
-    if !answer.reason.isOfKnown || !check.right.isEmpty, !isProper(check, subjectKind, type) { return false }
+    if !answer.reason.isOfKnown || !check.right.isEmpty, !isProper(check, subjectKind, type) { return nil }
     writer.begin(request.id, revision)
     writer.write(answer)
     writer.end()
-    return true
+    return answer.work
   }
 
   /// What was found is what it should be. What was not may not even be a name.
@@ -114,7 +114,9 @@ private struct QuickAnswers {
     else { return false }
     let subject = company.subject(kind: kind, id: filter.subjectID)
     let narrowing = company.narrowing(to: filter.project)
-    if subject.refusal != nil || narrowing.isNothing { return false }
+    if subject.refusal != nil || narrowing.isNothing || !Visibility.isQuick(filter.ids.count, of: subject) {
+      return false
+    }
     arena.reset()
     guard var visible = Visible(filter.ids, arena),
       visible.find({ company.isVisible(subject, type: type, id: $0, within: narrowing) })

@@ -200,14 +200,13 @@ private struct Acceptor {
 
   private func bootstrap(for address: ListenAddress) -> ServerBootstrap {
     let byLoop = Dictionary(uniqueKeysWithValues: workers.map { (ObjectIdentifier($0.eventLoop), $0) })
-    let (daemon, mark) = (daemon, limits.unsentBytes)
+    let daemon = daemon
     let scopes = address.isUnix ? .all : configuration.tcpScopes
     let fastAGI = address.isFastAGI ? fastAGI : nil
     return ServerBootstrap(group: group)
       .serverChannelOption(.backlog, value: 1_024)
       .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
       .childChannelOption(.allowRemoteHalfClosure, value: fastAGI == nil)  // without replies a channel can't be told
-      .childChannelOption(.writeBufferWaterMark, value: .init(low: mark / 2, high: mark))
       .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
       .childChannelInitializer { channel in
         guard daemon.connections.enter() else { return channel.eventLoop.makeFailedFuture(TooManyConnections()) }

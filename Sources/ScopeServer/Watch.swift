@@ -28,6 +28,7 @@ struct ChangeWatch: Sendable {
   private static let editsPerPage = 2_000
 
   let heartbeat: TimeAmount
+  var heldBytes: Int { page?.heldBytes ?? 0 }
   private let company: Name
   /// All up to this revision has been sent, or is in `page`.
   private var sent: UInt64
@@ -237,7 +238,7 @@ extension Edit {
 /// Walks through the objects of two indexes side by side.
 private struct AccessComparison: Sendable {
   /// One change may have every watch of a company compare: each does little at a time.
-  private static let looksPerPart = 1_024
+  private static let looksPerPart = 3_072
 
   /// Nil: nothing was seen.
   private let from: IndexRoot?
@@ -266,13 +267,13 @@ private struct AccessComparison: Sendable {
     let (was, isNow) = subject.withUnsafeBytes {
       (old?.subject(kind: subjectKind, id: $0), new?.subject(kind: subjectKind, id: $0))
     }
+    var looks = AccessComparison.looksPerPart
     func seen(_ number: Int?, _ view: CompanyView?, _ subject: ResolvedSubject?) -> ScopeIndex.ObjectRow? {
       guard let number, let view, let subject else { return nil }
-      return view.visibleObject(number, to: subject, within: .none)
+      return view.visibleObject(number, to: subject, within: .none, &looks)
     }
-    var looks = AccessComparison.looksPerPart
     while looks > 0, !gained.isFull, !lost.isFull, let (a, b) = step(old, new) {
-      looks -= 1
+      looks -= 1  // neither may be there to be looked at
       let (saw, sees) = (seen(a, old, was), seen(b, new, isNow))
       if let row = sees, saw == nil { gained.append().write(row) }
       if let row = saw, sees == nil { lost.append().write(row) }

@@ -1,3 +1,4 @@
+import CScopeWire
 import Logging
 import NIOConcurrencyHelpers
 import NIOCore
@@ -11,6 +12,7 @@ import Synchronization
 final class DaemonState: Sendable {
   let started = NIODeadline.now()
   let connections: ConnectionCount
+  let memory: MemoryAccount
   private let authority: Authority
 
   var isWritable: Bool { authority.isWritable }
@@ -19,6 +21,7 @@ final class DaemonState: Sendable {
 
   init(limits: Limits, authority: Authority) {
     connections = ConnectionCount(limit: limits.connections)
+    memory = MemoryAccount(limit: limits.connectionBytes)
     self.authority = authority
   }
 }
@@ -85,10 +88,15 @@ final class LoopWorker {
   let limits: Limits
   let logger: Logger
   let dispatcher: Dispatcher
+  let round: Round
   let authority: Authority
   let pool: WorkerPool
   let historian: Historian
+  let memory: MemoryAccount
   private var output = ByteBuffer()
+  /// Whose answer was last made in `output`. Unowned and unsafe: set on each read, where a reference would have to be
+  /// counted; a connection that goes takes itself out.
+  private unowned(unsafe) var lastSender: Connection?
   private var connections: [ObjectIdentifier: Connection] = [:]
   private var fastAGI: [ObjectIdentifier: FastAGIConnection] = [:]
   private var isStopping = false
@@ -105,6 +113,8 @@ final class LoopWorker {
     self.authority = authority
     self.pool = pool
     self.historian = historian
+    memory = daemon.memory
+    round = Round(loop)
     dispatcher = Dispatcher(limits: limits, publisher: authority.publisher, daemon: daemon)
   }
 
@@ -114,18 +124,32 @@ final class LoopWorker {
   func takeOutput() -> ByteBuffer {
     var taken = ByteBuffer()
     swap(&taken, &output)
+    let before = taken.address
     taken.clear()
+    if taken.address != before { noteHeldOutput() }
     return taken
   }
 
+  /// The channel that was handed the buffer last still has it: its client may not take what it is sent.
+  private func noteHeldOutput() {
+    guard let sender = lastSender, let context = sender.context else { return }
+    lastSender = nil
+    sender.look(context)
+  }
+
   /// Takes the buffer back.
+  ///
+  /// - Parameter sender: whose answers are in it.
   @inline(__always)
-  func giveBack(_ buffer: inout ByteBuffer) {
+  func giveBack(_ buffer: inout ByteBuffer, to sender: Connection? = nil) {
     if buffer.storageCapacity > LoopWorker.keptBytes { buffer = ByteBuffer() }
     swap(&buffer, &output)
+    lastSender = sender
   }
 
   private static let keptBytes = 256 << 10
+  /// What the buffer mostly takes.
+  static let outputBytes = 128 << 10
 
   /// Runs something when the loop has looked at its sockets again.
   ///
@@ -163,7 +187,10 @@ final class LoopWorker {
     if isStopping { connection.finish() }
   }
 
-  func remove(_ connection: Connection) { connections[ObjectIdentifier(connection)] = nil }
+  func remove(_ connection: Connection) {
+    connections[ObjectIdentifier(connection)] = nil
+    if lastSender === connection { lastSender = nil }
+  }
 
   func add(_ connection: FastAGIConnection) {
     fastAGI[ObjectIdentifier(connection)] = connection
@@ -182,6 +209,7 @@ final class LoopWorker {
     pool.refreshIdle()
     let now = NIODeadline.now()
     for connection in connections.values { connection.sweep(now) }
+    if memory.hasShrunk() { pool.trimHeap() }
   }
 
   /// Has every connection answer what it was asked and close.
@@ -195,6 +223,12 @@ final class LoopWorker {
     for connection in connections.values { connection.closeNow() }
     for connection in fastAGI.values { connection.closeNow() }
   }
+}
+
+extension ByteBuffer {
+  /// Where its memory is.
+  @inline(__always)
+  fileprivate var address: UnsafeRawPointer? { withVeryUnsafeBytes(\.baseAddress) }
 }
 
 /// How many of something there may be at once.
@@ -259,6 +293,7 @@ final class WorkerPool: Sendable {
     _ frame: ByteBuffer, from caller: Caller, patience: Patience, after cold: (ColdQuestion, IndexRoot)? = nil
   ) -> EventLoopFuture<(ByteBuffer, Disposition)> {
     threads.runIfActive(eventLoop: MultiThreadedEventLoopGroup.currentEventLoop!) {
+      giveWayToEventLoops()
       let lent = self.dispatchers.withLockedValue { $0.popLast() } ?? self.make()
       defer { self.dispatchers.withLockedValue { $0.append(lent) } }
       var out = ByteBuffer()
@@ -299,9 +334,13 @@ final class WorkerPool: Sendable {
   private func run<T>(_ reply: @escaping Authority.Reply<T>, _ body: @escaping @Sendable () throws(Failure) -> T) {
     listings.submit { state in
       guard case .active = state else { return }
+      giveWayToEventLoops()
       reply(Result { () throws(Failure) in try body() })
     }
   }
+
+  /// Gives memory that is not used any more back to the system.
+  func trimHeap() { listings.submit { _ in scope_heap_trim() } }
 
   func stop() async throws {
     try await threads.shutdownGracefully()

@@ -91,3 +91,23 @@ func bytes<T>(_ text: String, _ body: (Key) -> T) -> T {
   var copy = text
   return copy.withUTF8 { body(Key($0)) }
 }
+
+/// Looks that nobody bounds.
+extension CompanyView {
+  func visibleObject(_ number: Int, to subject: ResolvedSubject, within narrowing: Narrowing) -> ScopeIndex.ObjectRow? {
+    var looks = Int.max
+    return visibleObject(number, to: subject, within: narrowing, &looks)
+  }
+
+  func seenObject(
+    _ number: Int, by subject: ResolvedSubject, within narrowing: Narrowing
+  ) -> (row: ScopeIndex.ObjectRow, answer: CheckAnswer)? {
+    var looks = Int.max
+    return seenObject(number, by: subject, within: narrowing, &looks)
+  }
+
+  func viewer(_ number: Int, of id: Key, type: UInt8) -> ViewerRow? {
+    var looks = Int.max
+    return viewer(number, of: id, type: type, &looks)
+  }
+}
