@@ -34,6 +34,12 @@ struct LogStream: Sendable {
     return isMore
   }
 
+  /// The changes go in one part.
+  static func isOnePart(_ changes: [LoggedChange]) -> Bool {
+    let room = changes.reduce(0) { $0 + 1 + $1.record.edits.count + ($1.record.access?.first.count ?? 0) }
+    return room <= editsPerPart
+  }
+
   /// Lays the next records out; returns whether there are more.
   mutating func writePart(
     _ dispatcher: Dispatcher,
@@ -71,6 +77,15 @@ struct LogStream: Sendable {
 }
 
 extension LoggedChange {
+  /// The whole change as a `ChangeRecord`.
+  func packed(in arena: Arena) throws(Failure) -> [UInt8] {
+    let wire = try wire(record.edits[...], in: arena)
+    if let access = record.access { wire.pointee.access = try access.wire(in: arena) }
+    return [UInt8](unsafeUninitializedCapacity: scope__v1__change_record__get_packed_size(wire)) { memory, count in
+      count = scope__v1__change_record__pack(wire, memory.baseAddress)
+    }
+  }
+
   fileprivate func wire(
     _ edits: ArraySlice<Edit>, in arena: Arena
   ) throws(Failure) -> UnsafeMutablePointer<Scope__V1__ChangeRecord> {

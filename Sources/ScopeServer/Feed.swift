@@ -1,7 +1,29 @@
 import NIOConcurrencyHelpers
 import ScopeModel
+import ScopeProtocol
 import ScopeStore
 import Synchronization
+
+/// A change, and the bytes in which it goes to all who watch: the first to send it lays them out.
+final class FeedRecord: Sendable {
+  let change: LoggedChange
+  private let packed = NIOLockedValueBox<[UInt8]?>(nil)
+
+  init(_ change: LoggedChange) { self.change = change }
+
+  var company: Name { change.record.company }
+  var revision: UInt64 { change.record.revision }
+
+  /// Its `ChangeRecord`.
+  ///
+  /// - Parameter pack: lays it out.
+  func packed(_ pack: (LoggedChange) throws(Failure) -> [UInt8]) throws(Failure) -> [UInt8] {
+    if let bytes = packed.withLockedValue(\.self) { return bytes }
+    let bytes = try pack(change)
+    packed.withLockedValue { $0 = bytes }
+    return bytes
+  }
+}
 
 /// The newest changes, for those who watch, so that no watcher costs the writer a look into the log.
 final class Feed: Sendable {
@@ -10,7 +32,7 @@ final class Feed: Sendable {
   fileprivate static let editsKept = 100_000
 
   fileprivate struct State {
-    var records: [LoggedChange] = []
+    var records: [FeedRecord] = []
     var edits = 0
     /// The last change that is not kept any more, of each company that has lost one.
     var lost: [Name: UInt64] = [:]
@@ -21,7 +43,7 @@ final class Feed: Sendable {
 
   enum Finding {
     /// Changes of the company in order; all up to `through` are among them.
-    case changes([LoggedChange], through: UInt64)
+    case changes([FeedRecord], through: UInt64)
     /// What is wanted is not kept any more.
     case lost
   }
@@ -48,7 +70,7 @@ final class Feed: Sendable {
   func append(_ changes: [LoggedChange]) {
     guard let last = changes.last else { return }
     state.withLockedValue { state in
-      state.records += changes
+      state.records += changes.map(FeedRecord.init)
       state.edits += changes.reduce(0) { $0 + $1.record.edits.count }
       state.revision = last.record.revision
       state.shorten(keeping: changes.count)
@@ -61,10 +83,10 @@ final class Feed: Sendable {
   func changes(of company: Name, after revision: UInt64, limit: Int) -> Finding {
     state.withLockedValue { state in
       if revision < max(state.begin, state.lost[company] ?? 0) { return .lost }
-      var found: [LoggedChange] = []
-      for change in state.records[state.firstIndex(after: revision)...] where change.record.company == company {
-        found.append(change)
-        if found.count == limit { return .changes(found, through: change.record.revision) }
+      var found: [FeedRecord] = []
+      for record in state.records[state.firstIndex(after: revision)...] where record.company == company {
+        found.append(record)
+        if found.count == limit { return .changes(found, through: record.revision) }
       }
       return .changes(found, through: state.revision)
     }
@@ -80,8 +102,8 @@ extension Feed.State {
     while count < records.count - newest,
       records.count - count > Feed.recordsKept * 3 / 4 || edits > Feed.editsKept * 3 / 4
     {
-      edits -= records[count].record.edits.count
-      lost[records[count].record.company] = records[count].record.revision
+      edits -= records[count].change.record.edits.count
+      lost[records[count].company] = records[count].revision
       count += 1
     }
     records.removeFirst(count)
@@ -89,7 +111,7 @@ extension Feed.State {
 
   /// Revisions have no gaps.
   fileprivate func firstIndex(after revision: UInt64) -> Int {
-    guard let first = records.first?.record.revision, revision >= first else { return 0 }
+    guard let first = records.first?.revision, revision >= first else { return 0 }
     return min(Int(revision - first) + 1, records.count)
   }
 }

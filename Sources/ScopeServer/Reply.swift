@@ -183,20 +183,40 @@ extension Reply {
     response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_IMPORT_NUMBERS
   }
 
+  /// Frames the response with records of a WatchChangesResponse that are packed already.
+  func end(withWatchedRecords records: [[UInt8]], into out: inout ByteBuffer) {
+    let heads = records.map { record in
+      var head: [UInt8] = [1 << 3 | 2]
+      head.append(varint: record.count)
+      return head
+    }
+    let length = zip(heads, records).reduce(0) { $0 + $1.0.count + $1.1.count }
+    begin(result: UInt32(SCOPE__V1__RESPONSE__RESULT_WATCH_CHANGES.rawValue), length: length, into: &out)
+    for (head, record) in zip(heads, records) {
+      out.writeBytes(head)
+      out.writeBytes(record)
+    }
+  }
+
   /// Frames the response with a result that is packed already.
   ///
   /// - Parameter field: number of the result in the response.
   func end(withResult field: UInt32, _ result: [UInt8], into out: inout ByteBuffer) {
+    begin(result: field, length: result.count, into: &out)
+    out.writeBytes(result)
+  }
+
+  /// Writes all of the frame that comes before its result, which is so many bytes long.
+  private func begin(result field: UInt32, length: Int, into out: inout ByteBuffer) {
     let packed = Frame.bytes(of: response) - Frame.headerBytes
     var head: [UInt8] = []
     head.append(varint: Int(field << 3 | 2))
-    head.append(varint: result.count)
-    out.writeInteger(UInt32(packed + head.count + result.count))
+    head.append(varint: length)
+    out.writeInteger(UInt32(packed + head.count + length))
     out.writeWithUnsafeMutableBytes(minimumWritableBytes: packed) { memory in
       scope__v1__response__pack(response, memory.baseAddress!.assumingMemoryBound(to: UInt8.self))
     }
     out.writeBytes(head)
-    out.writeBytes(result)
   }
 }
 

@@ -49,6 +49,9 @@ public final class Server: Sendable {
   private let fastAGI: FastAGIService
   private let logger: Logger
 
+  /// For tests: memory charged to connections.
+  package var heldBytes: Int { daemon.memory.usedBytes }
+
   /// Opens the store and listens. Companies are loaded meanwhile and afterwards: questions about one that is not
   /// loaded yet wait for it.
   public static func start(_ configuration: ServerConfiguration, logger: Logger) async throws -> Server {

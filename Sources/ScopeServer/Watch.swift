@@ -46,7 +46,7 @@ struct ChangeWatch: Sendable {
   }
 
   mutating func next(_ id: UInt64, _ dispatcher: Dispatcher, _ out: inout ByteBuffer) throws(Failure) -> Progress {
-    if page == nil, let progress = try look(dispatcher.feed) { return progress }
+    if page == nil, let progress = try look(id, dispatcher, &out) { return progress }
     var part: (records: UnsafeMutablePointer<UnsafeMutablePointer<Scope__V1__ChangeRecord>?>?, count: Int) = (nil, 0)
     let isMore = try page!.writePart(dispatcher) { part = ($0, $1) }
     told = isMore ? max(told, page!.wholeRevision) : sent
@@ -57,16 +57,22 @@ struct ChangeWatch: Sendable {
     return .more
   }
 
-  /// Takes what there is into `page`; otherwise says what to wait for.
-  private mutating func look(_ feed: Feed) throws(Failure) -> Progress? {
-    switch feed.changes(of: company, after: sent, limit: ChangeWatch.recordsPerTurn) {
-    case .changes(let changes, let through):
+  /// Sends what there is, or takes it into `page` where it must go in pieces; otherwise says what to wait for.
+  private mutating func look(
+    _ id: UInt64, _ dispatcher: Dispatcher, _ out: inout ByteBuffer
+  ) throws(Failure) -> Progress? {
+    switch dispatcher.feed.changes(of: company, after: sent, limit: ChangeWatch.recordsPerTurn) {
+    case .changes(let records, let through):
       sent = max(sent, through)  // the index may be ahead of the feed for a moment
-      if changes.isEmpty {
+      if records.isEmpty {
         isLive = true
         return .waiting
       }
-      page = LogStream(LogPage(changes), revision: through)
+      if LogStream.isOnePart(records.map(\.change)) {
+        try send(records, id, dispatcher, &out)
+        return .more
+      }
+      page = LogStream(LogPage(records.map(\.change)), revision: through)
       return nil
     case .lost where isLive:
       throw Failure(
@@ -78,6 +84,19 @@ struct ChangeWatch: Sendable {
       query.mostEdits = ChangeWatch.editsPerPage
       return .needsLog(company, query)
     }
+  }
+
+  /// All who watch a company are sent the same bytes, behind a head of their own.
+  private mutating func send(
+    _ records: [FeedRecord], _ id: UInt64, _ dispatcher: Dispatcher, _ out: inout ByteBuffer
+  ) throws(Failure) {
+    var packed: [[UInt8]] = []
+    for record in records {
+      packed.append(try record.packed { change throws(Failure) in try change.packed(in: dispatcher.arena) })
+    }
+    told = sent
+    dispatcher.reply.begin(id, revision: told, more: true)
+    dispatcher.reply.end(withWatchedRecords: packed, into: &out)
   }
 
   /// Takes a page of the log that was asked for.
@@ -187,9 +206,9 @@ struct AccessWatch: Sendable {
     guard let before, let after, let name = company.withUnsafeBytes({ try? Name(utf8: $0) }),
       subject.withUnsafeBytes({ after.seesAlike(before, forSubject: $0, kind: subjectKind) }),
       case .changes(let changes, let through) = feed.changes(of: name, after: toldRevision, limit: .max),
-      through >= new.revision, changes.reduce(0, { $0 + $1.record.edits.count }) <= AccessWatch.editsLookedAt
+      through >= new.revision, changes.reduce(0, { $0 + $1.change.record.edits.count }) <= AccessWatch.editsLookedAt
     else { return nil }
-    let refs = Set(changes.flatMap { $0.record.edits.compactMap(\.objectRef) })
+    let refs = Set(changes.flatMap { $0.change.record.edits.compactMap(\.objectRef) })
     return refs.filter { types.contains($0.type.number) }.sorted()
   }
 

@@ -74,6 +74,19 @@ public final class RawConnection: @unchecked Sendable {  // one thread at a time
     withUnsafeBytes(of: UInt32(message.count).bigEndian) { Array($0) } + message
   }
 
+  /// Takes some bytes of what has come, whatever they are; 0: the daemon has closed the connection.
+  public func take(_ bytes: Int) -> Int {
+    var chunk = [UInt8](repeating: 0, count: bytes)
+    return max(0, recv(handle, &chunk, bytes, 0))
+  }
+
+  /// Waits for the daemon to close the connection, and takes nothing of what it sends; false: it did not.
+  public func isClosed(within seconds: Double) -> Bool {
+    let hangup: Int16 = 0x2000  // POLLRDHUP, which the module does not have: glibc declares it as an extension
+    var ended = pollfd(fd: handle, events: hangup, revents: 0)
+    return poll(&ended, 1, Int32(seconds * 1_000)) == 1
+  }
+
   /// Says that no more will be sent.
   public func finishSending() { shutdown(handle, Int32(SHUT_WR)) }
 

@@ -54,6 +54,9 @@ public final class TestDaemon: Sendable {
     return server.addresses.map(\.description).first { $0.hasPrefix(wanted) }!
   }
 
+  /// Memory charged to its connections.
+  public var heldBytes: Int { server.heldBytes }
+
   /// The port that channels of Asterisk ask at, where the configuration has an address for them.
   public var fastAGIPort: UInt16? {
     server.addresses.lazy.compactMap { if case .fastAGI(_, let port) = $0 { UInt16(port) } else { nil } }.first

@@ -82,6 +82,14 @@ struct Scoped: AsyncParsableCommand {
       valueName: "size"))
   var memoryBudget: ByteCount?
 
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "Memory for what arrives, waits and is unsent on all connections, such as 512MiB. A request may take an eighth of "
+        + "it at most. (default: a quarter of the machine's, at most 256MiB)",
+      valueName: "size"))
+  var connectionMemory: ByteCount?
+
   @Option(name: .long, help: "Lowest level logged: trace, debug, info, notice, warning, error, critical.")
   var logLevel: Logger.Level = .info
 
@@ -95,6 +103,9 @@ struct Scoped: AsyncParsableCommand {
     }
     guard (1...65_536).contains(fastAGIConnections) else {
       throw ValidationError("--fastagi-connections is from 1 to 65536.")
+    }
+    if let connectionMemory, connectionMemory.bytes < 64 << 20 {
+      throw ValidationError("--connection-memory is 64MiB at least: a frame may have 4 MiB.")
     }
     if let threads, !(1...256).contains(threads) { throw ValidationError("--threads is from 1 to 256.") }
   }
@@ -130,6 +141,7 @@ struct Scoped: AsyncParsableCommand {
     configuration.fastAGI.connections = fastAGIConnections
     if let threads { configuration.eventLoops = threads }
     configuration.loading.budgetBytes = memoryBudget?.bytes
+    if let connectionMemory { configuration.limits.connectionBytes = connectionMemory.bytes }
     return configuration
   }
 }

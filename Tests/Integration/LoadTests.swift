@@ -203,7 +203,7 @@ private func numbered(_ id: UInt64) -> [UInt8] {
   return request.packed
 }
 
-private func residentBytes(of daemon: ProcessDaemon) -> Int {
+func residentBytes(of daemon: ProcessDaemon) -> Int {
   let path = "/proc/\(daemon.processIdentifier)/statm"
   let pages = (try? String(contentsOfFile: path, encoding: .utf8))?.split(separator: " ")[1]
   return (pages.flatMap { Int($0) } ?? 0) * 4_096

@@ -40,8 +40,19 @@ private struct Answers {
   func filter(_ subject: Subject, _ type: ObjectType, _ ids: [Name], project: Name?) -> [Bool] {
     withResolved(subject) { view, resolved in
       let narrowing = (project?.text ?? "").withKey { view.narrowing(to: $0) }
+      let words = UnsafeMutablePointer<UInt64>.allocate(capacity: ProjectBits.wordCount(for: view))
+      defer { words.deallocate() }
+      let bits = view.bits(of: resolved, in: words)
       return ids.map { id in
-        id.withKey { view.isVisible(resolved, type: type.number, id: $0, within: narrowing) }
+        id.withKey { id in
+          let isVisible = view.isVisible(resolved, type: type.number, id: id, within: narrowing)
+          if let bits {
+            var work = 0
+            let byBits = view.isVisible(resolved, bits, type: type.number, id: id, within: narrowing, &work)
+            if byBits != isVisible { Issue.record("\(subject): \(isVisible), but \(byBits) by bits") }
+          }
+          return isVisible
+        }
       }
     }
   }
