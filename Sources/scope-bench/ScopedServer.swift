@@ -15,11 +15,14 @@ struct ScopedServer {
   ///   - processors: those it may run on; nil: all.
   ///   - threads: that serve connections; nil: as it likes.
   ///   - options: of its command line, beside these.
-  init(_ folder: String, on processors: [Int]?, threads: Int? = nil, options: [String] = []) throws {
+  ///   - wrapper: a program that becomes it, with its arguments.
+  init(
+    _ folder: String, on processors: [Int]?, threads: Int? = nil, options: [String] = [], wrapper: [String] = []
+  ) throws {
     socket = "\(folder).socket"
     var command = [builtProduct("scoped").path, "--data", folder, "--socket", socket, "--tcp", "127.0.0.1:0"]
     command += ["--log-level", "warning"] + (threads.map { ["--threads", "\($0)"] } ?? []) + options
-    child = try Child(command, readyWord: "ready at", on: processors)
+    child = try Child(wrapper + command, readyWord: "ready at", on: processors)
     guard let port = child.greeting.split(separator: ":").last.flatMap({ UInt16($0.prefix { $0.isNumber }) }) else {
       throw BenchFailure("scoped did not name its port: \(child.greeting)")
     }

@@ -25,6 +25,9 @@ enum Flood: String, CaseIterable {
   case noWait = "no-wait"
   case idle
   case largeFrames = "large-frames"
+  case badInput = "bad-input"
+  case amplified
+  case descriptors
 
   var words: String {
     switch self {
@@ -41,7 +44,7 @@ enum Flood: String, CaseIterable {
     case .checkMany: "100 clients that send CheckMany of 8,192, answers of 2 MiB, and never read"
     case .slowFrame: "5,000 clients that send a byte a second, 64 of them beside a watch that beats"
     case .slowReaders: "64 clients that take 20 KB a second of large answers"
-    case .cold: "16 clients with 200 questions each about as many cold companies; budget a tenth"
+    case .cold: "16 clients with 200 questions each about as many of 400 cold companies; budget a tenth"
     case .writers8: "8 clients with 250 changes under way"
     case .writers24: "24 clients with 250 changes under way"
     case .heartbeats: "64 clients with 16 watches each that beat every 100 ms, and never read"
@@ -50,13 +53,16 @@ enum Flood: String, CaseIterable {
     case .noWait: "8 clients that send 100,000 frames of every kind without waiting"
     case .idle: "10,000 idle connections, and 16 clients that ask all that is answered"
     case .largeFrames: "8 clients with valid frames of 3 and 4 MiB"
+    case .badInput: "wrong lengths, nesting, 100,000 fields, unknown and wrong ones, names that are none"
+    case .amplified: "16 clients with 4 MiB of empty checks, which take 44 times that in memory"
+    case .descriptors: "a daemon that may open 64 files, and 150 connections"
     }
   }
 
   /// How long it is kept up, in seconds.
   func seconds(isQuick: Bool) -> Double {
     switch self {
-    case .slowFrame, .sameFrame: isQuick ? 8 : 25
+    case .slowFrame, .sameFrame, .badInput: isQuick ? 8 : 25
     case .slowReaders: isQuick ? 8 : 20
     case .heartbeats: isQuick ? 8 : 30
     default: isQuick ? 4 : 10
@@ -72,8 +78,17 @@ enum Flood: String, CaseIterable {
     }
   }
 
-  /// It is about companies that are not in memory: another daemon with a budget is asked.
-  var isCold: Bool { self == .cold }
+  /// How the daemon is started that is asked.
+  var setting: FloodSetting {
+    switch self {
+    case .cold: .budget
+    case .descriptors: .descriptors
+    default: .plain
+    }
+  }
+
+  /// What share of a processor the daemon may take beside it; nil: any.
+  var processorBound: Double? { self == .descriptors ? 0.05 : nil }
 
   /// An honest client makes changes beside it as well.
   var concernsWriters: Bool { self == .writers8 || self == .writers24 }
@@ -106,11 +121,7 @@ extension Flood {
     case .slowReaders:
       let script = FloodScript([FloodFrames.wideMany])
       return [FloodGroup(connections: 64, scripts: [script], reading: .bytesPerSecond(20_000), depth: 8)]
-    case .cold:
-      let frames = (0..<FloodCompanies.coldCount).map { number in
-        FloodFrames.canSee(FloodCompanies.cold(number), FloodFrames.centreUser, FloodFrames.centreObject)
-      }
-      return [FloodGroup(connections: 16, scripts: [FloodScript(frames, count: 200)], lifeSeconds: 5)]
+    case .cold: return cold
     case .writers8: return try writers(8)
     case .writers24: return try writers(24)
     case .heartbeats, .unreadWatches: return try unreadWatches
@@ -125,6 +136,12 @@ extension Flood {
     case .largeFrames:
       let scripts = [FloodScript([FloodFrames.largeMany]), FloodScript([FloodFrames.largeFilter])]
       return [FloodGroup(connections: 8, scripts: scripts, depth: 4)]
+    case .badInput:
+      let scripts = FloodFrames.badInput.map { FloodScript([$0], count: 20_000) }
+      return [FloodGroup(connections: 6, scripts: scripts, lifeSeconds: 0.5)]
+    case .amplified:
+      return [FloodGroup(connections: 16, scripts: [FloodScript([FloodFrames.emptyChecks])], depth: 4)]
+    case .descriptors: return [FloodGroup(connections: 150, scripts: [], pauseSeconds: 1)]
     }
   }
 
@@ -143,6 +160,18 @@ extension Flood {
       ]
       return frames.map { FloodGroup(connections: 2, scripts: [FloodScript([$0])], depth: 8) }
     }
+  }
+
+  /// Each asks in an order of its own, so that few companies are asked by two at once.
+  private var cold: [FloodGroup] {
+    let questions = (0..<FloodCompanies.coldCount).map { number in
+      FloodFrames.canSee(FloodCompanies.cold(number), FloodFrames.centreUser, FloodFrames.centreObject)
+    }
+    let scripts = (0..<64).map { number in
+      var random = SeededRandom(seed: UInt64(number))
+      return FloodScript(random.pick(200, of: questions), count: 200)
+    }
+    return [FloodGroup(connections: 16, scripts: scripts, lifeSeconds: 20)]
   }
 
   private var largeChanges: [FloodGroup] {
@@ -190,13 +219,11 @@ extension Flood {
   }
 }
 
-extension FloodFrames {
-  /// Quick questions and slower ones, changes that do nothing, and the daemon's own calls.
-  static var everyKind: [[UInt8]] {
-    let nothing = frame(BenchmarkCompany.id, call: 16, Proto.message(1, Proto.message(1, Proto.number(1, 2))))
-    let projects = frame(BenchmarkCompany.id, call: 13, Proto.bytes(1, Array(centreUser.text.utf8)))
-    return [
-      check, frame(nil, call: 17), check, projects, nothing, frame(nil, call: 10), frame(BenchmarkCompany.id, call: 36),
-    ]
-  }
+/// How a daemon is started.
+enum FloodSetting: CaseIterable {
+  case plain
+  /// Another folder, and memory for a tenth of its companies.
+  case budget
+  /// Few files may be open.
+  case descriptors
 }

@@ -13,7 +13,7 @@ enum FloodCompanies {
 
   /// In a data folder of their own, with a memory budget.
   static let hot: [Name] = ["hot-1", "hot-2"]
-  static let coldCount = 200
+  static let coldCount = 400
   static let coldShape = ContactCentre.Shape(users: 100, groups: 13, projects: 20, objects: 1_000, customFields: 20)
 
   static func cold(_ number: Int) -> Name { Name(stringLiteral: "cold-\(number + 1)") }

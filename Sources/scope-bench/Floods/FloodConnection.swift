@@ -7,6 +7,7 @@ final class FloodConnection {
   private var scriptNumber: Int
   private(set) var socket: BenchSocket?
   private var openedAt: UInt64 = 0
+  private var closedAt: UInt64?
   private var headSent = 0
   /// Bytes of the script that were sent.
   private var position = 0
@@ -26,6 +27,11 @@ final class FloodConnection {
     group.scripts.isEmpty ? nil : group.scripts[scriptNumber % group.scripts.count]
   }
 
+  /// Whether its pause is over.
+  func mayOpen(_ now: UInt64) -> Bool {
+    closedAt.map { Double(now - $0) / 1e9 >= group.pauseSeconds } ?? true
+  }
+
   /// Begins to connect; false: there is no room now, or nobody listens.
   func open(_ now: UInt64) -> Bool {
     socket = try? BenchSocket(address, isBlocking: false)
@@ -35,10 +41,10 @@ final class FloodConnection {
   }
 
   /// Returns how many frames were sent whole.
-  func close() -> Int {
+  func close(_ now: UInt64) -> Int {
     let frames = script?.frames(inBytes: position) ?? 0
     scriptNumber += group.connections
-    socket = nil
+    (socket, closedAt) = (nil, now)
     return frames
   }
 

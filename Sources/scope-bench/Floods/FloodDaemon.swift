@@ -9,8 +9,8 @@ final class FloodDaemon {
   /// Resident bytes at rest, before anything was done to it.
   private(set) var quietBytes = 0
 
-  init(_ folder: String, options: [String] = []) throws {
-    server = try ScopedServer(folder, on: nil, options: options)
+  init(_ folder: String, options: [String] = [], wrapper: [String] = []) throws {
+    server = try ScopedServer(folder, on: nil, options: options, wrapper: wrapper)
     let client = try server.client()
     // a daemon with a budget is ready when as many companies are loaded as there is room for
     while try !client.health().isReady { usleep(10_000) }

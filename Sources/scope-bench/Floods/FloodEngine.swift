@@ -57,7 +57,7 @@ struct FloodEngine {
   private mutating func tick(_ number: Int, _ now: UInt64) {
     let connection = connections[number]
     if connection.socket == nil {
-      open(number, now)
+      if connection.mayOpen(now) { open(number, now) }
     } else if connection.isDone(now) {
       close(number, now, byDaemon: false)
       open(number, now)
@@ -91,7 +91,7 @@ struct FloodEngine {
       counts.closed += 1
       closedAfter.append(connections[number].ageSeconds(now))
     }
-    counts.frames += connections[number].close()
+    counts.frames += connections[number].close(now)
   }
 
   private mutating func finish() -> FloodCounts {
@@ -99,7 +99,7 @@ struct FloodEngine {
     let left = connections.filter { $0.socket != nil }
     counts.left = left.count
     counts.oldestLeft = left.map { $0.ageSeconds(now) }.max() ?? 0
-    for connection in left { counts.frames += connection.close() }
+    for connection in left { counts.frames += connection.close(now) }
     counts.closedAfterP50 = closedAfter.medianIfAny ?? 0
     counts.closedAfterMaximum = closedAfter.max() ?? 0
     return counts

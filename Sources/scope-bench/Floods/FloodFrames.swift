@@ -166,6 +166,59 @@ enum FloodFrames {
     ]
   }()
 
+  /// Quick questions and slower ones, changes that do nothing, and the daemon's own calls.
+  static var everyKind: [[UInt8]] {
+    let nothing = frame(BenchmarkCompany.id, call: 16, Proto.message(1, Proto.message(1, Proto.number(1, 2))))
+    let projects = frame(BenchmarkCompany.id, call: 13, Proto.bytes(1, bytes(centreUser)))
+    let company = frame(BenchmarkCompany.id, call: 36)
+    return [check, frame(nil, call: 17), check, projects, nothing, frame(nil, call: 10), company]
+  }
+
+  // MARK: - Bad input
+
+  static var badInput: [[UInt8]] { lengths + nested + fields + names }
+
+  /// None, one, the longest, one more, and the most that can be said.
+  private static var lengths: [[UInt8]] {
+    let longest = RawConnection.frame([UInt8](repeating: 0x55, count: frameBytes))
+    let (more, most): ([UInt8], [UInt8]) = ([0, 0x40, 0, 1], [0xFF, 0xFF, 0xFF, 0xFF])
+    return [RawConnection.frame([]), RawConnection.frame([8]), longest, more, most]
+  }
+
+  /// Groups and messages in each other.
+  private static var nested: [[UInt8]] {
+    let groups = RawConnection.frame([UInt8](repeating: 0x5B, count: 10_000))
+    let messages = [10, 10_000].map { depth in
+      RawConnection.frame((0..<depth).reduce(into: [UInt8]()) { message, _ in message = Proto.message(11, message) })
+    }
+    return [groups] + messages
+  }
+
+  private static var fields: [[UInt8]] {
+    let many = (0..<100_000).flatMap { _ in Proto.message(4, [0x71]) }
+    let repeated = (0..<100_000).flatMap { _ in Proto.bytes(3, [0x63]) }
+    let enumeration = Proto.number(1, 9_999) + Proto.bytes(2, [0x75]) + Proto.number(3, 9_999) + Proto.bytes(4, [0x71])
+    return [
+      frame(BenchmarkCompany.id, call: 14, Proto.number(1, 1) + Proto.bytes(2, [0x75]) + Proto.number(3, 16) + many),
+      RawConnection.frame(repeated), frame(BenchmarkCompany.id, call: 99, [1, 2, 3]), frame(nil, call: 200),
+      frame(BenchmarkCompany.id, call: 11, enumeration),
+      RawConnection.frame(Proto.number(3, 7) + Proto.number(11, 7) + Proto.bytes(1, [7])),
+    ]
+  }
+
+  private static var names: [[UInt8]] {
+    let bad: [[UInt8]] = [
+      [], [0x61, 0, 0x62], [0xFF, 0xFE], [0xC0, 0x80], [UInt8](repeating: 0x61, count: 129),
+      [UInt8](repeating: 0x61, count: 1_000_000),
+    ]
+    return bad.map { frame(BenchmarkCompany.id, call: 11, RawRequest.check((1, $0), (16, [0x71]))) }
+  }
+
+  /// As many empty checks as go into the largest frame.
+  static let emptyChecks = frame(
+    BenchmarkCompany.id, call: 12,
+    [UInt8](repeating: 0, count: frameBytes - 64).enumerated().map { $0.offset.isMultiple(of: 2) ? 0x0A : 0 })
+
   // MARK: -
 
   /// As many pieces as there is room for.

@@ -59,4 +59,6 @@ struct FloodGroup {
   var bytesPerSecond: Int?
   /// A connection is closed and made anew when all is answered, or after this time.
   var lifeSeconds: Double?
+  /// Between being closed by the daemon and connecting anew.
+  var pauseSeconds = 0.0
 }

@@ -23,7 +23,7 @@ struct FloodReport: Codable {
       honest client: 500 checks a second, open loop, latency from when each was due, over a connection for each of \
       the daemon's threads; every answer is compared with the model's. lost: refused, or never answered. Measured \
       are the flood and the two seconds after it. Flooders: a process of their own, nice 19, on the last CPU; the \
-      daemon and the honest client run where they like. peak, last: MiB of resident memory over that at rest; back: \
+      honest client runs ahead of all others where it may, as on a machine of its own; the daemon as it likes. peak, last: MiB of resident memory over that at rest; back: \
       seconds until it was within \(Int(FloodRow.backBound)) MiB of that, of \(afterSeconds). A daemon that ended, or \
       whose memory did not come back, was started anew for the next flood. echo: the honest client beside a flood of \
       another program: what the instrument itself adds

@@ -30,6 +30,8 @@ struct FloodRow: Codable {
   var writer: Writer?
   /// The daemon's, on all processors, in seconds.
   var processorSeconds = 0.0
+  /// What share of one it may take; nil: any.
+  var processorBound: Double?
 
   struct Memory: Codable {
     var quiet: Double
@@ -72,6 +74,7 @@ struct FloodRow: Codable {
     case clientLateP99 = "client_late_p99_ms"
     case memoryBound = "memory_bound_mib"
     case processorSeconds = "daemon_cpu_s"
+    case processorBound = "daemon_cpu_bound"
   }
 
   init(_ name: String, _ words: String) { (self.name, self.words) = (name, words) }
@@ -93,6 +96,7 @@ struct FloodRow: Codable {
     if unserved > 0 && wrong == 0 && ended == nil { misses.append("lost") }
     if let memory, memory.peak > memoryBound { misses.append("peak") }
     if let memory, ended == nil, memory.backAfterSeconds == nil { misses.append("back") }
+    if let processorBound, processorSeconds > processorBound * (seconds + FloodPlan.lullSeconds) { misses.append("CPU") }
     if let writer, writer.unserved > 0 { misses.append(FloodRow.missedChanges) }
     return misses
   }

@@ -28,7 +28,7 @@ final class FloodRun {
   private let plan: FloodPlan
   private let progress: Progress
   private var daemon: FloodDaemon?
-  private var isDaemonCold = false
+  private var setting = FloodSetting.plain
   private let company: BenchmarkCompany
   private lazy var checks = company.questions.map { HonestRequest($0, in: BenchmarkCompany.id) }
   /// Of two companies that are asked about all the time.
@@ -45,28 +45,37 @@ final class FloodRun {
   func run(_ floods: [Flood], next: (FloodRow) -> Void) throws {
     defer { daemon?.server.child.stop() }
     next(try echo())
-    let (warm, cold) = (floods.filter { !$0.isCold }, floods.filter(\.isCold))
-    if !warm.isEmpty {
+    if floods.contains(where: { $0.setting != .budget }) {
       progress.say("filling companies")
-      try FloodCompanies.fill(Workspace.current.path("floods"), isSmall: plan.isSmall)
+      try FloodCompanies.fill(folder(.plain), isSmall: plan.isSmall)
     }
-    if !cold.isEmpty { try FloodCompanies.fillCold(Workspace.current.path("cold")) }
-    for group in [warm, cold] {
-      if let first = group.first { next(try quiet(isCold: first.isCold)) }
+    if floods.contains(where: { $0.setting == .budget }) { try FloodCompanies.fillCold(folder(.budget)) }
+    for setting in FloodSetting.allCases {
+      let group = floods.filter { $0.setting == setting }
+      if !group.isEmpty { next(try quiet(setting)) }
       for flood in group { next(try measure(flood)) }
     }
   }
 
   // MARK: - Daemons
 
-  private func daemon(isCold: Bool) throws -> FloodDaemon {
-    if let daemon, isDaemonCold == isCold { return daemon }
+  private func folder(_ setting: FloodSetting) -> String {
+    Workspace.current.path(setting == .budget ? "cold" : "floods")
+  }
+
+  private func daemon(_ wanted: FloodSetting) throws -> FloodDaemon {
+    if let daemon, setting == wanted { return daemon }
     daemon?.server.child.stop()
     progress.say("starting scoped")
-    let folder = Workspace.current.path(isCold ? "cold" : "floods")
-    let started = try FloodDaemon(folder, options: isCold ? ["--memory-budget", "\(try budget(folder))"] : [])
-    (daemon, isDaemonCold) = (started, isCold)
-    try warmUp(started, isCold: isCold)
+    let folder = folder(wanted)
+    let started =
+      switch wanted {
+      case .plain: try FloodDaemon(folder)
+      case .budget: try FloodDaemon(folder, options: ["--memory-budget", "\(try budget(folder))"])
+      case .descriptors: try FloodDaemon(folder, wrapper: ["/usr/bin/prlimit", "--nofile=64"])
+      }
+    (daemon, setting) = (started, wanted)
+    try warmUp(started, wanted)
     return started
   }
 
@@ -81,20 +90,20 @@ final class FloodRun {
   }
 
   /// Has it keep what it will keep of any use: the models of companies that are changed.
-  private func warmUp(_ daemon: FloodDaemon, isCold: Bool) throws {
-    if !isCold {
+  private func warmUp(_ daemon: FloodDaemon, _ setting: FloodSetting) throws {
+    if setting == .plain {
       let socket = try BenchSocket(daemon.unix)
       let (user, project) = company.changeable.last!
       for frame in FloodFrames.memberships(user, project) { _ = try socket.ask(frame, .frames) }
       _ = try socket.ask(FloodFrames.largeApply("r", expectedRevision: 1), .frames)
     }
-    _ = honest(daemon, isCold: isCold).run(seconds: 1)
+    _ = honest(daemon, setting).run(seconds: 1)
     daemon.noteQuiet()
   }
 
-  private func honest(_ daemon: FloodDaemon, isCold: Bool) -> HonestClient {
+  private func honest(_ daemon: FloodDaemon, _ setting: FloodSetting) -> HonestClient {
     HonestClient(
-      daemon.unix, isCold ? hotChecks : checks, perSecond: FloodRun.checksPerSecond,
+      daemon.unix, setting == .budget ? hotChecks : checks, perSecond: FloodRun.checksPerSecond,
       connections: Processors.all.count, patience: plan.patience)
   }
 
@@ -143,27 +152,33 @@ final class FloodRun {
     return row
   }
 
-  private func quiet(isCold: Bool) throws -> FloodRow {
-    let daemon = try daemon(isCold: isCold)
+  private func quiet(_ setting: FloodSetting) throws -> FloodRow {
+    let daemon = try daemon(setting)
     progress.say("quiet")
-    var row = FloodRow(isCold ? "quiet, budget" : "quiet", isCold ? "two companies of 202" : "no flood")
+    var row =
+      switch setting {
+      case .plain: FloodRow("quiet", "no flood")
+      case .budget:
+        FloodRow("quiet, budget", "two companies of \(FloodCompanies.coldCount + 2), which are asked all the time")
+      case .descriptors: FloodRow("quiet, 64 files", "a daemon that may open 64 files")
+      }
     row.seconds = plan.quietSeconds
     daemon.forgetPeak()
-    row.note(honest(daemon, isCold: isCold).run(seconds: row.seconds))
+    row.note(honest(daemon, setting).run(seconds: row.seconds))
     row.memory = FloodRow.Memory(
       quiet: mebibytes(daemon.quietBytes), peak: overQuiet(daemon.peakBytes, daemon),
       last: overQuiet(daemon.residentBytes, daemon), backAfterSeconds: 0, descriptors: daemon.descriptors)
-    if !isCold { row.writer = .init(writer(daemon).run(seconds: row.seconds)) }
+    if setting == .plain { row.writer = .init(writer(daemon).run(seconds: row.seconds)) }
     return row
   }
 
   private func measure(_ flood: Flood) throws -> FloodRow {
-    let daemon = try daemon(isCold: flood.isCold)
+    let daemon = try daemon(flood.setting)
     let seconds = plan.seconds(of: flood)
     progress.say("\(flood.rawValue), \(Table.number(seconds)) s")
     var row = FloodRow(flood.rawValue, flood.words)
-    (row.seconds, row.memoryBound) = (seconds, flood.memoryBound)
-    let (client, writer) = (honest(daemon, isCold: flood.isCold), flood.concernsWriters ? writer(daemon) : nil)
+    (row.seconds, row.memoryBound, row.processorBound) = (seconds, flood.memoryBound, flood.processorBound)
+    let (client, writer) = (honest(daemon, flood.setting), flood.concernsWriters ? writer(daemon) : nil)
     let before = Child.processorNanoseconds(daemon.server.child.processor)
     daemon.forgetPeak()
     let flooder = try flooder(flood, daemon.server.socket, port: daemon.server.port, seconds: seconds)

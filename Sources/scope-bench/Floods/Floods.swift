@@ -15,7 +15,8 @@ struct Floods: ParsableCommand {
       at rest (100 for never-read, 150 for idle), and within 32 MiB of it a minute after; the daemon goes on. Where \
       one does not hold, the exit code is 1.
 
-      Flooders stay on loopback, end after their time, and have nice 19 and the last CPU. The row 'echo' shows what \
+      Flooders stay on loopback, end after their time, and have nice 19 and the last CPU; the honest client runs with \
+      real-time priority where it may. The row 'echo' shows what \
       the instrument itself adds: the same client and a flood, at two bare echoes. It must be far below 5 ms for \
       anything else to be believed; on a machine where others work at the same time it is not.
 

@@ -96,6 +96,8 @@ final class HonestClient: @unchecked Sendable {  // used by one thread at a time
       start: nanoseconds() + 1_000_000, perSecond: perSecond, count: Int(Double(perSecond) * seconds))
     result = HonestResult()
     let end = schedule.due(schedule.count) + UInt64(patience * 1e9)
+    setPrecedence(true)
+    defer { setPrecedence(false) }
     while case let now = nanoseconds(), now < end {
       askWhatIsDue(now)
       if result.asked == schedule.count && lines.allSatisfy({ $0?.waiting.isEmpty ?? true }) { break }
@@ -103,6 +105,14 @@ final class HonestClient: @unchecked Sendable {  // used by one thread at a time
     }
     for place in lines.indices where !(lines[place]?.waiting.isEmpty ?? true) { giveUp(place) }
     return result
+  }
+
+  /// Runs before all others, where the system lets it, as if it had a machine of its own: it takes a processor for some
+  /// microseconds a check, and what is measured is then the daemon's time, not its own.
+  private func setPrecedence(_ isAhead: Bool) {
+    var parameter = sched_param()
+    parameter.sched_priority = isAhead ? 1 : 0
+    pthread_setschedparam(pthread_self(), isAhead ? SCHED_RR : SCHED_OTHER, &parameter)
   }
 
   private func askWhatIsDue(_ now: UInt64) {
