@@ -96,7 +96,7 @@ struct FloodRow: Codable {
     if unserved > 0 && wrong == 0 && ended == nil { misses.append("lost") }
     if let memory, memory.peak > memoryBound { misses.append("peak") }
     if let memory, ended == nil, memory.backAfterSeconds == nil { misses.append("back") }
-    if let processorBound, processorSeconds > processorBound * (seconds + FloodPlan.lullSeconds) { misses.append("CPU") }
+    if processorSeconds > (processorBound ?? .infinity) * (seconds + FloodPlan.lullSeconds) { misses.append("CPU") }
     if let writer, writer.unserved > 0 { misses.append(FloodRow.missedChanges) }
     return misses
   }
