@@ -31,10 +31,10 @@ public struct Limits: Sendable {
   /// daemon stops reading from the connection. Default 256.
   public var requestsInFlight = 256
   /// Answers of one connection that the client has not taken, as the memory that they take in bytes. Beyond it the
-  /// daemon stops reading from the connection. Default 1 MiB.
-  public var unsentBytes = 1 << 20
+  /// daemon stops reading from the connection. Default 512 KiB.
+  public var unsentBytes = 512 << 10
   /// Memory for what arrives, waits and is unsent, of all connections, in bytes. One may have an eighth of what is free
-  /// of it. Default a quarter of the machine's memory, 256 MiB at most.
+  /// of it. Default a quarter of the machine's memory, 192 MiB at most.
   public var connectionBytes = Limits.standardConnectionBytes
   /// Connections in all; a further one is closed at once. Default 16,384, less where the process may not
   /// open as many files.
@@ -81,6 +81,7 @@ public struct Limits: Sendable {
 extension Limits {
   private static let standardConnectionBytes: Int = {
     let (pages, pageBytes) = (sysconf(Int32(_SC_PHYS_PAGES)), sysconf(Int32(_SC_PAGESIZE)))
-    return pages > 0 && pageBytes > 0 ? min(pages * pageBytes / 4, 256 << 20) : 256 << 20
+    let most = 192 << 20
+    return pages > 0 && pageBytes > 0 ? min(pages * pageBytes / 4, most) : most
   }()
 }

@@ -29,7 +29,7 @@ final class FeedRecord: Sendable {
 final class Feed: Sendable {
   /// What is kept: records, and their edits in all.
   fileprivate static let recordsKept = 4_096
-  fileprivate static let editsKept = 100_000
+  fileprivate static let editsKept = 20_000
 
   fileprivate struct State {
     var records: [FeedRecord] = []

@@ -102,6 +102,8 @@ final class LoopWorker {
   private var isStopping = false
   private var turns: [() -> Void] = []
   private var isTurnSet = false
+  /// At the start there is nothing to give back.
+  private var sweepsSinceShrinking = 1_000
 
   init(
     loop: any EventLoop, limits: Limits, logger: Logger, authority: Authority, daemon: DaemonState, pool: WorkerPool,
@@ -209,7 +211,13 @@ final class LoopWorker {
     pool.refreshIdle()
     let now = NIODeadline.now()
     for connection in connections.values { connection.sweep(now) }
-    if memory.hasShrunk() { pool.trimHeap() }
+    trimHeap()
+  }
+
+  /// Gives back to the system what is free: at once, and again when all that belonged to it is gone as well.
+  private func trimHeap() {
+    sweepsSinceShrinking = memory.hasShrunk() ? 0 : sweepsSinceShrinking + 1
+    if [0, 5, 20].contains(sweepsSinceShrinking) { pool.trimHeap() }
   }
 
   /// Has every connection answer what it was asked and close.

@@ -86,7 +86,7 @@ struct Scoped: AsyncParsableCommand {
     name: .long,
     help: ArgumentHelp(
       "Memory for what arrives, waits and is unsent on all connections, such as 512MiB. A request may take an eighth of "
-        + "it at most. (default: a quarter of the machine's, at most 256MiB)",
+        + "it at most. (default: a quarter of the machine's, at most 192MiB)",
       valueName: "size"))
   var connectionMemory: ByteCount?
 
