@@ -1,7 +1,8 @@
 import ScopeModel
 import Synchronization
 
-/// The companies at one revision, and the indexes of those that are loaded. Immutable but for the marks of use.
+/// The companies at one revision, and the indexes of those that are loaded. Immutable but for the marks of use, and for
+/// the times of use until it is published.
 public final class IndexRoot: Sendable {
   /// What readers go by: one line of memory a company, and no references to count.
   private struct Entry: ~Copyable {
@@ -9,6 +10,23 @@ public final class IndexRoot: Sendable {
     let view: CompanyView?
     /// Asked for since the mark was last taken away.
     let isUsed: Atomic<Bool>
+    /// Read and written by whoever publishes alone.
+    var times: Times
+
+    init(_ view: CompanyView?, _ times: Times = Times(), isUsed: Bool = false) {
+      self.view = view
+      self.isUsed = Atomic(isUsed)
+      self.times = times
+    }
+  }
+
+  /// Times of one company, in milliseconds of whoever publishes. They come round after weeks, and may then take one for
+  /// newer than it is.
+  private struct Times {
+    /// When a mark of use was taken away last; nil: never.
+    var lastUse: UInt32?
+    /// When it was loaded because somebody asked; nil: never.
+    var lastLoad: UInt32?
   }
 
   public let revision: UInt64
@@ -45,7 +63,7 @@ public final class IndexRoot: Sendable {
     entries = .allocate(capacity: indexes.count)
     var (bytes, loaded) = (known.names.memory.count, 0)
     for (number, index) in indexes.enumerated() {
-      (entries + number).initialize(to: Entry(view: index?.view, isUsed: Atomic(false)))
+      (entries + number).initialize(to: Entry(index?.view))
       if let index { (bytes, loaded) = (bytes + index.byteCount, loaded + 1) }
     }
     (byteCount, loadedCount) = (bytes, loaded)
@@ -62,15 +80,16 @@ public final class IndexRoot: Sendable {
     for number in 0..<indexes.count {
       let old = previous.entries + number
       let isUsed = old.pointee.isUsed.load(ordering: .relaxed)
-      (entries + number).initialize(to: Entry(view: old.pointee.view, isUsed: Atomic(isUsed)))
+      (entries + number).initialize(to: Entry(old.pointee.view, old.pointee.times, isUsed: isUsed))
     }
     var (bytes, loaded) = (previous.byteCount, previous.loadedCount)
     for (number, index) in changes {
+      let isNew = indexes[number] == nil  // whoever asked for it so far met no company
       if let old = indexes[number] { (bytes, loaded) = (bytes - old.byteCount, loaded - 1) }
       if let index { (bytes, loaded) = (bytes + index.byteCount, loaded + 1) }
       indexes[number] = index
       let isUsed = entries[number].isUsed.load(ordering: .relaxed)
-      entries[number] = Entry(view: index?.view, isUsed: Atomic(isUsed))
+      entries[number] = Entry(index?.view, entries[number].times, isUsed: isUsed && !isNew)
     }
     self.indexes = indexes
     (byteCount, loadedCount) = (bytes, loaded)
@@ -150,25 +169,69 @@ extension IndexRoot {
     return IndexRoot(revision: revision, companies: index.map { [$0] } ?? [], seed: known.seed)
   }
 
-  /// Chooses what to drop: goes round, takes marks of use away, and takes companies that have none, so that one asked
-  /// for since the last time round has a second chance.
+  /// Whether a company was asked for, at this time, within so many milliseconds: from memory, or by being loaded.
+  public func wasAsked(_ id: Name, within milliseconds: UInt32, at now: UInt32) -> Bool {
+    guard let number = number(of: id) else { return false }
+    let times = entries[number].times
+    return isWithin(milliseconds, times.lastUse, now) || isWithin(milliseconds, times.lastLoad, now)
+  }
+
+  private func isWithin(_ milliseconds: UInt32, _ time: UInt32?, _ now: UInt32) -> Bool {
+    time.map { now &- $0 <= milliseconds } ?? false
+  }
+
+  /// Notes that companies are loaded since somebody asks. Before the root is published.
+  public func noteLoad(of ids: some Sequence<Name>, at now: UInt32) {
+    for number in ids.lazy.compactMap(number) { entries[number].times.lastLoad = now }
+  }
+
+  /// Chooses what to drop: goes round, and takes companies that were not asked for lately once they were in memory.
+  /// Before the root is published.
   ///
   /// - Parameters:
-  ///   - bytes: how much memory they are to give free; less, where all but the spared ones do not take that much.
+  ///   - bytes: how much memory they are to give free; less, where those that may be chosen do not take that much.
   ///   - hand: where to go on; kept from one time to the next.
   ///   - spared: not chosen.
-  public func leastUsed(freeing bytes: Int, from hand: inout Int, sparing spared: Set<Name>) -> [Name] {
-    var chosen: Set<Int> = []
+  ///   - milliseconds: how long a company stays after it was asked for.
+  public func unused(
+    freeing bytes: Int, from hand: inout Int, sparing spared: Set<Name>, for milliseconds: UInt32, at now: UInt32
+  ) -> [Name] {
+    var chosen: [Name] = []
     var (freed, looks) = (0, 0)
-    while freed < bytes, looks < 2 * indexes.count {
+    while freed < bytes, looks < indexes.count {
       hand = hand + 1 < indexes.count ? hand + 1 : 0
       looks += 1
-      guard let index = indexes[hand], !spared.contains(index.id), !chosen.contains(hand) else { continue }
-      if entries[hand].isUsed.exchange(false, ordering: .relaxed) { continue }
-      chosen.insert(hand)
+      guard let index = indexes[hand], !isUsed(hand, within: milliseconds, at: now), !spared.contains(index.id) else {
+        continue
+      }
+      chosen.append(index.id)
       freed += index.byteCount
     }
-    return chosen.map { known.ids[$0] }
+    return chosen
+  }
+
+  /// Takes the mark of use away, and keeps when that was.
+  private func isUsed(_ number: Int, within milliseconds: UInt32, at now: UInt32) -> Bool {
+    if entries[number].isUsed.load(ordering: .relaxed) {
+      entries[number].isUsed.store(false, ordering: .relaxed)
+      entries[number].times.lastUse = now
+    }
+    return isWithin(milliseconds, entries[number].times.lastUse, now)
+  }
+
+  /// Chooses what to drop of companies that were all asked for lately: those for which that is longest ago. Before the
+  /// root is published.
+  public func longestUnused(freeing bytes: Int, sparing spared: Set<Name>, at now: UInt32) -> [Name] {
+    let candidates = indexes.indices.compactMap { number -> (index: CompanyIndex, age: UInt32)? in
+      guard let index = indexes[number], !spared.contains(index.id) else { return nil }
+      _ = isUsed(number, within: 0, at: now)
+      return (index, entries[number].times.lastUse.map { now &- $0 } ?? .max)
+    }
+    var freed = 0
+    return candidates.sorted { $0.age > $1.age }.prefix { candidate in
+      defer { freed += candidate.index.byteCount }
+      return freed < bytes
+    }.map(\.index.id)
   }
 }
 

@@ -39,19 +39,29 @@ public struct Limits: Sendable {
   /// Connections in all; a further one is closed at once. Default 16,384, less where the process may not
   /// open as many files.
   public var connections = 16_384
-  /// Changes waiting for the authority, in requests of all connections. Default 4,096.
+  /// Changes waiting for the authority, of numbers too, in requests of all connections. A connection may have as many
+  /// as are free beside its own, and always one. Default 4,096.
   public var changesWaiting = 4_096
-  /// Changes of numbers waiting for the authority, in requests of all connections. Default 64: up to 4 MiB each.
-  public var numberChangesWaiting = 64
-  /// Exports, pages of numbers and questions about the log waiting for the authority. Default 256.
-  public var readsWaiting = 256
-  /// Questions that wait for their companies to be loaded, in all. Each holds a copy of its frame. Default 16,384.
+  /// Memory of these, in bytes. A small change of a connection that has none waiting is taken beyond it. Default
+  /// 256 MiB.
+  public var changesWaitingBytes = 256 << 20
+  /// Exports, pages of numbers, previews and questions about the log waiting for the authority. A connection may have
+  /// as many as are free beside its own, and always one. Default 1,024.
+  public var readsWaiting = 1_024
+  /// Questions that wait for their companies to be loaded, of all connections. A connection may have as many as are
+  /// free beside its own, and always one. Default 16,384.
   public var coldWaiting = 16_384
-  /// Listings under way whose rows are found first (users, groups, roles, fields, a project, a check-up), in all. Each
-  /// holds up to 12 bytes a row. Default 64.
+  /// Memory of these, in bytes, since each holds a copy of its frame; and once more that of questions as of an earlier
+  /// time. Shared like them, but that a small one of a connection that has none waiting is taken beyond it. Default
+  /// 64 MiB.
+  public var framesWaitingBytes = 64 << 20
+  /// Listings under way whose rows are found first (users, groups, roles, fields, a project, a check-up), of all
+  /// connections. A connection may have as many as are free beside its own, and always one. Each holds up to 12 bytes a
+  /// row. Default 64.
   public var listings = 64
-  /// Questions as of an earlier time that wait for one company. Default 8.
-  public var pastPerCompany = 8
+  /// Questions as of an earlier time that wait for one company. A connection may have as many as are free beside its
+  /// own, and always one. Default 16.
+  public var pastPerCompany = 16
   /// Watches in all. Default 1,024.
   public var watches = 1_024
   /// Rows of the log that are gone through to answer a question as of an earlier time. Default 5,000,000: some

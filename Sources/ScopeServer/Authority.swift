@@ -25,6 +25,8 @@ struct ApplyJob: Sendable {
   var digest: [UInt8]
   /// Not begun after this.
   var deadline: NIODeadline
+  /// Memory that it takes.
+  var bytes = 0
 }
 
 /// What came of a batch.
@@ -42,19 +44,25 @@ struct Applied: Sendable {
 public final class Authority: Sendable {
   typealias Reply<T> = @Sendable (Result<T, Failure>) -> Void
 
-  private struct Waiting: Sendable {
-    var job: ApplyJob
-    var reply: Reply<Applied>
+  fileprivate enum Change: Sendable {
+    case batch(ApplyJob, Reply<Applied>)
+    case numbers(NumberJob, Reply<NumbersChanged>)
+  }
+
+  private struct Read: Sendable {
+    let waiter: Waiter
+    let answer: @Sendable (Result<AuthorityState, Failure>) -> Void
   }
 
   /// What others than its thread may use of it.
   private struct Opened: Sendable {
-    let state: NIOLoopBound<AuthorityState>
+    let state: NIOLoopBoundBox<AuthorityState?>
     let publisher: IndexPublisher
     let feed: Feed
     let seed: UInt64
     let meter: LoadMeter
     let threads: NIOThreadPool
+    let interruption: Interruption
   }
 
   public let publisher: IndexPublisher
@@ -64,20 +72,19 @@ public final class Authority: Sendable {
   let seed: UInt64
   private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
   private let loop: any EventLoop
-  private let state: NIOLoopBound<AuthorityState>
-  private let waiting = NIOLockedValueBox<[Waiting]>([])
+  /// Nil: the store is closed. Nothing that comes later finds it.
+  private let state: NIOLoopBoundBox<AuthorityState?>
   private let limits: Limits
   private let writable = Atomic<Bool>(true)
-  private let reads = NIOLockedValueBox<[@Sendable () -> Void]>([])
-
-  /// Changes of numbers that wait. Each holds its numbers: up to a few megabytes.
-  private let numbersWaiting = Atomic<Int>(0)
+  /// Batches and changes of numbers in one queue, so that those of one connection are made in their order.
+  private let changes: WorkQueue<Change>
+  private let reads: WorkQueue<Read>
   /// Of the authority's thread.
   private let isSweepSet: NIOLoopBoundBox<Bool>
-  private let isClosing = Atomic<Bool>(false)
+  private let interruption: Interruption
   private let loadThreads: NIOThreadPool
   /// Questions that wait for companies to be loaded.
-  private let loadsWaiting = Atomic<Int>(0)
+  private let loads: FairRoom
 
   /// Opens the store, and begins to load the companies: none is loaded when this returns.
   ///
@@ -99,13 +106,19 @@ public final class Authority: Sendable {
       giveWayToEventLoops()
       let state = try AuthorityState(configuration, loading: loading, loop: loop, logger: logger, onFatal: onFatal)
       return Opened(
-        state: NIOLoopBound(state, eventLoop: loop), publisher: state.publisher, feed: state.feed, seed: state.seed,
-        meter: state.loader.meter, threads: state.loader.threads)
+        state: NIOLoopBoundBox(state, eventLoop: loop), publisher: state.publisher, feed: state.feed,
+        seed: state.seed, meter: state.loader.meter, threads: state.loader.threads, interruption: state.interruption)
     }
     (state, publisher, feed, seed) = (opened.state, opened.publisher, opened.feed, opened.seed)
-    (meter, loadThreads) = (opened.meter, opened.threads)
+    (meter, loadThreads, interruption) = (opened.meter, opened.threads, opened.interruption)
     self.loop = loop
     self.limits = limits
+    changes = WorkQueue(
+      FairQueue(
+        FairBounds(elements: limits.changesWaiting, bytes: limits.changesWaitingBytes),
+        costPerTurn: Authority.costPerTurn))
+    reads = WorkQueue(FairQueue(FairBounds(elements: limits.readsWaiting)))
+    loads = FairRoom(FairBounds(elements: limits.coldWaiting, bytes: limits.framesWaitingBytes))
     isSweepSet = .makeBoxSendingValue(false, eventLoop: loop)
     loop.execute { self.setSweep() }
   }
@@ -113,86 +126,149 @@ public final class Authority: Sendable {
   /// Whether the last commit went well.
   var isWritable: Bool { writable.load(ordering: .relaxed) }
 
+  /// Ends what takes long, for good: what has not begun, or comes later, is told that the daemon stops, and what is
+  /// being read ends where it is. A commit under way is finished. From any thread.
+  func end() {
+    for change in changes.end() { change.fail(.stopping) }
+    for read in reads.end() { read.answer(.failure(.stopping)) }
+    interruption.set()
+    loop.execute { self.state.value?.loader.end() }
+  }
+
+  /// Ends what takes long, and closes the store.
+  ///
+  /// - Parameter deadline: threads that still compile a company are left behind then: they hold nothing of the store.
+  public func close(before deadline: NIODeadline = .distantFuture) async throws {
+    end()
+    let isEnded = await loadThreads.end(before: deadline, on: loop)
+    try await loop.submit {
+      let state = self.state.value
+      self.state.value = nil
+      try state?.close()
+    }.get()
+    if isEnded { try await group.shutdownGracefully() }
+  }
+}
+
+// MARK: - Changes
+
+extension Authority {
   /// Queues a batch. `reply` is called on the authority's thread, after every check that begins later
   /// sees the change.
   func submit(_ job: ApplyJob, reply: @escaping Reply<Applied>) {
-    let isFirst = waiting.withLockedValue { waiting -> Bool? in
-      if waiting.count >= limits.changesWaiting { return nil }
-      waiting.append(Waiting(job: job, reply: reply))
-      return waiting.count == 1
-    }
-    switch isFirst {
-    case true?: loop.execute { self.drain() }
-    case false?: break
-    case nil: reply(.failure(Failure(.resourceExhausted, "too_many_changes_waiting", "too many changes are waiting")))
-    }
+    queue(.batch(job, reply), from: job.source, bytes: job.bytes, cost: job.changes.count)
   }
 
-  /// Queues a change of numbers, behind the changes that wait. `reply` is called on the authority's thread, after every
-  /// question that begins later sees the numbers.
+  /// Queues a change of numbers. `reply` is called on the authority's thread, after every question that begins later
+  /// sees the numbers.
   func change(_ job: NumberJob, reply: @escaping Reply<NumbersChanged>) {
-    if numbersWaiting.add(1, ordering: .relaxed).newValue > limits.numberChangesWaiting {
-      numbersWaiting.subtract(1, ordering: .relaxed)
-      return reply(
-        .failure(Failure(.resourceExhausted, "too_many_changes_waiting", "too many changes of numbers are waiting")))
-    }
-    loop.execute {
-      self.numbersWaiting.subtract(1, ordering: .relaxed)
-      reply(Result { () throws(Failure) in try self.state.value.change(job) })
-      self.writable.store(self.state.value.isWritable, ordering: .relaxed)
-      self.setSweep()
+    queue(.numbers(job, reply), from: job.source, bytes: job.bytes, cost: job.cost)
+  }
+
+  private func queue(_ change: Change, from source: Source, bytes: Int, cost: Int) {
+    switch changes.append(change, from: source, bytes: bytes, cost: cost) {
+    case .first: loop.execute { self.drain() }
+    case .behindOthers: break
+    case .full: change.fail(.tooManyChanges)
+    case .ended: change.fail(.stopping)
     }
   }
 
-  /// Reads a page of a list's numbers.
-  func numbers(_ query: NumberQuery, for waiter: Waiter, reply: @escaping Reply<NumberPage>) {
-    read(reply) { state throws(Failure) in try state.numbers(query) }
+  /// A change that costs more waits for more than one turn of its connection.
+  private static let costPerTurn = 256
+  private static let jobsPerCommit = 256
+  /// Of batches that share a commit, beside the first: those at the front should not wait long.
+  private static let changesPerCommit = 10_000
+
+  /// Everything that waits shares one commit, up to a bound.
+  private func drain() {
+    let next = changes.take(Authority.nextGroup)
+    guard let state = state.value, let first = next.first else { return next.forEach { $0.fail(.stopping) } }
+    if case .numbers(let job, let reply) = first {
+      reply(Result { () throws(Failure) in try state.change(job) })
+    } else {
+      apply(next, state)
+    }
+    writable.store(state.isWritable, ordering: .relaxed)
+    loop.execute { self.drain() }  // behind whoever wants to read
+    setSweep()
+  }
+
+  private func apply(_ changes: [Change], _ state: AuthorityState) {
+    let results = state.apply(changes.compactMap(\.job))
+    writable.store(state.isWritable, ordering: .relaxed)
+    for case (.batch(_, let reply), let result) in zip(changes, results) { reply(result) }
+  }
+
+  /// Batches, or one change of numbers.
+  private static func nextGroup(_ queue: inout FairQueue<Change>) -> [Change] {
+    guard let first = queue.popFirst() else { return [] }
+    var group = [first]
+    if first.job == nil { return group }
+    var count = 0
+    while group.count < jobsPerCommit, count < changesPerCommit,
+      let next = queue.popFirst(where: { change, _ in change.job != nil })
+    {
+      group.append(next)
+      count += next.job!.changes.count
+    }
+    return group
   }
 
   /// Removes blocks of numbers that nobody needs any more, a few at a time.
   private func setSweep() {
-    if isSweepSet.value || !state.value.needsSweep { return }
+    if isSweepSet.value || state.value?.needsSweep != true { return }
     isSweepSet.value = true
     loop.execute {
       self.isSweepSet.value = false
-      if self.isClosing.load(ordering: .relaxed) { return }
-      self.state.value.sweep()
+      if self.interruption.isSet { return }
+      self.state.value?.sweep()
       self.setSweep()
     }
   }
+}
 
-  /// Has a company loaded before others; replies with a root in which it is, or is not known at all.
-  func load(_ company: Name, for waiter: Waiter, reply: @escaping Reply<IndexRoot>) {
-    if loadsWaiting.add(1, ordering: .relaxed).newValue > limits.coldWaiting {
-      loadsWaiting.subtract(1, ordering: .relaxed)
-      let words = "too many questions wait for companies to be loaded"
-      return reply(.failure(Failure(.resourceExhausted, "too_many_companies_loading", words)))
+extension Authority.Change {
+  /// Nil: it is one of numbers.
+  fileprivate var job: ApplyJob? {
+    if case .batch(let job, _) = self { job } else { nil }
+  }
+
+  fileprivate func fail(_ failure: Failure) {
+    switch self {
+    case .batch(_, let reply): reply(.failure(failure))
+    case .numbers(_, let reply): reply(.failure(failure))
     }
-    loop.execute {
-      self.state.value.loader.load(company) { result in
-        self.loadsWaiting.subtract(1, ordering: .relaxed)
-        reply(result)
-      }
-    }
+  }
+}
+
+// MARK: - Reads
+
+extension Authority {
+  /// Reads a page of a list's numbers.
+  func numbers(_ query: NumberQuery, for waiter: Waiter, reply: @escaping Reply<NumberPage>) {
+    read(waiter, reply) { state throws(Failure) in try state.numbers(query) }
   }
 
   /// Hands out a company's state as it is between two changes; nil: it does not exist.
   func snapshot(
     of company: Name, for waiter: Waiter, reply: @escaping Reply<(company: Company?, revision: UInt64)>
   ) {
-    read(reply) { state throws(Failure) in try state.snapshot(of: company) }
+    read(waiter, reply) { state throws(Failure) in try state.snapshot(of: company) }
   }
 
   /// Says what a batch would do, and does not do it.
   ///
   /// - Parameter first: how many rows of the summary to tell.
   func preview(_ job: ApplyJob, first: Int, reply: @escaping Reply<Applied>) {
-    read(reply) { state throws(Failure) in try state.preview(job, first: first) }
+    read(Waiter(job.source, until: job.deadline), reply) { state throws(Failure) in
+      try state.preview(job, first: first)
+    }
   }
 
   /// Finds a moment in a company's log.
   func point(_ moment: PastMoment, of company: Name, for waiter: Waiter, reply: @escaping Reply<PastPoint>) {
-    read(reply) { state throws(Failure) in try state.point(moment, of: company) }
+    read(waiter, reply) { state throws(Failure) in try state.point(moment, of: company) }
   }
 
   /// Reads some of a company's edits, a bounded batch.
@@ -200,7 +276,7 @@ public final class Authority: Sendable {
     of company: Name, in revisions: ClosedRange<UInt64>, newestFirst: Bool, for waiter: Waiter,
     reply: @escaping Reply<[LoggedEdits]>
   ) {
-    read(reply) { state throws(Failure) in
+    read(waiter, reply) { state throws(Failure) in
       try state.edits(of: company, in: revisions, newestFirst: newestFirst)
     }
   }
@@ -209,64 +285,77 @@ public final class Authority: Sendable {
   func changes(
     of company: Name, _ query: LogQuery, for waiter: Waiter, reply: @escaping Reply<(LogPage, revision: UInt64)>
   ) {
-    read(reply) { state throws(Failure) in try state.changes(of: company, query) }
+    read(waiter, reply) { state throws(Failure) in try state.changes(of: company, query) }
   }
 
   /// Looks everything through. Changes wait meanwhile.
   func verify(for waiter: Waiter, reply: @escaping Reply<(Verification, revision: UInt64)>) {
-    read(reply) { state throws(Failure) in try state.verify() }
+    read(waiter, reply) { state throws(Failure) in try state.verify() }
   }
 
   private func read<T>(
-    _ reply: @escaping Reply<T>, _ body: @escaping @Sendable (AuthorityState) throws(Failure) -> T
+    _ waiter: Waiter, _ reply: @escaping Reply<T>,
+    _ body: @escaping @Sendable (AuthorityState) throws(Failure) -> T
   ) {
-    let isFirst = reads.withLockedValue { reads -> Bool? in
-      if reads.count >= limits.readsWaiting { return nil }
-      reads.append { reply(Result { () throws(Failure) in try body(self.state.value) }) }
-      return reads.count == 1
+    let read = Read(waiter: waiter) { state in
+      reply(state.flatMap { state in Result { () throws(Failure) in try body(state) } })
     }
-    switch isFirst {
-    case true?: loop.execute { self.readNext() }
-    case false?: break
-    case nil:
-      reply(.failure(Failure(.resourceExhausted, "too_many_reads_waiting", "too many such questions are waiting")))
+    switch reads.append(read, from: waiter.source) {
+    case .first: loop.execute { self.readNext() }
+    case .behindOthers: break
+    case .full: reply(.failure(.tooManyReads))
+    case .ended: reply(.failure(.stopping))
     }
   }
 
   /// One at a time: changes that came meanwhile are before the next.
   private func readNext() {
-    reads.withLockedValue { $0[0] }()
-    let isDone = reads.withLockedValue { reads in
-      reads.removeFirst()
-      return reads.isEmpty
+    for read in reads.take({ queue in queue.popFirst().map { [$0] } ?? [] }) {
+      switch state.value {
+      case nil: read.answer(.failure(.stopping))
+      case _ where !read.waiter.isWaiting: read.answer(.failure(.notBegun))
+      case let state?: read.answer(.success(state))
+      }
+      loop.execute { self.readNext() }
     }
-    if !isDone { loop.execute { self.readNext() } }
   }
+}
 
-  /// Closes the store after what is queued. Nothing may be submitted any more.
-  public func close() async throws {
-    isClosing.store(true, ordering: .relaxed)
-    try await loop.submit { self.state.value.loader.stop() }.get()
-    try await loadThreads.shutdownGracefully()
-    try await loop.submit { try self.state.value.close() }.get()
-    try await group.shutdownGracefully()
-  }
+// MARK: - Loading
 
-  /// Everything that waits shares one commit, up to a bound: those at the front should not wait long.
-  private func drain() {
-    let next = waiting.withLockedValue { Array($0.prefix(Authority.jobsPerCommit)) }
-    let results = state.value.apply(next.map(\.job))
-    writable.store(state.value.isWritable, ordering: .relaxed)
-    for (waiting, result) in zip(next, results) { waiting.reply(result) }
-    let isDone = waiting.withLockedValue { waiting in
-      waiting.removeFirst(next.count)
-      return waiting.isEmpty
+extension Authority {
+  /// Has a company loaded before others; replies with a root in which it is, or is not known at all.
+  ///
+  /// - Parameter bytes: memory that the question takes while it waits.
+  func load(_ company: Name, for waiter: Waiter, bytes: Int = 0, reply: @escaping Reply<IndexRoot>) {
+    if interruption.isSet { return reply(.failure(.stopping)) }
+    let bytes = bytes + Authority.bytesPerLoad
+    if !loads.enter(waiter.source, bytes: bytes) { return reply(.failure(.tooManyLoads)) }
+    let reply: Reply<IndexRoot> = { result in
+      self.loads.leave(waiter.source, bytes: bytes)
+      reply(result)
     }
-    if !isDone { loop.execute { self.drain() } }  // behind whoever wants to read
-    setSweep()
+    loop.execute {
+      guard let state = self.state.value else { return reply(.failure(.stopping)) }
+      state.loader.load(company, for: waiter, reply)
+    }
   }
 
-  private static let jobsPerCommit = 256
+  /// What a question that waits takes beside its frame, about.
+  private static let bytesPerLoad = 1_024
+}
+
+extension Failure {
+  /// Of what has not been begun when the daemon stops, or had to be broken off.
+  static let stopping = Failure(.unavailable, "stopping", "the daemon stops, and nothing was changed; ask again")
+  static let tooManyChanges = Failure(
+    .resourceExhausted, "too_many_changes_waiting", "too many changes of this connection are waiting")
+  static let tooManyReads = Failure(
+    .resourceExhausted, "too_many_reads_waiting", "too many such questions of this connection are waiting")
+  static let tooManyLoads = Failure(
+    .resourceExhausted, "too_many_companies_loading",
+    "too many questions of this connection wait for companies to be loaded")
+  static let notBegun = Failure(.deadlineExceeded, "not_begun", "the time was over before it was begun")
 }
 
 /// Runs on a loop's thread and waits; for start-up only.

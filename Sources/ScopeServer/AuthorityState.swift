@@ -39,6 +39,8 @@ final class AuthorityState {
   }
 
   var publisher: IndexPublisher { loader.publisher }
+  /// Ends what is being read, for good.
+  var interruption: Interruption { store.interruption }
 
   func close() throws(StoreError) { try store.close() }
 
@@ -89,7 +91,9 @@ final class AuthorityState {
     do throws(StoreError) {
       var found = try store.verify()
       for id in try store.companies() {
-        if !isIndexRight(of: id) { found.report("the index of company '\(id)' is not the one its tables give") }
+        let isRight = isIndexRight(of: id)
+        if interruption.isSet { throw StoreError.interrupted }
+        if !isRight { found.report("the index of company '\(id)' is not the one its tables give") }
       }
       return (found, store.revision)
     } catch {
@@ -162,6 +166,7 @@ final class AuthorityState {
   }
 
   private func apply(_ job: ApplyJob, _ group: inout CommitGroup) throws(Failure) -> Applied {
+    if interruption.isSet { throw .stopping }
     if job.deadline < .now() {
       throw Failure(
         .deadlineExceeded, "not_begun", "the time was over before the changes were begun: nothing was changed")
@@ -212,12 +217,14 @@ final class AuthorityState {
   }
 
   private func unreadable(_ error: StoreError) -> Failure {
+    if case .interrupted = error { return .stopping }
     logger.error("the store can't be read", metadata: ["error": "\(error)"])
     return failure(error)
   }
 
   private func failure(_ error: StoreError) -> Failure {
-    Failure(error.code == "damaged" ? .dataLoss : .unavailable, error.code, "nothing was changed: \(error)")
+    if case .interrupted = error { return .stopping }
+    return Failure(error.code == "damaged" ? .dataLoss : .unavailable, error.code, "nothing was changed: \(error)")
   }
 
   /// The model of a company, loaded if need be.
@@ -253,6 +260,7 @@ final class AuthorityState {
 extension AuthorityState {
   /// Changes the numbers of a list, or goes on with an import.
   func change(_ job: NumberJob) throws(Failure) -> NumbersChanged {
+    if interruption.isSet { throw .stopping }
     if job.deadline < .now() { throw Failure(.deadlineExceeded, "not_begun", "the time was over before it was begun") }
     try model(of: job.company)
     defer { models.evict() }
@@ -293,6 +301,7 @@ extension AuthorityState {
     do throws(StoreError) { needsSweep = try store.sweep() } catch {
       if error.isFatal { onFatal(error) }
       needsSweep = false  // until something leaves blocks again
+      if case .interrupted = error { return }
       logger.error("blocks of numbers that no list names can't be removed", metadata: ["error": "\(error)"])
     }
   }

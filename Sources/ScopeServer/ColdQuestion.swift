@@ -41,15 +41,24 @@ extension Dispatcher {
     }
   }
 
+  /// Reads by a root of this company alone: what waited for it is no sign that it is asked for once it is there.
+  ///
+  /// - Parameter root: where the company was loaded, if it is not there any more.
+  func useAlone(_ company: Name, elseFrom root: IndexRoot) {
+    refresh()
+    let newest = cursor.root
+    var text = company.text
+    cursor.use(text.withUTF8 { (newest.isCold(company) ? root : newest).alone(Key($0)) })
+  }
+
   /// Answers a question whose company was loaded for it.
   ///
-  /// - Parameter root: where the company is loaded: it may have been dropped since.
+  /// - Parameter root: where the company was loaded: it may have been dropped since.
   func answerAgain(
     _ question: ColdQuestion, _ root: IndexRoot, from caller: Caller, patience: Patience? = nil,
     into out: inout ByteBuffer
   ) -> Disposition {
-    refresh()
-    if cursor.root.isCold(question.company) { cursor.use(root) }
+    useAlone(question.company, elseFrom: root)
     waited = .now() - question.begun
     defer { waited = .zero }
     let disposition = question.frame.withUnsafeBytes { answer($0, from: caller, patience: patience, into: &out) }
@@ -68,7 +77,8 @@ extension Connection {
   /// one is answered.
   func load(_ question: ColdQuestion) {
     let ticket = wait(question.id, question.timeLeft, question.failure(.deadlineExceeded)) {
-      worker.authority.load(question.company, for: Waiter(caller.source, within: question.timeLeft), reply: $0)
+      worker.authority.load(
+        question.company, for: Waiter(caller.source, within: question.timeLeft), bytes: question.frame.count, reply: $0)
     } then: { connection, ticket, root in
       connection.answerAgain(ticket, question, root)
     }

@@ -85,7 +85,7 @@ extension Connection {
     requests.asideHeld = length
     memory.add(length)  // it was charged for while it arrived
     let id = frame.withUnsafeReadableBytes { Frame.requestID(UnsafeRawBufferPointer($0)) }
-    let (connection, patience) = (NIOLoopBound(self, eventLoop: worker.loop), Patience())
+    let (connection, patience) = (NIOLoopBound(self, eventLoop: worker.loop), Patience(worker.ending))
     requests.patience = patience
     worker.pool.answer(frame, from: caller, patience: patience, after: cold).whenComplete { result in
       connection.value.finishAside(cold?.0.id ?? id, frame: length, result)
@@ -262,7 +262,7 @@ extension Connection {
 
   private func find(_ listing: Listing, _ id: UInt64, _ timeout: TimeAmount) {
     wait(id, timeout) {
-      worker.pool.find(listing, reply: $0)
+      worker.pool.find(listing, for: caller.source, reply: $0)
     } then: { connection, ticket, stream in
       connection.goOn(ticket, PartStream(id: id, kind: .listing(stream)))
     }

@@ -102,6 +102,7 @@ final class Dispatcher {
   }
 
   var feed: Feed { daemon.feed }
+  var ending: Ending { daemon.ending }
 
   /// Takes the newest index. To be called after bytes have arrived and before they are answered: what was
   /// acknowledged before the client asked is then in it.
@@ -155,7 +156,7 @@ final class Dispatcher {
     case SCOPE__V1__REQUEST__CALL_FILTER_OBJECTS: if let aside = try filterObjects(request, frame) { return aside }
     case SCOPE__V1__REQUEST__CALL_LIST_PROJECTS: return try listProjects(request, into: &out)
     case SCOPE__V1__REQUEST__CALL_LIST_OBJECTS: return try listObjects(request, into: &out)
-    case SCOPE__V1__REQUEST__CALL_APPLY: return try apply(request, from: caller)
+    case SCOPE__V1__REQUEST__CALL_APPLY: return try apply(request, frame.count, from: caller)
     case SCOPE__V1__REQUEST__CALL_EXPORT_COMPANY: return try exportCompany(request)
     case SCOPE__V1__REQUEST__CALL_LIST_CHANGES: return try listChanges(request, from: caller)
     case SCOPE__V1__REQUEST__CALL_VERIFY:
@@ -428,18 +429,19 @@ extension Dispatcher {
 
 extension Dispatcher {
   private func apply(
-    _ request: UnsafeMutablePointer<WireRequest>, from caller: Caller
+    _ request: UnsafeMutablePointer<WireRequest>, _ frameBytes: Int, from caller: Caller
   ) throws(Failure) -> Disposition {
     let call = request.pointee.apply!
     let actor = try Self.optionalName("actor", call.pointee.actor.key)
     try allowChanges(caller, actor: actor)
     let id = try companyName(request)
     let timeout = timeout(request)
-    let job = ApplyJob(
+    var job = ApplyJob(
       company: id, changes: try changes(call.pointee.changes, call.pointee.n_changes), actor: actor,
       caller: caller.name, source: caller.source, expectedRevision: call.pointee.expected_revision,
       idempotencyKey: try Self.optionalName("idempotency_key", call.pointee.idempotency_key.key),
       digest: try digest(call), deadline: (patience?.arrived ?? .now()) + timeout)
+    job.bytes = frameBytes + job.changes.count * MemoryLayout<Change>.stride
     return .apply(job, id: request.pointee.id, timeout: timeout)
   }
 

@@ -6,7 +6,6 @@ import ScopeIndex
 import ScopeModel
 import ScopeProtocol
 import ScopeStore
-import Synchronization
 
 /// A question to be answered as of an earlier time.
 struct PastQuestion: Sendable {
@@ -37,9 +36,13 @@ final class Historian: Sendable {
   private let authority: Authority
   private let limits: Limits
   private let daemon: DaemonState
-  /// How many questions of each company wait.
-  private let waiting = NIOLockedValueBox<[Name: Int]>([:])
-  private let isStopping = Atomic<Bool>(false)
+  /// What waits, by company and in all, and the work itself; connections take turns.
+  fileprivate struct Waiting {
+    var ofCompanies: [Name: FairShares] = [:]
+    var work: FairQueue<@Sendable (_ isActive: Bool) -> Void>
+  }
+
+  private let waiting: NIOLockedValueBox<Waiting>
   /// The last used stands last.
   private let kept = NIOLockedValueBox<[Kept]>([])
 
@@ -47,35 +50,48 @@ final class Historian: Sendable {
     self.limits = limits
     self.authority = authority
     self.daemon = daemon
+    waiting = NIOLockedValueBox(
+      Waiting(work: FairQueue(FairBounds(elements: limits.readsWaiting, bytes: limits.framesWaitingBytes))))
     thread.start()
   }
 
-  func stop() async throws {
-    isStopping.store(true, ordering: .relaxed)
-    try await thread.shutdownGracefully()
+  /// Ends the thread; false: it still works at the deadline.
+  func stop(before deadline: NIODeadline, on loop: any EventLoop) async -> Bool {
+    await thread.end(before: deadline, on: loop)
   }
 
   /// Answers; `reply` is called on some thread.
   func answer(
     _ question: PastQuestion, from caller: Caller, reply: @escaping Authority.Reply<(ByteBuffer, Disposition)>
   ) {
-    let company = question.company
-    let isAccepted = waiting.withLockedValue { waiting in
-      let ofCompany = waiting[company] ?? 0
-      if ofCompany >= limits.pastPerCompany || waiting.values.reduce(0, +) >= limits.readsWaiting { return false }
-      waiting[company] = ofCompany + 1
-      return true
-    }
-    if !isAccepted {
-      return reply(
-        .failure(Failure(.resourceExhausted, "too_many_reads_waiting", "too many such questions are waiting")))
-    }
-    thread.submit { state in
-      self.waiting.withLockedValue { $0[company] = $0[company] == 1 ? nil : $0[company]! - 1 }
-      guard case .active = state else { return }
+    let work = { @Sendable (isActive: Bool) in
+      guard isActive, !self.daemon.ending.isBegun else { return reply(.failure(.stopping)) }
+      guard question.waiter.isWaiting else { return reply(.failure(.notBegun)) }
       reply(Result { () throws(Failure) in try self.answer(question, caller) })
     }
+    if !enter(question, work) { return reply(.failure(.tooManyReads)) }
+    thread.submit { state in
+      let next = self.waiting.withLockedValue { $0.work.popFirst() }!  // as many as were submitted
+      if case .active = state { next(true) } else { next(false) }
+    }
   }
+
+  private func enter(_ question: PastQuestion, _ work: @escaping @Sendable (_ isActive: Bool) -> Void) -> Bool {
+    let (company, source) = (question.company, question.source)
+    let begin = { @Sendable (isActive: Bool) in
+      self.leave(company, source)
+      work(isActive)
+    }
+    return waiting.withLockedValue { waiting in
+      let bounds = FairBounds(elements: limits.pastPerCompany)
+      if !waiting.ofCompanies[company, default: FairShares()].enter(source, within: bounds) { return false }
+      if waiting.work.append(begin, from: source.number, bytes: question.frame.count) { return true }
+      waiting.leave(company, source)
+      return false
+    }
+  }
+
+  private func leave(_ company: Name, _ source: Source) { waiting.withLockedValue { $0.leave(company, source) } }
 
   private func answer(_ question: PastQuestion, _ caller: Caller) throws(Failure) -> (ByteBuffer, Disposition) {
     let point = try wait(question) {
@@ -100,7 +116,7 @@ final class Historian: Sendable {
   private func index(_ question: PastQuestion, _ point: PastPoint) throws(Failure) -> CompanyIndex? {
     if let index = kept(question.company, point.companyRevision) { return index }
     var replay = Replay(question: question, authority: authority, limits: limits) { () throws(Failure) in
-      if self.isStopping.load(ordering: .relaxed) { throw Failure(.unavailable, "stopping", "the daemon stops") }
+      try self.daemon.ending.check()
     }
     let company = try replay.company(at: point)
     if company.mode == nil { return nil }
@@ -123,6 +139,13 @@ final class Historian: Sendable {
       var bytes = kept.reduce(0) { $0 + $1.index.byteCount }
       while bytes > limits.pastIndexBytes { bytes -= kept.removeFirst().index.byteCount }
     }
+  }
+}
+
+extension Historian.Waiting {
+  fileprivate mutating func leave(_ company: Name, _ source: Source) {
+    ofCompanies[company]!.leave(source)
+    if ofCompanies[company]!.all.elements == 0 { ofCompanies[company] = nil }
   }
 }
 

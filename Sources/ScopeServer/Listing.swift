@@ -19,13 +19,14 @@ struct Listing: Sendable {
   let company: [UInt8]
   let question: Question
   let deadline: NIODeadline
+  let ending: Ending
 
   /// Finds the rows.
   ///
   /// - Parameter place: held until the last row is sent.
   func stream(in place: Places.Place? = nil) throws(Failure) -> ListingStream {
     let view = company.withUnsafeBytes { root.company($0) }
-    var finder = RowFinder(deadline: deadline)
+    var finder = RowFinder(deadline: deadline, ending: ending)
     if let view { try finder.find(question, in: view) } else { try refuseWithoutCompany() }
     return ListingStream(
       root: root, company: company, question: question, rows: finder.rows, offset: finder.offset, end: finder.end,
@@ -82,9 +83,10 @@ private struct RowFinder {
   /// Behind the last row wanted.
   private(set) var end = 0
   private let deadline: NIODeadline
+  private let ending: Ending
   private var looks = 0
 
-  init(deadline: NIODeadline) { self.deadline = deadline }
+  init(deadline: NIODeadline, ending: Ending) { (self.deadline, self.ending) = (deadline, ending) }
 
   mutating func find(_ question: Listing.Question, in view: CompanyView) throws(Failure) {
     switch question {
@@ -100,7 +102,9 @@ private struct RowFinder {
 
   private mutating func look() throws(Failure) {
     looks += 1
-    if looks & 4_095 == 0 && deadline < .now() {
+    if looks & 4_095 != 0 { return }
+    try ending.check()
+    if deadline < .now() {
       throw Failure(.deadlineExceeded, "deadline_exceeded", "the time was over before all was looked at")
     }
   }

@@ -15,6 +15,11 @@ public struct LoadingConfiguration: Sendable {
   public var budgetBytes: Int?
   /// Threads that compile companies beside the one that reads them. Default: one a core.
   public var threads = System.coreCount
+  /// A company that was asked for in memory is not dropped for so long, in milliseconds, for one that was asked for
+  /// once. Default 1 s.
+  package var keptMilliseconds: UInt32 = 1_000
+  /// For tests: whether companies are loaded that nobody asks for.
+  package var loadsAtStart = true
   /// For tests: called on such a thread when a company is compiled, before it is handed back. May wait.
   package var beforeHandingBack: (@Sendable (Name) -> Void)?
 
@@ -48,6 +53,23 @@ final class LoadMeter: Sendable {
 final class Loader {
   typealias Reply = Authority.Reply<IndexRoot>
 
+  private struct Waiting {
+    let waiter: Waiter
+    let reply: Reply
+  }
+
+  /// A company that somebody waits for.
+  private struct Wanted {
+    let company: Name
+    let source: UInt64
+  }
+
+  private struct Load {
+    let number: UInt64
+    /// For whom it was begun; nil: for nobody.
+    let source: UInt64?
+  }
+
   let publisher: IndexPublisher
   let meter: LoadMeter
   private let store: Store
@@ -58,15 +80,15 @@ final class Loader {
   private let loop: any EventLoop
   /// Those to be loaded at the start that have not had their turn.
   private var atStart: ArraySlice<Name>
-  /// Those asked for that have not had their turn.
-  private var wanted: [Name] = []
-  /// Those that are being compiled, each with its number: a change to a company takes it away, so that what was read
-  /// before the change is not published over what came of it.
-  private var underWay: [Name: UInt64] = [:]
+  /// Those asked for that have not had their turn. The connections that wait take turns.
+  private var wanted = FairQueue<Wanted>(FairBounds(elements: .max))
+  /// Those that are being compiled: a change to a company takes it away, so that what was read before the change is not
+  /// published over what came of it.
+  private var underWay: [Name: Load] = [:]
   private var lastNumber: UInt64 = 0
   /// Compiled, and not yet published.
   private var compiled: [Name: CompanyIndex] = [:]
-  private var waiting: [Name: [Reply]] = [:]
+  private var waiting: [Name: [Waiting]] = [:]
   /// Of companies whose rows are damaged: they stay so.
   private var damaged: [Name: Failure] = [:]
   private var isStopped = false
@@ -87,7 +109,7 @@ final class Loader {
     publisher = IndexPublisher(IndexRoot(revision: store.revision, companies: [], cold: companies, seed: seed))
     meter = LoadMeter(budgetBytes: configuration.budgetBytes)
     threads = NIOThreadPool(numberOfThreads: configuration.threads)
-    atStart = companies[...]
+    atStart = configuration.loadsAtStart ? companies[...] : []
     self.store = store
     self.seed = seed
     self.configuration = configuration
@@ -97,18 +119,23 @@ final class Loader {
     if companies.isEmpty { meter.isStarting.store(false, ordering: .relaxed) } else { setTurn() }
   }
 
-  /// Loads nothing more: the store is about to be closed.
-  func stop() { isStopped = true }
+  /// Loads nothing more: the daemon stops.
+  func end() {
+    isStopped = true
+    for id in Array(waiting.keys) { reply(id, .failure(.stopping)) }
+  }
 
   /// Replies with a root in which the company is loaded, or is not known at all.
-  func load(_ id: Name, _ reply: @escaping Reply) {
+  func load(_ id: Name, for waiter: Waiter, _ reply: @escaping Reply) {
     let root = publisher.root
     if !root.isCold(id) { return reply(.success(root)) }
     if let failure = damaged[id] { return reply(.failure(failure)) }
-    waiting[id, default: []].append(reply)
-    if waiting[id]!.count > 1 { return }
-    if compiled[id] != nil { setPublishing() }
-    if compiled[id] == nil && underWay[id] == nil { wanted.append(id) }
+    if isStopped { return reply(.failure(.stopping)) }
+    waiting[id, default: []].append(Waiting(waiter: waiter, reply: reply))
+    if compiled[id] != nil { return setPublishing() }
+    if underWay[id] != nil { return }
+    let source = waiter.source.number
+    _ = wanted.append(Wanted(company: id, source: source), from: source)  // how many, the authority bounds
     setTurn()
   }
 
@@ -124,7 +151,7 @@ final class Loader {
   }
 
   private func reply(_ id: Name, _ result: Result<IndexRoot, Failure>) {
-    for reply in waiting.removeValue(forKey: id) ?? [] { reply(result) }
+    for waiting in waiting.removeValue(forKey: id) ?? [] { waiting.reply(result) }
   }
 }
 
@@ -143,11 +170,11 @@ extension Loader {
   private func takeTurn() {
     isTurnSet = false
     if isStopped || underWay.count > configuration.threads || isWaitingForFirst { return }
-    guard let id = next() else { return finishIfDone() }
+    guard let (id, source) = next() else { return finishIfDone() }
     lastNumber += 1
     do throws(StoreError) {
       let rows = try store.rows(of: id, withNumbers: true)
-      underWay[id] = lastNumber
+      underWay[id] = Load(number: lastNumber, source: source)
       compile(rows, lastNumber)
     } catch {
       fail(id, error)
@@ -155,16 +182,30 @@ extension Loader {
     setTurn()
   }
 
-  private func next() -> Name? {
-    while !wanted.isEmpty {
-      let id = wanted.removeFirst()
-      if isToBeLoaded(id) { return id }
+  private func next() -> (id: Name, source: UInt64?)? {
+    while let next = wanted.popFirst(where: { !isToBeLoaded($0.company) || !isFullyLoading(for: $1) }) {
+      if isToBeLoaded(next.company) && isAwaited(next.company) { return (next.company, next.source) }
     }
     if isBudgetReached { atStart = [] }
     while let id = atStart.popFirst() {
-      if isToBeLoaded(id) { return id }
+      if isToBeLoaded(id) { return (id, nil) }
     }
     return nil
+  }
+
+  /// One connection never has all threads, where there are several: its companies may be large.
+  private func isFullyLoading(for source: UInt64) -> Bool {
+    let count = underWay.values.count { $0.source == source }
+    return count >= max(1, configuration.threads - 1)
+  }
+
+  /// Somebody waits for it still. Whoever does not is told so.
+  private func isAwaited(_ id: Name) -> Bool {
+    guard let all = waiting.removeValue(forKey: id) else { return false }
+    let others = all.filter(\.waiter.isWaiting)
+    for waiting in all where !waiting.waiter.isWaiting { waiting.reply(.failure(.notBegun)) }
+    if !others.isEmpty { waiting[id] = others }
+    return !others.isEmpty
   }
 
   private func isToBeLoaded(_ id: Name) -> Bool {
@@ -185,7 +226,7 @@ extension Loader {
 
   private func take(_ id: Name, _ number: UInt64, _ result: Result<CompanyIndex, StoreError>) {
     setTurn()
-    if underWay[id] != number { return }  // a change has come in between, and with it a newer index
+    if underWay[id]?.number != number { return }  // a change has come in between, and with it a newer index
     underWay[id] = nil
     switch result {
     case .success(let index):
@@ -197,6 +238,7 @@ extension Loader {
 
   /// The others go on being served. What is damaged stays so; what could not be read may be read the next time.
   private func fail(_ id: Name, _ error: StoreError) {
+    if case .interrupted = error { return reply(id, .failure(.stopping)) }
     logger.error("a company can't be loaded", metadata: ["company": "\(id)", "error": "\(error)"])
     let isDamaged = error.code == "damaged"
     let failure = Failure(isDamaged ? .dataLoss : .unavailable, error.code, "\(error)")
@@ -259,14 +301,14 @@ extension Loader {
     let new = compiled
     compiled = [:]
     let current = publisher.root
-    let root = fit(
-      current.replacing(new.mapValues(Optional.some), revision: current.revision, seed: seed),
-      sparing: Set(new.keys.filter { waiting[$0] != nil }))
+    let full = current.replacing(new.mapValues(Optional.some), revision: current.revision, seed: seed)
+    let asked = new.keys.filter { waiting[$0] != nil }
+    let root = fit(full, asked: asked)
     publisher.publish(root)
     lastPublished = .now()
-    for id in new.keys where waiting[id] != nil {
+    for id in asked {
       meter.onDemand.add(1, ordering: .relaxed)
-      reply(id, .success(root))
+      reply(id, .success(root.isCold(id) ? full : root))
     }
     if meter.isStarting.load(ordering: .relaxed) && lastPublished - lastTold > .seconds(1) { tell("loading companies") }
     setTurn()
@@ -290,18 +332,52 @@ extension Loader {
     configuration.budgetBytes != nil && !underWay.isEmpty && publisher.root.loadedCount + compiled.count == 0
   }
 
-  /// The root, with companies dropped that were asked least recently, if all take more than the budget.
+  /// The root of a change, with others dropped if all take more than the budget.
   ///
-  /// - Parameter spared: somebody waits for these.
+  /// - Parameter spared: what the change is about.
   func fit(_ root: IndexRoot, sparing spared: Set<Name>) -> IndexRoot {
     guard let budget = configuration.budgetBytes, root.byteCount > budget else { return root }
-    let dropped = root.leastUsed(freeing: root.byteCount - budget, from: &hand, sparing: spared)
-    meter.dropped.add(UInt64(dropped.count), ordering: .relaxed)
-    if !dropped.isEmpty { setTidying() }
-    let root = root.dropping(dropped)
+    let root = dropping(unused(root, beyond: budget, sparing: spared), from: root)
     if root.byteCount > budget { warn(root.byteCount, budget) }
     return root
   }
+
+  /// The root of companies that were loaded, with others dropped if all take more than the budget. Where all others were
+  /// asked for lately, one that nobody asked for before is not kept: it answers those who wait for it, and is gone. One
+  /// that is asked for again and again comes in the place of the one that has rested longest.
+  ///
+  /// - Parameter asked: those of the new ones that somebody waits for.
+  private func fit(_ full: IndexRoot, asked: [Name]) -> IndexRoot {
+    guard let budget = configuration.budgetBytes else { return full }
+    let now = milliseconds
+    let wasAsked = { full.wasAsked($0, within: self.configuration.keptMilliseconds, at: now) }
+    let once = asked.filter { !wasAsked($0) }
+    full.noteLoad(of: asked, at: now)
+    if full.byteCount <= budget { return full }
+    var root = dropping(unused(full, beyond: budget, sparing: Set(asked)), from: full)
+    if root.byteCount <= budget { return root }
+    warn(root.byteCount, budget)
+    for id in once where root.byteCount > budget && root.loadedCount > 1 { root = dropping([id], from: root) }
+    let kept = Set(asked.filter { !root.isCold($0) })
+    if root.byteCount <= budget || kept.isEmpty { return root }
+    return dropping(root.longestUnused(freeing: root.byteCount - budget, sparing: kept, at: now), from: root)
+  }
+
+  private func unused(_ root: IndexRoot, beyond budget: Int, sparing spared: Set<Name>) -> [Name] {
+    root.unused(
+      freeing: root.byteCount - budget, from: &hand, sparing: spared, for: configuration.keptMilliseconds,
+      at: milliseconds)
+  }
+
+  private func dropping(_ ids: [Name], from root: IndexRoot) -> IndexRoot {
+    if ids.isEmpty { return root }
+    meter.dropped.add(UInt64(ids.count), ordering: .relaxed)
+    setTidying()
+    return root.dropping(ids)
+  }
+
+  /// Since the start.
+  private var milliseconds: UInt32 { UInt32(truncatingIfNeeded: (NIODeadline.now() - began).nanoseconds / 1_000_000) }
 
   /// What was dropped is free when every loop has taken a newer root, which an idle one does once a second.
   private func setTidying() {

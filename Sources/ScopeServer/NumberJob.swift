@@ -26,6 +26,23 @@ struct NumberJob: Sendable {
   var source: Source
   /// Not begun after this.
   var deadline: NIODeadline
+
+  /// Memory that it takes.
+  var bytes: Int {
+    switch step {
+    case .add(let rows): rows.bytes
+    case .remove(let numbers): 8 * numbers.count
+    case .stage(_, _, let blocks, _): blocks.reduce(0) { $0 + $1.rows.bytes }
+    case .abandon: 0
+    }
+  }
+
+  /// Work beside that of a batch with one change.
+  var cost: Int { 1 + bytes / 1_024 }
+}
+
+extension NumberRows {
+  fileprivate var bytes: Int { 10 * count + details.count }
 }
 
 /// What came of it.

@@ -94,7 +94,8 @@ extension Dispatcher {
     _ = try company(request)
     let timeout = timeout(request)
     let listing = Listing(
-      root: cursor.root, company: Array(request.pointee.company.key), question: question, deadline: .now() + timeout)
+      root: cursor.root, company: Array(request.pointee.company.key), question: question, deadline: .now() + timeout,
+      ending: ending)
     return .listing(listing, id: request.pointee.id, timeout: timeout)
   }
 

@@ -98,8 +98,8 @@ public final class Server: Sendable {
     do {
       listeners = try await acceptor.listen()
     } catch {
-      try? await historian.stop()
-      try? await pool.stop()
+      _ = await historian.stop(before: .distantFuture, on: group.next())
+      _ = await pool.stop(before: .distantFuture, on: group.next())
       try? await group.shutdownGracefully()
       throw error
     }
@@ -112,23 +112,35 @@ public final class Server: Sendable {
     }
   }
 
-  /// Stops: no new connections, what was asked is answered, then everything is closed.
+  /// Stops: no new connections, what was asked is answered, then everything is closed. What takes longer than a
+  /// quarter of the time, and what it keeps from its turn, is answered that the daemon stops.
   ///
-  /// - Parameter limit: clients that take longer are cut off.
+  /// - Parameter limit: clients that take longer to take their answers are cut off.
   public func stop(within limit: TimeAmount = .milliseconds(4_500)) async throws {
-    let deadline = NIODeadline.now() + limit - .milliseconds(500)  // the rest is for closing the store
+    let begun = NIODeadline.now()
+    let deadline = begun + limit - .milliseconds(500)  // the rest is for closing the store
     // While the socket is still ours: a successor may put its own there as soon as this one is free.
     for case .unix(let path) in addresses { unlink(path) }
     for listener in listeners { try? await listener.close() }
     for sweep in sweeps { sweep.cancel() }
     for worker in workers { worker.eventLoop.execute { worker.value.stop() } }
+    let end = group.next().scheduleTask(deadline: begun + .nanoseconds(limit.nanoseconds / 4)) { self.end() }
     await daemon.connections.becomesZero(before: deadline, on: group.next())
+    end.cancel()
+    self.end()
     for worker in workers { try await worker.eventLoop.submit { worker.value.closeAll() }.get() }
     fastAGI.sumUp()
-    try await historian.stop()
-    try await pool.stop()
-    try await authority.close()
-    try await group.shutdownGracefully()
+    let late = deadline + .milliseconds(250)
+    async let areEnded = [historian.stop(before: late, on: group.next()), pool.stop(before: late, on: group.next())]
+    let isAllEnded = await areEnded.allSatisfy(\.self)
+    try await authority.close(before: late)
+    if isAllEnded { try await group.shutdownGracefully() }
+  }
+
+  /// Ends what takes long.
+  private func end() {
+    daemon.ending.begin()
+    authority.end()
   }
 }
 

@@ -10,6 +10,7 @@ import Synchronization
 
 /// What all threads of a daemon share.
 final class DaemonState: Sendable {
+  let ending = Ending()
   let started = NIODeadline.now()
   let connections: ConnectionCount
   let memory: MemoryAccount
@@ -23,6 +24,42 @@ final class DaemonState: Sendable {
     connections = ConnectionCount(limit: limits.connections)
     memory = MemoryAccount(limit: limits.connectionBytes)
     self.authority = authority
+  }
+}
+
+/// Whether what takes long is to end where it is, since the daemon stops.
+final class Ending: Sendable {
+  private let begun = Atomic<Bool>(false)
+
+  var isBegun: Bool { begun.load(ordering: .relaxed) }
+
+  func begin() { begun.store(true, ordering: .relaxed) }
+
+  func check() throws(Failure) {
+    if isBegun { throw .stopping }
+  }
+}
+
+extension NIOThreadPool {
+  /// Ends the threads, and waits until they have done what they are at.
+  ///
+  /// - Returns: false: the deadline came first, and some still work.
+  func end(before deadline: NIODeadline, on loop: any EventLoop) async -> Bool {
+    let isAnswered = NIOLockedValueBox(false)
+    return await withCheckedContinuation { continuation in
+      let answer = { @Sendable (isEnded: Bool) in
+        let isFirst = isAnswered.withLockedValue { isAnswered in
+          defer { isAnswered = true }
+          return !isAnswered
+        }
+        if isFirst { continuation.resume(returning: isEnded) }
+      }
+      let timer = loop.scheduleTask(deadline: deadline) { answer(false) }
+      shutdownGracefully { _ in
+        timer.cancel()
+        answer(true)
+      }
+    }
   }
 }
 
@@ -93,6 +130,7 @@ final class LoopWorker {
   let pool: WorkerPool
   let historian: Historian
   let memory: MemoryAccount
+  let ending: Ending
   private var output = ByteBuffer()
   /// Whose answer was last made in `output`. Unowned and unsafe: set on each read, where a reference would have to be
   /// counted; a connection that goes takes itself out.
@@ -117,6 +155,7 @@ final class LoopWorker {
     self.historian = historian
     memory = daemon.memory
     round = Round(loop)
+    ending = daemon.ending
     dispatcher = Dispatcher(limits: limits, publisher: authority.publisher, daemon: daemon)
   }
 
@@ -239,27 +278,24 @@ extension ByteBuffer {
   fileprivate var address: UnsafeRawPointer? { withVeryUnsafeBytes(\.baseAddress) }
 }
 
-/// How many of something there may be at once.
+/// Where listings are under way, of all connections.
 final class Places: Sendable {
   /// Is given back when nobody holds it any more.
   final class Place: Sendable {
-    private let places: Places
+    private let room: FairRoom
+    private let source: Source
 
-    fileprivate init(_ places: Places) { self.places = places }
+    fileprivate init(_ room: FairRoom, _ source: Source) { (self.room, self.source) = (room, source) }
 
-    deinit { places.taken.subtract(1, ordering: .relaxed) }
+    deinit { room.leave(source, bytes: 0) }
   }
 
-  private let taken = Atomic<Int>(0)
-  private let limit: Int
+  private let room: FairRoom
 
-  init(_ limit: Int) { self.limit = limit }
+  init(_ limit: Int) { room = FairRoom(FairBounds(elements: limit)) }
 
-  /// Nil: all are taken.
-  func take() -> Place? {
-    let place = Place(self)
-    return taken.add(1, ordering: .relaxed).newValue <= limit ? place : nil
-  }
+  /// Nil: the connection has its share.
+  func take(for source: Source) -> Place? { room.enter(source, bytes: 0) ? Place(room, source) : nil }
 }
 
 /// Threads for what would hold an event loop up: large frames, and laying out an export.
@@ -267,9 +303,12 @@ final class WorkerPool: Sendable {
   private let threads: NIOThreadPool
   /// For listings and exports, behind which no large frame should wait.
   private let listings = NIOThreadPool(numberOfThreads: 1)
+  /// What the thread for these does; connections take turns.
+  private let waiting = NIOLockedValueBox(FairQueue<@Sendable (_ isActive: Bool) -> Void>(FairBounds(elements: .max)))
   private let listingPlaces: Places
   private let dispatchers: NIOLockedValueBox<[Lent]>
   private let make: @Sendable () -> Lent
+  private let ending: Ending
 
   /// Unchecked: a dispatcher is lent to one thread at a time, through the lock.
   private struct Lent: @unchecked Sendable {
@@ -282,6 +321,7 @@ final class WorkerPool: Sendable {
     listings.start()
     listingPlaces = Places(limits.listings)
     dispatchers = NIOLockedValueBox([])
+    ending = daemon.ending
     make = { Lent(dispatcher: Dispatcher(limits: limits, publisher: authority.publisher, daemon: daemon)) }
   }
 
@@ -323,7 +363,7 @@ final class WorkerPool: Sendable {
     reply: @escaping Authority.Reply<PartStream>
   ) {
     authority.snapshot(of: company, for: waiter) { result in
-      self.run(reply) { () throws(Failure) in
+      self.run(for: waiter.source, reply) { () throws(Failure) in
         let (state, revision) = try result.get()
         guard let state else { throw .unknownCompany(Array(company.text.utf8)) }
         return PartStream(id: id, kind: .export(ExportStream(state, revision: revision)))
@@ -332,38 +372,51 @@ final class WorkerPool: Sendable {
   }
 
   /// Finds the rows of a listing; `reply` is called on some thread.
-  func find(_ listing: Listing, reply: @escaping Authority.Reply<ListingStream>) {
-    guard let place = listingPlaces.take() else {
-      return reply(.failure(Failure(.resourceExhausted, "too_many_listings", "too many listings are under way")))
+  func find(_ listing: Listing, for source: Source, reply: @escaping Authority.Reply<ListingStream>) {
+    guard let place = listingPlaces.take(for: source) else {
+      let words = "too many listings of this connection are under way"
+      return reply(.failure(Failure(.resourceExhausted, "too_many_listings", words)))
     }
-    run(reply) { () throws(Failure) in try listing.stream(in: place) }
+    run(for: source, reply) { () throws(Failure) in try listing.stream(in: place) }
   }
 
-  private func run<T>(_ reply: @escaping Authority.Reply<T>, _ body: @escaping @Sendable () throws(Failure) -> T) {
-    listings.submit { state in
-      guard case .active = state else { return }
-      giveWayToEventLoops()
+  private func run<T>(
+    for source: Source, _ reply: @escaping Authority.Reply<T>, _ body: @escaping @Sendable () throws(Failure) -> T
+  ) {
+    let work = { @Sendable (isActive: Bool) in
+      guard isActive, !self.ending.isBegun else { return reply(.failure(.stopping)) }
       reply(Result { () throws(Failure) in try body() })
+    }
+    waiting.withLockedValue { _ = $0.append(work, from: source.number) }
+    listings.submit { state in
+      let next = self.waiting.withLockedValue { $0.popFirst() }!  // as many as were submitted
+      giveWayToEventLoops()
+      if case .active = state { next(true) } else { next(false) }
     }
   }
 
   /// Gives memory that is not used any more back to the system.
   func trimHeap() { listings.submit { _ in scope_heap_trim() } }
 
-  func stop() async throws {
-    try await threads.shutdownGracefully()
-    try await listings.shutdownGracefully()
+  /// Ends the threads; false: some still work at the deadline.
+  func stop(before deadline: NIODeadline, on loop: any EventLoop) async -> Bool {
+    async let areEnded = [threads.end(before: deadline, on: loop), listings.end(before: deadline, on: loop)]
+    return await areEnded.allSatisfy(\.self)
   }
 }
 
-/// How long a large request may be worked on: until the client has hung up, or its time is over.
+/// How long a large request may be worked on: until the client has hung up, its time is over, or the daemon stops.
 final class Patience: Sendable {
   private let isGone = Atomic<Bool>(false)
+  private let ending: Ending
   let arrived = NIODeadline.now()
+
+  init(_ ending: Ending) { self.ending = ending }
 
   func end() { isGone.store(true, ordering: .relaxed) }
 
   func check(_ timeout: TimeAmount) throws(Failure) {
+    try ending.check()
     if isGone.load(ordering: .relaxed) { throw Failure(.cancelled, "cancelled", "the client has hung up") }
     if NIODeadline.now() - arrived > timeout {
       throw Failure(.deadlineExceeded, "deadline_exceeded", "the time was over before all was looked at")

@@ -13,6 +13,9 @@ public final class Store {
   /// Inside the module for tests alone, which look at the pragmas and fill the disk.
   let queue: DatabaseQueue
 
+  /// Ends what is being read.
+  public let interruption = Interruption()
+
   private let configuration: StoreConfiguration
   private let wal = WALMeter()
   private var lock: DirectoryLock?
@@ -28,14 +31,20 @@ public final class Store {
     self.configuration = configuration
     head = .start
     head = try access("reading the end of the log", Store.head)
-    queue.writeWithoutTransaction { wal.watch($0) }
+    queue.writeWithoutTransaction {
+      wal.watch($0)
+      interruption.watch($0.sqliteConnection)
+    }
   }
 
   /// Moves everything into the database file, closes it and gives the directory free. Again: nothing. After it,
-  /// the store can't be used. Not to be called after a fatal error.
+  /// the store refuses whatever is asked of it. Not to be called after a fatal error.
   public func close() throws(StoreError) {
     if lock == nil { return }
-    try access("closing") { _ = try $0.checkpoint(.truncate) }
+    try interruption.shield { () throws(StoreError) in
+      try access("closing") { _ = try $0.checkpoint(.truncate) }
+    }
+    interruption.forget()
     do { try queue.close() } catch { throw translated(error, "closing") }
     lock = nil
   }
@@ -133,6 +142,7 @@ extension Store {
 
   /// Runs `body` on the connection and translates what it throws, while SQLite still knows why.
   func access<T>(_ what: String, _ body: (Database) throws -> T) throws(StoreError) -> T {
+    if lock == nil { throw .interrupted }  // closed
     do {
       return try queue.unsafeRead { db in
         do { return try body(db) } catch { throw translated(error, what, db.lastErrno(of: .database)) }
@@ -179,7 +189,9 @@ extension Store {
     if let failure { throw failure }
     if wal.pages >= configuration.checkpointPages { try checkpoint() }
     return try remembering { () throws(StoreError) in
-      try access(what) { db in try transact(db) { try body(db) } }
+      try interruption.shield { () throws(StoreError) in
+        try access(what) { db in try transact(db) { try body(db) } }
+      }
     }
   }
 
@@ -188,7 +200,9 @@ extension Store {
   public func checkpoint() throws(StoreError) {
     if let failure { throw failure }
     try remembering { () throws(StoreError) in
-      try access("moving the write-ahead log into the database") { _ = try $0.checkpoint(.passive) }
+      try interruption.shield { () throws(StoreError) in
+        try access("moving the write-ahead log into the database") { _ = try $0.checkpoint(.passive) }
+      }
     }
     wal.pages = 0
   }

@@ -28,6 +28,8 @@ public enum StoreError: Error {
   case misfit(revision: UInt64, edit: String, cause: (any Error)?)
   /// The caller's own `beforeCommit` failed.
   case beforeCommit(any Error)
+  /// Reading was ended, or the store is closed: see `Interruption`.
+  case interrupted
   /// Anything else that SQLite says: out of memory, or a fault of the program.
   case unexpected(any Error)
 }
@@ -54,6 +56,7 @@ extension StoreError: CustomStringConvertible {
     case .keyTaken: "key_taken"
     case .misfit: "misfit"
     case .beforeCommit: "before_commit"
+    case .interrupted: "interrupted"
     case .unexpected: "unexpected"
     }
   }
@@ -61,7 +64,7 @@ extension StoreError: CustomStringConvertible {
   /// What lay behind it, where it was an error itself.
   public var cause: (any Error)? {
     switch self {
-    case .locked, .notOurFile, .newerSchema, .wrongRevision, .keyTaken: nil
+    case .locked, .notOurFile, .newerSchema, .wrongRevision, .keyTaken, .interrupted: nil
     case .damaged(_, let cause), .misfit(_, _, let cause): cause
     case .permissionDenied(_, let cause), .diskFull(let cause), .io(_, let cause), .inDoubt(_, let cause),
       .beforeCommit(let cause), .unexpected(let cause):
@@ -94,6 +97,7 @@ extension StoreError: CustomStringConvertible {
     case .misfit(let revision, let edit, _):
       "revision \(revision): the edit \(edit) does not fit the tables: run verify"
     case .beforeCommit: "the change was given up before COMMIT; nothing was changed"
+    case .interrupted: "the store is being closed"
     case .unexpected: "SQLite refused"
     }
   }
@@ -151,6 +155,7 @@ extension StoreError {
       self = .locked(pid: nil, directory: URL(fileURLWithPath: path).deletingLastPathComponent().path)
     case (.SQLITE_CORRUPT, _), (.SQLITE_NOTADB, _), (.SQLITE_FORMAT, _):
       self = .damaged("\(path) is damaged", cause: error)
+    case (.SQLITE_INTERRUPT, _): self = .interrupted
     case (.SQLITE_PERM, _), (.SQLITE_READONLY, _), (.SQLITE_CANTOPEN, EACCES), (.SQLITE_CANTOPEN, EPERM):
       self = .permissionDenied(path: path, cause: error)
     case (.SQLITE_IOERR, _), (.SQLITE_CANTOPEN, _): self = .io(what, cause: error)

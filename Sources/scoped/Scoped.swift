@@ -1,5 +1,4 @@
 import ArgumentParser
-import Dispatch
 import Logging
 import ScopeProtocol
 import ScopeServer
@@ -121,7 +120,6 @@ struct Scoped: AsyncParsableCommand {
       fflush(nil)
       await stop.arrives()
       logger.info("stopping")
-      endAnyway(after: 5, logger)
       try await server.stop()
       logger.info("stopped")
     } catch {
@@ -168,14 +166,6 @@ enum TCPScope: String, CaseIterable, ExpressibleByArgument {
     case .platform: .platform
     case .audit: .audit
     }
-  }
-}
-
-/// A commit that is under way may take longer than anybody waits; to end amid one loses nothing.
-private func endAnyway(after seconds: Int, _ logger: Logger) {
-  DispatchQueue.global().asyncAfter(deadline: .now() + .seconds(seconds)) {
-    logger.warning("not everything could be finished in time; what was acknowledged is safe")
-    _exit(EX_TEMPFAIL)
   }
 }
 

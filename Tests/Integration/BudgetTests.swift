@@ -149,8 +149,14 @@ import Testing
         #expect(try daemon.client("c\(number % 3)").check("user:u0", "queue:q").verdict == .allow)
       }
       health = try client.health()
-      #expect(health.companies == 1 && health.loadsOnDemand == 30 && health.drops == 29, "\(health)")
+      #expect(health.companies == 1 && health.loadsOnDemand > 10, "\(health)")
+      #expect(health.drops == health.loadsOnDemand - 1, "\(health)")
     }
+  }
+
+  /// Asks as often as takes the place of whatever else was in use.
+  private func askUntilItStays(_ company: String, _ daemon: TestDaemon) throws {
+    for _ in 0..<3 { #expect(try daemon.client(company).check("user:u0", "queue:q").verdict == .allow) }
   }
 
   /// A watch neither takes a dropped company for a removed one, nor misses what changes it.
@@ -161,7 +167,7 @@ import Testing
       watch.sendFrame(RawRequest(company: "c0", call: 35, message).packed)
       let first = try watch.watchPart()
       #expect(first.isSettled)
-      #expect(try daemon.client("c1").check("user:u0", "queue:q").verdict == .allow)
+      try askUntilItStays("c1", daemon)
       let change = Change.addMember(project: "p", .user("u1"))
       // Wakes the watch, while its company is not there.
       let elsewhere = try daemon.client().apply([change], to: "c2", timeoutMilliseconds: 20_000).revision
@@ -200,7 +206,7 @@ import Testing
     var gained = try watch.watchPart().gained.count  // more waits for this client than the daemon sends ahead
     let leaves = Change.removeMember(project: "p", .user("u0"))
     let change = try client.apply([leaves], to: "c0", timeoutMilliseconds: 20_000).revision
-    #expect(try daemon.client("c1").check("user:u0", "queue:q").verdict == .allow)
+    try askUntilItStays("c1", daemon)
     let ending = #expect(throws: TestFailure.self) {
       while true {
         let part = try watch.watchPart()

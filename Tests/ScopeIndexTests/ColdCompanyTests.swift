@@ -40,17 +40,43 @@ import Testing
     #expect(!gone.contains("a") && gone.knownCount == 1)
   }
 
-  @Test func whatIsAskedHasASecondChance() {
+  private func dropped(
+    _ root: IndexRoot, _ bytes: Int, _ hand: inout Int, sparing spared: Set<Name> = [], at now: UInt32
+  ) -> [Name] {
+    root.unused(freeing: bytes, from: &hand, sparing: spared, for: 1_000, at: now)
+  }
+
+  @Test func whatIsAskedStaysForASecond() {
     let ids = (0..<6).map { Name(stringLiteral: "c\($0)") }
     let root = IndexRoot(revision: 1, companies: ids.map(index), seed: 9)
     let size = root.index(of: "c0")!.byteCount
     for id in ["c1", "c3"] { #expect(isThere(id, root)) }
     var hand = 0
-    let first = root.leastUsed(freeing: 3 * size, from: &hand, sparing: ["c2"])
+    let first = dropped(root, 3 * size, &hand, sparing: ["c2"], at: 500)
     #expect(Set(first) == ["c0", "c4", "c5"], "the unused ones but the one spared: \(first)")
-    let second = root.dropping(first).leastUsed(freeing: 10 * size, from: &hand, sparing: ["c2"])
-    #expect(Set(second) == ["c1", "c3"], "their second chance is used up: \(second)")
-    #expect(root.leastUsed(freeing: size, from: &hand, sparing: Set(ids)).isEmpty)
+    let left = root.dropping(first)
+    #expect(dropped(left, 10 * size, &hand, sparing: ["c2"], at: 1_500).isEmpty)
+    #expect(isThere("c3", left))
+    let second = dropped(left, 10 * size, &hand, sparing: ["c2"], at: 1_501)
+    #expect(second == ["c1"], "asked for a second ago; the other one was asked again")
+    #expect(dropped(left, size, &hand, sparing: Set(ids), at: 9_000).isEmpty)
+    #expect(Set(dropped(left, 10 * size, &hand, at: 9_000)) == ["c1", "c2", "c3"])
+  }
+
+  /// As many times as the hand goes round, and from one root to the next.
+  @Test func whatIsAskedAllTheTimeStays() {
+    let ids = (0..<20).map { Name(stringLiteral: "c\($0)") }
+    var root = IndexRoot(revision: 1, companies: [index("hot")], cold: ids, seed: 9)
+    let size = root.index(of: "hot")!.byteCount
+    var hand = 0
+    for round in 0..<500 {
+      if round % 7 == 0 { #expect(isThere("hot", root)) }
+      let id = ids[round % ids.count]
+      root = root.replacing([id: index(id)], revision: 1, seed: 9)
+      let gone = dropped(root, size, &hand, sparing: [id], at: UInt32(round) * 100)
+      #expect(round == 0 || gone == [ids[(round - 1) % ids.count]])
+      root = root.dropping(gone)
+    }
   }
 
   /// Marks go over to the next root, where somebody else changes.
@@ -59,7 +85,38 @@ import Testing
     #expect(isThere("a", root))
     let next = root.replacing(["c": index("c")], revision: 2, seed: 9)
     var hand = 2
-    #expect(next.leastUsed(freeing: 1, from: &hand, sparing: []) == ["b"])
+    #expect(dropped(next, 1, &hand, at: 7) == ["b"])
+    let last = next.replacing(["c": index("c"), "b": index("b")], revision: 3, seed: 9)
+    #expect(Set(dropped(last, .max, &hand, at: 900)) == ["b", "c"], "and times as well")
+  }
+
+  @Test func ofThoseThatAreAllUsedTheLongestUnusedGoes() {
+    let root = IndexRoot(revision: 1, companies: ["a", "b", "c", "d"].map(index), seed: 9)
+    let size = root.index(of: "a")!.byteCount
+    for (time, ids) in [(10, ["b", "d"]), (20, ["a"]), (30, ["d"])] as [(UInt32, [String])] {
+      for id in ids { #expect(isThere(id, root)) }
+      #expect(root.longestUnused(freeing: 0, sparing: [], at: time).isEmpty)
+    }
+    #expect(root.longestUnused(freeing: 2 * size, sparing: [], at: 40) == ["c", "b"])
+    #expect(root.longestUnused(freeing: 2 * size, sparing: ["b", "c"], at: 40) == ["a", "d"])
+  }
+
+  /// To ask for a cold company is no use of what is in memory.
+  @Test func whatWasAskedWhileColdIsNotUsedYet() {
+    let root = IndexRoot(revision: 1, companies: [], cold: ["a"], seed: 9)
+    #expect(!isThere("a", root))
+    var hand = 0
+    #expect(dropped(root.replacing(["a": index("a")], revision: 1, seed: 9), 1, &hand, at: 10) == ["a"])
+  }
+
+  @Test func aLoadIsRememberedWhenTheCompanyIsGone() {
+    let root = IndexRoot(revision: 1, companies: [index("a")], cold: ["b"], seed: 9)
+    #expect(!root.wasAsked("a", within: 1_000, at: 2_000) && !root.wasAsked("zz", within: 1_000, at: 2_000))
+    root.noteLoad(of: ["a", "b"], at: 5_000)
+    let next = root.dropping(["a"])
+    for id in ["a", "b"] as [Name] {
+      #expect(next.wasAsked(id, within: 1_000, at: 6_000) && !next.wasAsked(id, within: 1_000, at: 6_001))
+    }
   }
 
   @Test func aRootOfOneCompanyHoldsNoOther() {

@@ -121,10 +121,9 @@ extension FastAGIConnection {
 }
 
 extension Dispatcher {
-  /// - Parameter root: where the company is loaded: it may have been dropped since.
+  /// - Parameter root: where the company was loaded: it may have been dropped since.
   fileprivate func answer(_ question: FastAGIQuestion, loadedIn root: IndexRoot) -> FastAGIVerdict? {
-    refresh()
-    if cursor.root.isCold(question.company) { cursor.use(root) }
+    useAlone(question.company, elseFrom: root)
     return answer(question)
   }
 }
