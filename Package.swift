@@ -32,8 +32,9 @@ let package = Package(
     .target(name: "CScope", dependencies: ["CScopeWire"]),
     .target(name: "ScopeModel"),
     .systemLibrary(name: "CPrefetch"),
+    .systemLibrary(name: "CKeepWAL"),
     .target(name: "ScopeIndex", dependencies: ["ScopeModel", "CPrefetch"]),
-    .target(name: "ScopeStore", dependencies: ["ScopeModel", grdb, sqlite, crypto]),
+    .target(name: "ScopeStore", dependencies: ["ScopeModel", "CKeepWAL", grdb, sqlite, crypto]),
     .target(name: "ScopeProtocol", dependencies: ["ScopeModel", "CScopeWire"]),
     .target(
       name: "ScopeServer",
@@ -65,7 +66,9 @@ let package = Package(
     .testTarget(name: "CScopeTests", dependencies: ["CScope", "CScopeWire"], exclude: ["Programs"]),
     .testTarget(name: "ScopeModelTests", dependencies: ["ScopeModel", "ScopeIndex", "ScopeTesting"]),
     .testTarget(name: "ScopeIndexTests", dependencies: ["ScopeIndex", "ScopeModel", "ScopeTesting"]),
-    .testTarget(name: "ScopeStoreTests", dependencies: ["ScopeStore", "ScopeModel", "ScopeTesting", grdb, sqlite]),
+    .testTarget(
+      name: "ScopeStoreTests",
+      dependencies: ["ScopeStore", "ScopeServer", "ScopeIndex", "ScopeModel", "ScopeTesting", grdb, sqlite]),
     .testTarget(
       name: "ScopeProtocolTests", dependencies: ["ScopeProtocol", "ScopeModel", "CScopeWire", "ScopeTesting"]),
     .testTarget(name: "ScopeClientTests", dependencies: ["ScopeClient", "ScopeModel", "ScopeTesting"]),

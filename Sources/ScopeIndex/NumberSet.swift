@@ -30,6 +30,14 @@ public struct NumberSet: Sendable {
   /// The lowest number of a block.
   public func first(ofBlock index: Int) -> UInt64 { firsts[index] }
 
+  /// Its hash, which its numbers and what is known of them must have.
+  public func hash(ofBlock index: Int) -> BlockHash { hashes[index] }
+
+  /// The blocks in order, from the one on that holds the number, or would.
+  public func blocks(from number: UInt64) -> some Sequence<(first: UInt64, hash: BlockHash)> {
+    (block(for: number)..<blocks.count).lazy.map { (firsts[$0], hashes[$0]) }
+  }
+
   /// The block that holds the number, or would.
   @inline(__always)
   public func block(for number: UInt64) -> Int { max(0, NumberSet.countOf(firsts, notAbove: number) - 1) }

@@ -28,6 +28,7 @@ final class AuthorityState {
     onFatal: @escaping @Sendable (StoreError) -> Never
   ) throws(StoreError) {
     let store = try Store(configuration)
+    for note in store.notes { logger.warning("\(note)") }
     let seed = UInt64.random(in: .min ... .max)
     loader = try Loader(store, seed: seed, configuration: loading, loop: loop, logger: logger)
     feed = Feed(revision: store.revision)
@@ -105,7 +106,7 @@ final class AuthorityState {
   private func isIndexRight(of id: Name) -> Bool {
     if publisher.root.isCold(id) { return true }
     guard let index = publisher.root.index(of: id), let company = try? store.load(id) else { return false }
-    guard company.mode != nil, let numbers = try? company.numbers(store.skeleton) else { return false }
+    guard company.mode != nil, let numbers = try? company.numbers(in: store.path, store.skeleton) else { return false }
     return index.hasSameContents(as: CompanyIndex(company, seed: seed, numbers: numbers))
   }
 
@@ -160,7 +161,7 @@ final class AuthorityState {
   private func numbersOfCold(_ group: CommitGroup) throws(StoreError) -> [Name: [Name: NumberSet]] {
     var numbers = group.numbers
     for id in group.edits.keys where numbers[id] == nil && publisher.root.index(of: id) == nil {
-      numbers[id] = try models[id].company.numbers(store.skeleton)
+      numbers[id] = try models[id].company.numbers(in: store.path, store.skeleton)
     }
     return numbers
   }
@@ -285,15 +286,18 @@ extension AuthorityState {
     }
   }
 
-  /// A page of a list's numbers.
+  /// A page of a list's numbers, from blocks that are those the index knows.
   func numbers(_ query: NumberQuery) throws(Failure) -> NumberPage {
-    try stored { () throws(StoreError) in
-      guard let list = try store.list(query.list, of: query.company), list.blockSet != 0 else {
-        return NumberPage(rows: NumberRows(), isLast: true, revision: store.revision)
-      }
-      let rows = try store.numbers(ofSet: list.blockSet, after: query.after, limit: query.limit)
-      return NumberPage(rows: rows, isLast: rows.count < query.limit, revision: store.revision)
+    if publisher.root.isCold(query.company) { throw .companyLoading(query.company) }
+    let index = publisher.root.index(of: query.company)
+    guard let known = index?.lists.entry(query.list.text.utf8)?.numbers, known.count > 0 else {
+      return NumberPage(rows: NumberRows(), isLast: true, revision: store.revision)
     }
+    let rows = try stored { () throws(StoreError) in
+      let set = try store.list(query.list, of: query.company)?.blockSet ?? 0
+      return try store.numbers(ofSet: set, in: known.blocks(from: query.after), after: query.after, limit: query.limit)
+    }
+    return NumberPage(rows: rows, isLast: rows.count < query.limit, revision: store.revision)
   }
 
   /// Removes some of the blocks that no list names any more.
@@ -312,7 +316,9 @@ extension AuthorityState {
   ) throws(Failure) -> NumbersChanged {
     let index = publisher.root.index(of: job.company)
     var numbers: [Name: NumberSet] = [:]
-    if index == nil { numbers = try stored { () throws(StoreError) in try company.numbers(store.skeleton) } }
+    if index == nil {
+      numbers = try stored { () throws(StoreError) in try company.numbers(in: store.path, store.skeleton) }
+    }
     let known = numbers[job.list] ?? index?.lists.entry(job.list.text.utf8)?.numbers ?? NumberSet()
     return try commit(job, list, numbers, try stored { () throws(StoreError) in try patch(known) })
   }
@@ -379,7 +385,8 @@ extension AuthorityState {
   ) throws(Failure) -> NumbersChanged {
     if staged.parts == 0 { throw .importEmpty }
     let isCold = publisher.root.index(of: job.company) == nil
-    let numbers = isCold ? try stored { () throws(StoreError) in try company.numbers(store.skeleton) } : [:]
+    let numbers =
+      isCold ? try stored { () throws(StoreError) in try company.numbers(in: store.path, store.skeleton) } : [:]
     let patch = try stored { () throws(StoreError) in
       try NumberPatch(finishing: staged, of: list, of: job.company, store)
     }

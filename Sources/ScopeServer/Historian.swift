@@ -173,6 +173,8 @@ private struct Replay {
   /// Throws when there is no use in going on.
   let check: () throws(Failure) -> Void
   private var edits = 0
+  /// What the rows come to; nil: nobody knows what they came to at the beginning.
+  private var digest: CompanyDigest? = CompanyDigest()
 
   init(
     question: PastQuestion, authority: Authority, limits: Limits, check: @escaping () throws(Failure) -> Void
@@ -197,10 +199,12 @@ private struct Replay {
       for record in batch { for edit in try edits(of: record) { try write(edit, record, to: &company) } }
       from = last.revision + 1
     }
+    try check(point)
     return company
   }
 
   private mutating func back(to point: PastPoint) throws(Failure) -> Company {
+    digest = nil
     let today = try wait(question) { authority.snapshot(of: question.company, for: question.waiter, reply: $0) }
     var company = today.company ?? Company(id: question.company)
     var through = today.revision
@@ -208,11 +212,22 @@ private struct Replay {
       let batch = try batch(point.companyRevision + 1...through, newestFirst: true)
       guard let last = batch.last else { break }
       for record in batch {
+        if through == today.revision, record.revision == batch[0].revision { digest = record.digest }
         for edit in try edits(of: record).reversed() { try write(edit.reversed, record, to: &company) }
       }
       through = last.revision - 1
     }
+    try check(point)
     return company
+  }
+
+  /// Whether the rows are those that the change has left.
+  private func check(_ point: PastPoint) throws(Failure) {
+    guard let digest, let told = point.digest, digest != told else { return }
+    throw Failure(
+      .dataLoss, "damaged",
+      "the log of company '\(question.company)' is damaged: what it tells does not lead to revision "
+        + "\(point.companyRevision); run verify")
   }
 
   private func batch(
@@ -235,7 +250,8 @@ private struct Replay {
       "more than \(limits.pastEdits) rows changed between that time and both today and the beginning")
   }
 
-  private func write(_ edit: Edit, _ record: LoggedEdits, to company: inout Company) throws(Failure) {
+  private mutating func write(_ edit: Edit, _ record: LoggedEdits, to company: inout Company) throws(Failure) {
+    digest?.apply(edit)
     if company.canWrite(edit) { return company.write(edit) }
     throw Failure(
       .dataLoss, "damaged", "revision \(record.revision) of the log does not fit those beside it; run verify")

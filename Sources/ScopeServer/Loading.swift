@@ -271,10 +271,14 @@ extension Loader {
 }
 
 extension CompanyIndex {
-  fileprivate convenience init(_ rows: CompanyRows, seed: UInt64) throws(StoreError) {
+  /// Compiles what was read of a company, if it is what the last change has left.
+  convenience init(_ rows: CompanyRows, seed: UInt64) throws(StoreError) {
     let company = try rows.company()
-    if company.mode == nil { throw .damaged("company '\(rows.id)' has no row in table companies", cause: nil) }
-    self.init(company, seed: seed, numbers: try company.numbers { set throws(StoreError) in rows.numbers[set] ?? [] })
+    if company.mode == nil {
+      throw .damaged("\(rows.path): company '\(rows.id)' has no row in table companies", cause: nil)
+    }
+    let numbers = try company.numbers(in: rows.path) { set throws(StoreError) in rows.numbers[set] ?? [] }
+    self.init(company, seed: seed, numbers: numbers)
   }
 }
 
@@ -405,15 +409,18 @@ extension Loader {
 extension Company {
   /// The numbers of all its lists, each checked against what the rules say of it.
   ///
-  /// - Parameter skeleton: the blocks of a set.
+  /// - Parameters:
+  ///   - path: the file they are in.
+  ///   - skeleton: the blocks of a set.
   func numbers(
-    _ skeleton: (UInt64) throws(StoreError) -> [Store.BlockSkeleton]
+    in path: String, _ skeleton: (UInt64) throws(StoreError) -> [Store.BlockSkeleton]
   ) throws(StoreError) -> [Name: NumberSet] {
     var numbers: [Name: NumberSet] = [:]
     for list in lists.values where list.blockSet != 0 {
       let set = NumberSet(try skeleton(list.blockSet))
       if set.count != list.count || BlockHash.digest(of: set.blockHashes) != list.digest {
-        throw .damaged("company '\(id)': the numbers of \(list.ref) are not those the rules tell of", cause: nil)
+        let words = "the numbers of \(list.ref) are not those the rules tell of"
+        throw .damaged("\(path): company '\(id)': \(words)", cause: nil)
       }
       numbers[list.id] = set
     }

@@ -141,7 +141,7 @@ struct NumberPatch {
 
   private func rowsOf(_ block: Int, _ list: NumberList, _ store: Store) throws(StoreError) -> NumberRows {
     if numbers.blockCount == 0 { return NumberRows() }
-    return try store.block(numbers.first(ofBlock: block), ofSet: list.blockSet)
+    return try store.block((numbers.first(ofBlock: block), numbers.hash(ofBlock: block)), ofSet: list.blockSet)
   }
 
   private mutating func replace(_ block: Int, by rows: NumberRows) -> Replaced {
@@ -179,6 +179,10 @@ extension Failure {
     "the numbers of an import ascend, each once, within a part and from part to part")
   static let importEmpty = Failure(
     .failedPrecondition, "import_empty", "the import has no part yet; to empty a list remove its numbers")
+
+  static func companyLoading(_ company: Name) -> Failure {
+    Failure(.unavailable, "company_loading", "company '\(company)' is being loaded; go on with the last cursor")
+  }
 
   static func importUnderWay(_ list: Name, _ key: Name) -> Failure {
     Failure(

@@ -70,9 +70,7 @@ struct NumberStream: Sendable {
 
   /// A list that is not there is answered like one that the subject does not see.
   private func checkScope(_ root: IndexRoot) throws(Failure) {
-    if root.isCold(company) {
-      throw Failure(.unavailable, "company_loading", "company '\(company)' is being loaded; go on with the last cursor")
-    }
+    if root.isCold(company) { throw .companyLoading(company) }
     var name = company.text
     guard let view = name.withUTF8({ root.company(Key($0)) }) else { throw outOfScope }
     let subject = subject.withUnsafeBytes { view.subject(kind: subjectKind, id: $0) }

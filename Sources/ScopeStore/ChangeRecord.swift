@@ -61,7 +61,8 @@ public struct Head: Hashable, Sendable {
 
 /// A row of the change log, as stored.
 struct LogRow {
-  static let columns = "revision, company, time, actor, caller, edits, idempotency_key, request_digest, hash, access"
+  static let columns =
+    "revision, company, time, actor, caller, edits, idempotency_key, request_digest, hash, access, company_digest"
 
   let revision: Int64
   let company: String
@@ -72,8 +73,10 @@ struct LogRow {
   let key: String?
   let digest: [UInt8]?
   let access: String?
+  /// What the company's rows come to after it; nil: recorded before this was kept.
+  let companyDigest: CompanyDigest?
 
-  init(_ record: ChangeRecord) {
+  init(_ record: ChangeRecord, _ companyDigest: CompanyDigest?) {
     revision = Int64(record.revision)
     company = record.company.text
     time = record.timeMicroseconds
@@ -83,6 +86,7 @@ struct LogRow {
     key = record.idempotency?.key.text
     digest = record.idempotency?.digest
     access = record.access.map(EditsText.encode)
+    self.companyDigest = companyDigest
   }
 
   init(_ row: Columns) throws(DamagedRow) {
@@ -95,11 +99,12 @@ struct LogRow {
     key = try row.optionalText(6)
     digest = row.blob(7)
     access = try row.optionalText(9)
+    companyDigest = row.blob(10).flatMap(CompanyDigest.init)
   }
 
   /// The row's seal: SHA-256 over the seal before it and every field, each after its length in eight bytes,
-  /// most significant first; NULL is the length of eight 0xFF. The summary of access is passed over where there is
-  /// none: older rows have no such column.
+  /// most significant first; NULL is the length of eight 0xFF. What older rows have no column for is passed over: the
+  /// summary of access where there is neither it nor a digest, and the digest where there is none.
   func seal(after previous: [UInt8]) -> [UInt8] {
     var seal = Seal()
     seal.add(previous)
@@ -111,7 +116,8 @@ struct LogRow {
     seal.add(Array(edits.utf8))
     seal.add(key.map { Array($0.utf8) })
     seal.add(digest)
-    if let access { seal.add(Array(access.utf8)) }
+    if access != nil || companyDigest != nil { seal.add(access.map { Array($0.utf8) }) }
+    if let companyDigest { seal.add(companyDigest.bytes) }
     return seal.value
   }
 
@@ -139,9 +145,12 @@ struct LogRow {
 
   func insert(_ db: Database, hash: [UInt8]) throws {
     let statement = try db.cachedStatement(
-      sql: "INSERT INTO change_log (\(LogRow.columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+      sql: "INSERT INTO change_log (\(LogRow.columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
     try statement.execute(
-      arguments: [revision, company, time, actor, caller, edits, key, digest.map { Data($0) }, Data(hash), access])
+      arguments: [
+        revision, company, time, actor, caller, edits, key, digest.map { Data($0) }, Data(hash), access,
+        companyDigest.map { Data($0.bytes) },
+      ])
   }
 }
 

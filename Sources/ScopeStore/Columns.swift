@@ -34,8 +34,11 @@ struct Columns {
     return text
   }
 
-  func blob(_ index: Int32) -> [UInt8]? {
-    sqlite3_column_type(statement, index) == SQLITE_BLOB ? Array(bytes(index)) : nil
+  func blob(_ index: Int32) -> [UInt8]? { blobBytes(index).map { Array($0) } }
+
+  /// A blob's own bytes, until the statement steps.
+  func blobBytes(_ index: Int32) -> UnsafeRawBufferPointer? {
+    sqlite3_column_type(statement, index) == SQLITE_BLOB ? bytes(index) : nil
   }
 
   /// The column's own bytes, until the statement steps.

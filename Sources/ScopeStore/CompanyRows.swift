@@ -5,21 +5,28 @@ import ScopeModel
 /// the thread that owns the store has not.
 public struct CompanyRows: Sendable {
   public let id: Name
+  /// The file they are from.
+  public let path: String
   /// How many rows of each kind, in the order of `FactKind.allCases`.
   private var counts: [Int] = []
   /// Each column after its length in four bytes.
   private var bytes: [UInt8] = []
   /// The numbers of its lists, by the sets of blocks that the lists name.
   public private(set) var numbers: [UInt64: [Store.BlockSkeleton]] = [:]
+  /// What they must come to; nil: nobody looks.
+  private var expected: (digest: CompanyDigest, revision: UInt64)?
 
-  init(id: Name) { self.id = id }
+  init(id: Name, path: String) {
+    self.id = id
+    self.path = path
+  }
 
   /// The company; without a mode where it does not exist.
   ///
-  /// - Throws: `.damaged`, naming the table.
+  /// - Throws: `.damaged`, naming the table, or saying that the rows are not those of the company's last change.
   public func company() throws(StoreError) -> Company {
     do { return try read() } catch {
-      throw StoreError.damaged("reading company '\(id)': \(error)", cause: nil)
+      throw StoreError.damaged("\(path), reading company '\(id)': \(error)", cause: nil)
     }
   }
 
@@ -31,10 +38,11 @@ public struct CompanyRows: Sendable {
   private func read(_ bytes: UnsafeRawBufferPointer) throws(DamagedRow) -> Company {
     var company = Company(id: id)
     var columns = RawColumns(bytes: bytes)
+    var digest = CompanyDigest()
     for (kind, count) in zip(FactKind.allCases, counts) {
       let width = kind.table.columns.count
       for _ in 0..<count {
-        columns.next(width)
+        digest.add(kind, columns.next(width))
         let fact: Fact
         do throws(DamagedRow) { fact = try Fact(kind, columns) } catch {
           throw DamagedRow("a row of table \(kind.table.name), company '\(id)', is damaged: \(error)")
@@ -46,7 +54,14 @@ public struct CompanyRows: Sendable {
         company.write(edit)
       }
     }
+    try check(digest)
     return company
+  }
+
+  private func check(_ digest: CompanyDigest) throws(DamagedRow) {
+    guard let expected, digest != expected.digest else { return }
+    if expected.revision == 0 { throw DamagedRow("the tables have rows of it, and the log knows of no change") }
+    throw DamagedRow("its rows in the tables are not those that revision \(expected.revision) of the log has left")
   }
 }
 
@@ -60,9 +75,11 @@ private struct RawColumns: FactColumns {
 
   init(bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
 
-  /// Goes to the next row, which has so many columns.
-  mutating func next(_ width: Int) {
+  /// Goes to the next row, which has so many columns, and returns its bytes.
+  mutating func next(_ width: Int) -> UnsafeRawBufferPointer {
+    let start = end
     for column in 0..<width { places[column] = nextColumn() }
+    return UnsafeRawBufferPointer(rebasing: bytes[start..<end])
   }
 
   private mutating func nextColumn() -> Range<Int> {
@@ -101,15 +118,18 @@ extension Store {
   /// - Parameter withNumbers: and the numbers of its lists, of which there may be millions.
   public func rows(of id: Name, withNumbers: Bool = false) throws(StoreError) -> CompanyRows {
     try access("reading company '\(id)'") { db in
-      var rows = CompanyRows(id: id)
+      var rows = CompanyRows(id: id, path: configuration.databasePath)
       for kind in FactKind.allCases { try rows.append(kind, db) }
-      if withNumbers { try rows.appendNumbers(db) }
+      if configuration.checksDigests { rows.expect(try db.expectedDigest(of: id)) }
+      if withNumbers { try rows.appendNumbers(db, checksHashes: configuration.checksDigests) }
       return rows
     }
   }
 }
 
 extension CompanyRows {
+  fileprivate mutating func expect(_ expected: (digest: CompanyDigest, revision: UInt64)) { self.expected = expected }
+
   fileprivate mutating func append(_ kind: FactKind, _ db: Database) throws {
     let width = Int32(kind.table.columns.count)
     var count = 0
@@ -124,17 +144,16 @@ extension CompanyRows {
     counts.append(count)
   }
 
-  fileprivate mutating func appendNumbers(_ db: Database) throws {
+  fileprivate mutating func appendNumbers(_ db: Database, checksHashes: Bool) throws {
     var sets: [UInt64] = []
     try db.forEachRow("SELECT block_set FROM lists WHERE company = ? AND block_set <> '0'", [id.text]) { row in
       sets.append(UInt64(try row.text(0)) ?? 0)
       return true
     }
-    for set in sets { numbers[set] = try db.skeleton(ofSet: set) }
+    for set in sets { numbers[set] = try db.skeleton(ofSet: set, checksHashes: checksHashes) }
   }
 
   private mutating func append(_ column: UnsafeRawBufferPointer) {
-    withUnsafeBytes(of: UInt32(column.count)) { bytes.append(contentsOf: $0) }
-    bytes.append(contentsOf: column)
+    bytes.append(column: column)
   }
 }

@@ -12,8 +12,8 @@ enum DatabaseFile {
   static func createIfMissing(_ configuration: StoreConfiguration) throws(StoreError) {
     let path = configuration.databasePath
     if try isThere(path) { return }
-    if access(path + "-wal", F_OK) == 0 {
-      throw .damaged("\(path) is missing beside its write-ahead log", cause: nil)
+    for trace in [configuration.walPath, configuration.headPath] where access(trace, F_OK) == 0 {
+      throw .damaged("\(path) is missing beside \(trace)", cause: nil)
     }
     let draft = configuration.draftPath
     for leftover in [draft, draft + "-journal"] { unlink(leftover) }
@@ -24,19 +24,23 @@ enum DatabaseFile {
     try sync(configuration.directory, O_DIRECTORY)
   }
 
-  /// Opens the database and makes it today's.
+  /// Opens the database. Until `migrate`, nothing of it is changed, and closing it changes nothing.
   static func open(_ configuration: StoreConfiguration) throws(StoreError) -> DatabaseQueue {
     let path = configuration.databasePath
     do {
       var options = Configuration()
       options.label = "scoped"
       options.prepareDatabase { try prepare($0, configuration) }
-      let queue = try DatabaseQueue(path: path, configuration: options)
-      try Schema.migrator.migrate(queue)
-      return queue
+      return try DatabaseQueue(path: path, configuration: options)
     } catch {
       throw StoreError(error, "opening \(path)", path: path)
     }
+  }
+
+  /// Makes the database today's.
+  static func migrate(_ queue: DatabaseQueue, _ configuration: StoreConfiguration) throws(StoreError) {
+    let path = configuration.databasePath
+    do { try Schema.migrator.migrate(queue) } catch { throw StoreError(error, "opening \(path)", path: path) }
   }
 
   /// SQLite's smallest page. It takes a shorter file for a new database.
@@ -75,7 +79,7 @@ enum DatabaseFile {
     }
   }
 
-  private static func sync(_ path: String, _ flags: Int32) throws(StoreError) {
+  static func sync(_ path: String, _ flags: Int32) throws(StoreError) {
     let descriptor = Foundation.open(path, flags | O_CLOEXEC)
     if descriptor < 0 { throw StoreError(call: "open", path: path) }
     defer { close(descriptor) }
@@ -95,6 +99,7 @@ enum DatabaseFile {
         PRAGMA temp_store = MEMORY;
         PRAGMA cache_size = -\(configuration.cacheBytes >> 10);
         """)
+    Store.keepsWAL(true, db)
     try checkOwner(db, configuration.databasePath)
     try db.execute(
       sql: """

@@ -10,7 +10,9 @@ public struct StoredBlock: Sendable {
 
   public init(_ rows: NumberRows) {
     self.rows = rows
-    hash = BlockHash(numbers: rows.packedNumbers, details: rows.packedDetails)
+    hash = rows.packedNumbers.withUnsafeBytes { numbers in
+      rows.packedDetails.withUnsafeBytes { BlockHash(numbers: numbers, details: $0) }
+    }
   }
 
   /// The lowest number, by which the block is known in its set.
@@ -18,11 +20,11 @@ public struct StoredBlock: Sendable {
 }
 
 extension BlockHash {
-  init(numbers: [UInt8], details: [UInt8]) {
+  init(numbers: UnsafeRawBufferPointer, details: UnsafeRawBufferPointer) {
     var hash = SHA256()
     withUnsafeBytes(of: UInt64(numbers.count).bigEndian) { hash.update(bufferPointer: $0) }
-    hash.update(data: numbers)
-    hash.update(data: details)
+    hash.update(bufferPointer: numbers)
+    hash.update(bufferPointer: details)
     self.init(bytes: Array(hash.finalize()))!
   }
 
@@ -89,20 +91,34 @@ extension Store {
 
   /// Reads the numbers of a set, without details: ten million take about half a second.
   public func skeleton(ofSet set: UInt64) throws(StoreError) -> [BlockSkeleton] {
-    try access("reading numbers") { try $0.skeleton(ofSet: set) }
+    try access("reading numbers") { try $0.skeleton(ofSet: set, checksHashes: configuration.checksDigests) }
   }
 
-  /// Reads one block, whose lowest number is known.
-  public func block(_ first: UInt64, ofSet set: UInt64) throws(StoreError) -> NumberRows {
+  /// A block as whoever asks for it knows it: its lowest number and its hash.
+  public typealias KnownBlock = (first: UInt64, hash: BlockHash)
+
+  /// Reads one block.
+  public func block(_ block: KnownBlock, ofSet set: UInt64) throws(StoreError) -> NumberRows {
+    try access("reading numbers") { try $0.block(block, ofSet: set, checksHashes: configuration.checksDigests) }
+  }
+
+  /// Reads numbers in order.
+  ///
+  /// - Parameters:
+  ///   - blocks: all from the one on that may hold the first number wanted.
+  ///   - after: the highest that is not wanted; 0: from the first on.
+  ///   - limit: how many at most.
+  public func numbers(
+    ofSet set: UInt64, in blocks: some Sequence<KnownBlock>, after: UInt64, limit: Int
+  ) throws(StoreError) -> NumberRows {
     try access("reading numbers") { db in
-      var rows: NumberRows?
-      let sql = "SELECT numbers, details FROM number_blocks WHERE set_id = ? AND first = ?"
-      try db.forEachRow(sql, [Int64(set), Int64(first)]) { row in
-        rows = try NumberRows(numbers: row.blob(0) ?? [], details: row.blob(1) ?? [])
-        return false
+      var page = NumberRows()
+      for block in blocks where page.count < limit {
+        let rows = try db.block(block, ofSet: set, checksHashes: configuration.checksDigests)
+        let start = after == .max ? rows.count : rows.firstIndex(notBelow: after + 1)
+        page.append(start..<min(rows.count, start + limit - page.count), of: rows)
       }
-      guard let rows else { throw DamagedRow("set \(set) has no block of numbers from \(first) on") }
-      return rows
+      return page
     }
   }
 
@@ -119,42 +135,19 @@ extension Store {
       return found
     }
   }
-
-  /// Reads numbers in order.
-  ///
-  /// - Parameters:
-  ///   - after: the highest that is not wanted; 0: from the first on.
-  ///   - limit: how many at most.
-  public func numbers(ofSet set: UInt64, after: UInt64, limit: Int) throws(StoreError) -> NumberRows {
-    try access("reading numbers") { db in
-      var page = NumberRows()
-      let sql = """
-        SELECT numbers, details FROM number_blocks WHERE set_id = ?1 AND first >= coalesce(
-          (SELECT max(first) FROM number_blocks WHERE set_id = ?1 AND first <= ?2), 0)
-        ORDER BY first
-        """
-      try db.forEachRow(sql, [Int64(set), Int64(after)]) { row in
-        let rows = try NumberRows(numbers: row.blob(0) ?? [], details: row.blob(1) ?? [])
-        let start = rows.firstIndex(notBelow: after + 1)
-        if let last = page.numbers.last, rows.numbers[0] <= last {
-          throw DamagedRow("the blocks of numbers of set \(set) are out of order")
-        }
-        page.append(start..<min(rows.count, start + limit - page.count), of: rows)
-        return page.count < limit
-      }
-      return page
-    }
-  }
 }
 
 extension Database {
-  func skeleton(ofSet set: UInt64) throws -> [Store.BlockSkeleton] {
+  /// - Parameter checksHashes: whether each block has the hash that stands beside it.
+  func skeleton(ofSet set: UInt64, checksHashes: Bool) throws -> [Store.BlockSkeleton] {
     var blocks: [Store.BlockSkeleton] = []
     var last: UInt64 = 0
-    try forEachRow("SELECT numbers, hash FROM number_blocks WHERE set_id = ? ORDER BY first", [Int64(set)]) { row in
-      guard let hash = BlockHash(bytes: row.blob(1) ?? []), let numbers = row.numbers(0, above: last) else {
+    let sql = "SELECT numbers, details, hash FROM number_blocks WHERE set_id = ? ORDER BY first"
+    try forEachRow(sql, [Int64(set)]) { row in
+      guard let hash = BlockHash(bytes: row.blob(2) ?? []), let numbers = row.numbers(0, above: last) else {
         throw DamagedRow("a block of numbers of set \(set) is damaged, or out of order")
       }
+      if checksHashes { try row.checkBlock(hash, "set \(set), from \(numbers[0]) on") }
       last = numbers[numbers.count - 1]
       blocks.append((numbers, hash))
       return true
@@ -164,6 +157,18 @@ extension Database {
 }
 
 extension Database {
+  fileprivate func block(_ block: Store.KnownBlock, ofSet set: UInt64, checksHashes: Bool) throws -> NumberRows {
+    var rows: NumberRows?
+    let sql = "SELECT numbers, details FROM number_blocks WHERE set_id = ? AND first = ?"
+    try forEachRow(sql, [Int64(set), Int64(block.first)]) { row in
+      if checksHashes { try row.checkBlock(block.hash, "set \(set), from \(block.first) on") }
+      rows = try NumberRows(numbers: row.blob(0) ?? [], details: row.blob(1) ?? [])
+      return false
+    }
+    guard let rows else { throw DamagedRow("set \(set) has no block of numbers from \(block.first) on") }
+    return rows
+  }
+
   /// The blocks of a set in order, each with the hash that stands beside it.
   func forEachBlock(ofSet set: UInt64, _ body: (NumberRows, BlockHash) throws -> Void) throws {
     let sql = "SELECT numbers, details, hash FROM number_blocks WHERE set_id = ? ORDER BY first"
@@ -177,9 +182,17 @@ extension Database {
 }
 
 extension Columns {
+  /// Whether the numbers and details in the first two columns have this hash.
+  fileprivate func checkBlock(_ hash: BlockHash, _ place: String) throws(DamagedRow) {
+    if let numbers = blobBytes(0), let details = blobBytes(1), BlockHash(numbers: numbers, details: details) == hash {
+      return
+    }
+    throw DamagedRow("the block of numbers of \(place), does not have its hash")
+  }
+
   /// Numbers of eight bytes each, ascending, all above another; nil: these are none.
   fileprivate func numbers(_ index: Int32, above last: UInt64) -> [UInt64]? {
-    guard let bytes = blob(index), !bytes.isEmpty, bytes.count % 8 == 0 else { return nil }
+    guard let bytes = blobBytes(index), !bytes.isEmpty, bytes.count % 8 == 0 else { return nil }
     let numbers = [UInt64](unsafeUninitializedCapacity: bytes.count / 8) { numbers, count in
       UnsafeMutableRawBufferPointer(numbers).copyBytes(from: bytes)
       count = bytes.count / 8
@@ -268,7 +281,7 @@ extension Store {
   public func nextSet() throws(StoreError) -> UInt64 {
     try access("reading numbers") { db in
       let sql = "SELECT seq FROM sqlite_sequence WHERE name = 'number_sets'"
-      return UInt64(try Int64.fetchOne(db.cachedStatement(sql: sql)) ?? 0) + 1
+      return UInt64(clamping: try Int64.fetchOne(db.cachedStatement(sql: sql)) ?? 0) + 1
     }
   }
 
@@ -282,8 +295,9 @@ extension Store {
         """
       try db.forEachRow(sql, [company.text, list.text]) { row in
         found = StagedImport(
-          set: UInt64(row.integer(0)), key: try Name(stored: row.text(1)), parts: UInt32(clamping: row.integer(2)),
-          numbers: UInt64(row.integer(3)), last: UInt64(row.integer(4)))
+          set: UInt64(clamping: row.integer(0)), key: try Name(stored: row.text(1)),
+          parts: UInt32(clamping: row.integer(2)), numbers: UInt64(clamping: row.integer(3)),
+          last: UInt64(clamping: row.integer(4)))
         return false
       }
       return found

@@ -18,15 +18,20 @@ public struct PastPoint: Hashable, Sendable {
   /// How many of the company's changes lie up to it, and how many behind it.
   public let recordsBefore: Int
   public let recordsAfter: Int
+  /// What its rows came to; nil: from before this was kept.
+  public let digest: CompanyDigest?
 }
 
 /// The edits of one record, not yet read: whoever wants them has the time, the writer has not.
 public struct LoggedEdits: Sendable {
   public let revision: UInt64
+  /// What the company's rows came to after it; nil: from before this was kept.
+  public let digest: CompanyDigest?
   private let text: String
 
-  fileprivate init(revision: UInt64, text: String) {
+  fileprivate init(revision: UInt64, digest: CompanyDigest?, text: String) {
     self.revision = revision
+    self.digest = digest
     self.text = text
   }
 
@@ -55,7 +60,9 @@ extension Store {
         after = Int(row.integer(0))
         return false
       }
-      return PastPoint(revision: revision, companyRevision: last, recordsBefore: before, recordsAfter: after)
+      return PastPoint(
+        revision: revision, companyRevision: last, recordsBefore: before, recordsAfter: after,
+        digest: try db.digest(of: company, at: last))
     }
   }
 
@@ -85,7 +92,7 @@ extension Store {
     of company: Name, in revisions: ClosedRange<UInt64>, newestFirst: Bool = false
   ) throws(StoreError) -> [LoggedEdits] {
     let sql = """
-      SELECT revision, edits FROM change_log WHERE company = ? AND revision BETWEEN ? AND ?
+      SELECT revision, edits, company_digest FROM change_log WHERE company = ? AND revision BETWEEN ? AND ?
       ORDER BY revision \(newestFirst ? "DESC" : "ASC")
       """
     return try access("reading the log of company '\(company)'") { db in
@@ -94,7 +101,8 @@ extension Store {
       let bounds = (Int64(clamping: revisions.lowerBound), Int64(clamping: revisions.upperBound))
       try db.forEachRow(sql, [company.text, bounds.0, bounds.1]) { row in
         let text = try row.text(1)
-        batch.append(LoggedEdits(revision: UInt64(clamping: row.integer(0)), text: text))
+        let digest = row.blob(2).flatMap(CompanyDigest.init)
+        batch.append(LoggedEdits(revision: UInt64(clamping: row.integer(0)), digest: digest, text: text))
         bytes += text.utf8.count
         return bytes < Store.bytesPerBatch
       }

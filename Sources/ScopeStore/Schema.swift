@@ -12,8 +12,41 @@ enum Schema {
     migrator.registerMigration("v1", foreignKeyChecks: .immediate) { try $0.execute(sql: version1) }
     migrator.registerMigration("v2") { try $0.execute(sql: version2) }
     migrator.registerMigration("v3", foreignKeyChecks: .immediate) { try $0.execute(sql: version3) }
+    migrator.registerMigration("v4", foreignKeyChecks: .immediate) { db in
+      try db.execute(sql: version4)
+      try db.sumUpLog()
+    }
     return migrator
   }()
+
+  /// What each change has left of its company, by which damage shows when the company is loaded; and whose log it is.
+  private static let version4 = """
+    ALTER TABLE change_log ADD COLUMN company_digest BLOB;
+
+    -- Of companies that were not changed since digests are kept.
+    CREATE TABLE earlier_digests (
+      company TEXT NOT NULL PRIMARY KEY,
+      revision INTEGER NOT NULL, -- the last that changed it
+      digest BLOB NOT NULL CHECK (length(digest) = 32)
+    ) STRICT, WITHOUT ROWID;
+
+    -- One row.
+    CREATE TABLE store (
+      identity BLOB NOT NULL CHECK (length(identity) = 16), -- random, the same in the head file
+      has_head_file INTEGER NOT NULL DEFAULT 0 CHECK (has_head_file IN (0, 1)) -- once there was one, it must be there
+    ) STRICT;
+    INSERT INTO store (identity) VALUES (randomblob(16));
+
+    -- What the operator has gone on without.
+    CREATE TABLE accepted_losses (
+      time INTEGER NOT NULL, -- microseconds since 1970
+      revision INTEGER NOT NULL, -- the last that was left
+      loss TEXT NOT NULL -- what was missing, in words
+    ) STRICT;
+    """
+
+  /// Whether the file is of version 4 or later.
+  static func hasIdentity(_ db: Database) throws -> Bool { try db.tableExists("store") }
 
   /// Number lists. A set of blocks belongs to the list that names it; one that no list names is an import under way,
   /// or waits to be swept.

@@ -16,9 +16,15 @@ public final class Store {
   /// Ends what is being read.
   public let interruption = Interruption()
 
-  private let configuration: StoreConfiguration
+  let configuration: StoreConfiguration
   private let wal = WALMeter()
   private var lock: DirectoryLock?
+  /// Nil: not begun yet.
+  var headFile: HeadFile?
+  /// What whoever runs the daemon should know of how the store was opened, in sentences.
+  public internal(set) var notes: [String] = []
+  /// What the rows of the companies changed last come to.
+  private var digests: Digests = [:]
   /// Once a write is in doubt, none is tried again.
   private var failure: StoreError?
 
@@ -27,13 +33,33 @@ public final class Store {
     try DatabaseFile.makeDirectory(configuration.directory)
     lock = try DirectoryLock(configuration)
     try DatabaseFile.createIfMissing(configuration)
+    let broken = configuration.checksHead ? try WALFile.damage(in: configuration.walPath) : nil
     queue = try DatabaseFile.open(configuration)
     self.configuration = configuration
     head = .start
     head = try access("reading the end of the log", Store.head)
+    let loss = try loss(broken)
+    if let loss, configuration.acceptedLoss != head.revision {
+      throw .changesMissing(loss, revision: head.revision)
+    }
+    try DatabaseFile.migrate(queue, configuration)
+    if configuration.checksDigests { try access("reading the end of the log", Store.checkEnd) }
+    try beginHeadFile(loss)
+    try beginWAL()
     queue.writeWithoutTransaction {
+      Store.keepsWAL(false, $0)
       wal.watch($0)
       interruption.watch($0.sqliteConnection)
+    }
+  }
+
+  /// Begins a generation of the write-ahead log, so that what a power cut has left of changes under way never lies behind
+  /// later ones. A disk that has no room for that may have it later.
+  private func beginWAL() throws(StoreError) {
+    do throws(StoreError) {
+      try access("moving the write-ahead log into the database") { _ = try $0.checkpoint(.truncate) }
+    } catch {
+      if error.isFatal { throw error }
     }
   }
 
@@ -53,12 +79,15 @@ public final class Store {
 // MARK: - Reading
 
 extension Store {
+  /// The database file.
+  public var path: String { configuration.databasePath }
+
   /// The last revision over all companies; 0: nothing was ever changed.
   public var revision: UInt64 { head.revision }
 
-  /// The companies that exist, in byte order.
+  /// The companies that exist, in byte order; and those of which rows are lost, as loading them says.
   public func companies() throws(StoreError) -> [Name] {
-    try access("reading the companies") { try Store.names($0, "SELECT company FROM companies ORDER BY company") }
+    try access("reading the companies") { try Store.companies($0) }
   }
 
   /// A company as the tables say; without a mode where it does not exist.
@@ -68,7 +97,7 @@ extension Store {
   public func lastRevision(of company: Name) throws(StoreError) -> UInt64 {
     try access("reading the log") { db in
       let sql = "SELECT max(revision) FROM change_log WHERE company = ?"
-      return UInt64(try Int64.fetchOne(db.cachedStatement(sql: sql), arguments: [company.text]) ?? 0)
+      return UInt64(clamping: try Int64.fetchOne(db.cachedStatement(sql: sql), arguments: [company.text]) ?? 0)
     }
   }
 
@@ -107,16 +136,19 @@ extension Store {
     of company: Name, after: UInt64 = 0, _ body: (ChangeRecord) throws -> Bool
   ) throws(StoreError) {
     try access("reading the log of company '\(company)'") {
-      try Store.forEachRecord(of: company, after: after, $0, body)
+      try Store.forEachRecord(of: company, after: after, $0) { record, _ in try body(record) }
     }
   }
 
   static func forEachRecord(
-    of company: Name, after: UInt64, _ db: Database, _ body: (ChangeRecord) throws -> Bool
+    of company: Name, after: UInt64, _ db: Database, _ body: (ChangeRecord, LogRow) throws -> Bool
   ) throws {
     let sql = "SELECT \(LogRow.columns) FROM change_log WHERE company = ? AND revision > ? ORDER BY revision"
     try db.forEachRow(sql, [company.text, Int64(clamping: after)]) { row in
-      do { return try body(try LogRow(row).record()) } catch let error as DamagedRow {
+      do {
+        let row = try LogRow(row)
+        return try body(try row.record(), row)
+      } catch let error as DamagedRow {
         throw DamagedRow("revision \(row.integer(0)) is damaged: \(error)")
       }
     }
@@ -139,6 +171,33 @@ extension Store {
     }
     return head
   }
+
+  /// Whether the last rows have the seals they must. A few rows, and those before them are for `verify`: the log may be
+  /// long.
+  private static func checkEnd(_ db: Database) throws {
+    var (later, bytes) = (LogRow?.none, 0)
+    var hash: [UInt8] = []
+    func check(_ previous: [UInt8]) throws {
+      guard let row = later, row.seal(after: previous) != hash else { return }
+      throw DamagedRow("revision \(row.revision) of the log was altered, or the one before it: its hash does not fit")
+    }
+    let sql = "SELECT \(LogRow.columns) FROM change_log ORDER BY revision DESC LIMIT \(rowsCheckedAtStart)"
+    try db.forEachRow(sql) { row in
+      let next: LogRow
+      do { next = try LogRow(row) } catch { throw DamagedRow("revision \(row.integer(0)): \(error)") }
+      if let later, next.revision != later.revision - 1 {
+        throw DamagedRow("revision \(later.revision - 1) of the log is missing")
+      }
+      try check(row.blob(8) ?? [])
+      (later, hash) = (next, row.blob(8) ?? [])
+      bytes += next.edits.utf8.count + (next.access?.utf8.count ?? 0)
+      return bytes < bytesCheckedAtStart
+    }
+    if later?.revision == 1 { try check(Head.start.hash) }
+  }
+
+  private static let rowsCheckedAtStart = 1_000
+  private static let bytesCheckedAtStart = 4 << 20
 
   /// Runs `body` on the connection and translates what it throws, while SQLite still knows why.
   func access<T>(_ what: String, _ body: (Database) throws -> T) throws(StoreError) -> T {
@@ -174,19 +233,22 @@ extension Store {
     _ records: [ChangeRecord], numbers: BlockWrites? = nil, beforeCommit: () throws -> Void = {}
   ) throws(StoreError) -> [LoggedChange] {
     if records.isEmpty { return [] }
-    let logged = try write("writing") { db in
-      let logged = try write(records, db)
+    let (logged, digests) = try write("writing") { db in
+      let written = try write(records, db)
       if let numbers { try db.write(numbers) }
       do { try beforeCommit() } catch { throw StoreError.beforeCommit(error) }
-      return logged
+      return written
     }
+    remember(digests)
     head = Head(revision: logged.last!.record.revision, hash: logged.last!.hash)
+    headFile?.note(head)
     return logged
   }
 
   /// Runs `body` in one transaction, and returns when it is on the disk.
   func write<T>(_ what: String, _ body: (Database) throws -> T) throws(StoreError) -> T {
     if let failure { throw failure }
+    try headFile?.catchUp()
     if wal.pages >= configuration.checkpointPages { try checkpoint() }
     return try remembering { () throws(StoreError) in
       try interruption.shield { () throws(StoreError) in
@@ -207,24 +269,38 @@ extension Store {
     wal.pages = 0
   }
 
-  private func write(_ records: [ChangeRecord], _ db: Database) throws -> [LoggedChange] {
+  private typealias Digests = [Name: CompanyDigest]
+
+  private func write(_ records: [ChangeRecord], _ db: Database) throws -> ([LoggedChange], Digests) {
     var end = head
     var logged: [LoggedChange] = []
+    var digests: Digests = [:]
     for record in records {
       guard record.revision == end.revision + 1 else {
         throw StoreError.wrongRevision(expected: end.revision + 1, given: record.revision)
       }
+      let known = digests[record.company] ?? self.digests[record.company]
+      var digest = try known ?? db.expectedDigest(of: record.company).digest
       for edit in record.edits {
         try write(edit, of: record, db)
+        digest.apply(edit)
         if let list = edit.removedList { try db.abandonImport(of: list, company: record.company) }
       }
-      let row = LogRow(record)
+      digests[record.company] = digest
+      let row = LogRow(record, digest)
       end = Head(revision: record.revision, hash: row.seal(after: end.hash))
       try insert(row, of: record, db, end.hash)
       logged.append(LoggedChange(record: record, hash: end.hash))
     }
-    return logged
+    return (logged, digests)
   }
+
+  private func remember(_ new: Digests) {
+    if digests.count + new.count > Store.digestsRemembered { digests = [:] }
+    digests.merge(new) { $1 }
+  }
+
+  private static let digestsRemembered = 4_096
 
   private func write(_ edit: Edit, of record: ChangeRecord, _ db: Database) throws {
     var cause: (any Error)?

@@ -15,12 +15,28 @@ public struct StoreConfiguration: Sendable {
   /// SQLite's page cache, in bytes. Default 16 MiB; 1 MiB or more.
   public var cacheBytes = 16 << 20
 
+  /// Go on without changes that are missing, of which the last start told: the last revision that is there. Nil, the
+  /// default: a start that misses changes is refused.
+  public var acceptedLoss: UInt64?
+
+  /// For tests, which show that damage would be answered from without it: whether what is loaded is compared with its
+  /// digests and hashes.
+  package var checksDigests = true
+
+  /// For tests, which show that changes would be taken back without it: whether the end of the log is compared with the
+  /// head file, and the write-ahead log looked through.
+  package var checksHead = true
+
   public init(directory: String) { self.directory = directory }
 
   var databasePath: String { directory + "/scoped.sqlite" }
 
   /// The database while it is being created.
   var draftPath: String { databasePath + ".new" }
+
+  var walPath: String { databasePath + "-wal" }
+
+  var headPath: String { directory + "/scoped.head" }
 
   var lockPath: String { directory + "/scoped.lock" }
 }

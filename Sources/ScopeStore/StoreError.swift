@@ -12,6 +12,8 @@ public enum StoreError: Error {
   case newerSchema(path: String, migrations: [String])
   /// The content can't be read, or can't be right.
   case damaged(String, cause: (any Error)?)
+  /// Changes that were acknowledged are not there, or nobody knows whether they are. The store ends at `revision`.
+  case changesMissing(String, revision: UInt64)
   /// The process may not read or write what it must.
   case permissionDenied(path: String, cause: any Error)
   /// There is no room. The change was refused; later ones may succeed.
@@ -48,6 +50,7 @@ extension StoreError: CustomStringConvertible {
     case .notOurFile: "not_our_file"
     case .newerSchema: "newer_schema"
     case .damaged: "damaged"
+    case .changesMissing: "changes_missing"
     case .permissionDenied: "permission_denied"
     case .diskFull: "disk_full"
     case .io: "io"
@@ -64,7 +67,7 @@ extension StoreError: CustomStringConvertible {
   /// What lay behind it, where it was an error itself.
   public var cause: (any Error)? {
     switch self {
-    case .locked, .notOurFile, .newerSchema, .wrongRevision, .keyTaken, .interrupted: nil
+    case .locked, .notOurFile, .newerSchema, .changesMissing, .wrongRevision, .keyTaken, .interrupted: nil
     case .damaged(_, let cause), .misfit(_, _, let cause): cause
     case .permissionDenied(_, let cause), .diskFull(let cause), .io(_, let cause), .inDoubt(_, let cause),
       .beforeCommit(let cause), .unexpected(let cause):
@@ -85,8 +88,11 @@ extension StoreError: CustomStringConvertible {
       "another process is using the data directory \(directory): stop it first (`fuser` tells which)"
     case .notOurFile(let path): "\(path) is another application's database: choose another data directory"
     case .newerSchema(let path, let migrations):
-      "\(path) was written by a newer version (\(migrations.joined(separator: ", "))): install that version"
+      "\(path) was written by a newer version (\(migrations.joined(separator: ", "))): install that version; if there is none, restore a backup"
     case .damaged(let what, _): "\(what): restore a backup"
+    case .changesMissing(let what, let revision):
+      "\(what). Restore a backup; or, to go on from revision \(revision) and do without what came after it, start once "
+        + "with --accept-loss \(revision)"
     case .permissionDenied(let path, _): "no permission for \(path): give it to the user the daemon runs as"
     case .diskFull: "the disk is full: make room; nothing was changed"
     case .io(let what, _): "\(what) failed: look at the disk and the kernel's log; nothing was changed"
@@ -140,7 +146,7 @@ extension StoreError {
   init(_ error: any Error, _ what: String, path: String, systemErrno: Int32 = 0) {
     switch error {
     case let error as StoreError: self = error
-    case let error as DamagedRow: self = .damaged("\(what): \(error)", cause: nil)
+    case let error as DamagedRow: self = .damaged("\(path), \(what): \(error)", cause: nil)
     case let error as DatabaseError: self.init(error, what, path: path, systemErrno: systemErrno)
     default: self = .unexpected(error)
     }
@@ -154,7 +160,9 @@ extension StoreError {
     case (.SQLITE_BUSY, _), (.SQLITE_LOCKED, _):
       self = .locked(pid: nil, directory: URL(fileURLWithPath: path).deletingLastPathComponent().path)
     case (.SQLITE_CORRUPT, _), (.SQLITE_NOTADB, _), (.SQLITE_FORMAT, _):
-      self = .damaged("\(path) is damaged", cause: error)
+      self = .damaged("\(path), \(what), is damaged", cause: error)
+    // The statements are fixed: what does not fit them are the tables, or a text in them.
+    case (.SQLITE_ERROR, _): self = .damaged("\(path), \(what), does not fit", cause: error)
     case (.SQLITE_INTERRUPT, _): self = .interrupted
     case (.SQLITE_PERM, _), (.SQLITE_READONLY, _), (.SQLITE_CANTOPEN, EACCES), (.SQLITE_CANTOPEN, EPERM):
       self = .permissionDenied(path: path, cause: error)

@@ -122,17 +122,27 @@ extension Store {
     if BlockHash.digest(of: hashes) != list.digest { found.report("\(place) are not those the log tells of") }
   }
 
+  /// Also compares what each record says that it has left of the company with what it did leave.
   private func replay(_ company: Name, _ db: Database, _ found: inout Verification) throws -> Set<Fact> {
     var facts: Set<Fact> = []
-    try Store.forEachRecord(of: company, after: 0, db) { record in
+    var digest = CompanyDigest()
+    try Store.forEachRecord(of: company, after: 0, db) { record, row in
       for edit in record.edits {
         let removed = edit.before.map { facts.remove($0) != nil } ?? true
         let inserted = edit.after.map { facts.insert($0).inserted } ?? true
         if !removed || !inserted {
           found.report("revision \(record.revision) of the log does not fit those before: \(EditsText.encode([edit]))")
         }
+        digest.apply(edit)
+      }
+      let told = try row.companyDigest ?? db.earlierDigest(of: company, at: row.revision)
+      if let told, told != digest {
+        found.report("revision \(record.revision) of the log has another digest than its company's rows")
       }
       return true
+    }
+    if (try? db.expectedDigest(of: company).digest) != digest {
+      found.report("company '\(company)': its digest is missing, or not that of what the log has left")
     }
     return facts
   }

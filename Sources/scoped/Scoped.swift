@@ -89,6 +89,13 @@ struct Scoped: AsyncParsableCommand {
       valueName: "size"))
   var connectionMemory: ByteCount?
 
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "Go on without changes that are missing: the revision that the refused start has told. For one start.",
+      valueName: "revision"))
+  var acceptLoss: UInt64?
+
   @Option(name: .long, help: "Lowest level logged: trace, debug, info, notice, warning, error, critical.")
   var logLevel: Logger.Level = .info
 
@@ -133,6 +140,7 @@ struct Scoped: AsyncParsableCommand {
     if let tcp { addresses.append(try .tcp(tcp)) }
     addresses += try ListenAddress.fastAGI(fastAGI, exposed: fastAGIWithoutTLS)
     var configuration = ServerConfiguration(store: StoreConfiguration(directory: data), addresses: addresses)
+    configuration.store.acceptedLoss = acceptLoss
     configuration.socketMode = mode_t(socketMode, radix: 8)!
     configuration.tcpScopes = tcpAllows.reduce(into: []) { $0.formUnion($1.scopes) }
     configuration.fastAGI.timeoutMilliseconds = fastAGITimeout

@@ -32,7 +32,7 @@ import Testing
     let heir = Scratch()
     try scratch.withStore { store in
       try store.commit([store.record("acme", creation), store.record("other", creation, ahead: 2)])
-      for name in ["scoped.sqlite", "scoped.sqlite-wal"] {
+      for name in ["scoped.sqlite", "scoped.sqlite-wal", "scoped.head"] {
         try FileManager.default.copyItem(
           atPath: scratch.directory + "/" + name, toPath: heir.directory + "/" + name)
       }

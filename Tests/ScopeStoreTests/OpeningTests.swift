@@ -15,7 +15,7 @@ import Testing
     let store = try Store(configuration)
     try store.commit([store.record("acme", [Edit(before: nil, after: .company(.simple))])])
     #expect(try scratch.mode(configuration.directory) == 0o700)
-    for name in ["scoped.sqlite", "scoped.sqlite-wal", "scoped.lock"] {
+    for name in ["scoped.sqlite", "scoped.sqlite-wal", "scoped.lock", "scoped.head"] {
       #expect(try scratch.mode(configuration.directory + "/" + name) == 0o600)
     }
     try store.close()
@@ -61,7 +61,8 @@ import Testing
         "journal_size_limit": "67108864", "cache_size": "-16384", "application_id": "1396920388",
       ]
       for (name, value) in pragmas { #expect(try store.pragma(name) == value, "\(name)") }
-      #expect(scratch.files() == ["scoped.lock", "scoped.sqlite", "scoped.sqlite-wal"], "no shared memory")
+      let files = ["scoped.head", "scoped.lock", "scoped.sqlite", "scoped.sqlite-wal"]
+      #expect(scratch.files() == files, "no shared memory")
       let tables = try store.queue.unsafeRead {
         try String.fetchAll($0, sql: "SELECT name FROM pragma_table_list WHERE schema = 'main' AND NOT strict")
       }

@@ -20,7 +20,12 @@ final class Scratch {
   var database: String { configuration.databasePath }
 
   /// Opens the store, and closes it after the body: cleanly, with all of it in one file.
-  func withStore<T>(_ body: (Store) throws -> T) throws -> T {
+  func withStore<T>(_ body: (Store) throws -> T) throws -> T { try withStore({ _ in }, body) }
+
+  /// The same, opened in another way.
+  func withStore<T>(_ adjust: (inout StoreConfiguration) -> Void, _ body: (Store) throws -> T) throws -> T {
+    var configuration = configuration
+    adjust(&configuration)
     let store = try Store(configuration)
     let result: T
     do { result = try body(store) } catch {
@@ -28,7 +33,7 @@ final class Scratch {
       throw error
     }
     try store.close()
-    #expect(files() == ["scoped.lock", "scoped.sqlite"])
+    #expect(files() == ["scoped.head", "scoped.lock", "scoped.sqlite"])
     return result
   }
 
@@ -43,6 +48,10 @@ final class Scratch {
   func files() -> [String] {
     ((try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []).sorted()
   }
+
+  func bytes(_ path: String) throws -> [UInt8] { [UInt8](try Data(contentsOf: URL(fileURLWithPath: path))) }
+
+  func put(_ bytes: [UInt8], _ path: String) throws { try Data(bytes).write(to: URL(fileURLWithPath: path)) }
 
   /// Replaces bytes in the closed database file; how often they were there.
   func replace(_ old: String, with new: String) throws -> Int {
@@ -107,6 +116,11 @@ extension Company {
     for list in lists.values { facts.insert(.list(list)) }
     return facts
   }
+}
+
+extension StoreConfiguration {
+  /// Takes whatever the file says.
+  mutating func lookAway() { (checksDigests, checksHead) = (false, false) }
 }
 
 /// Changes that make facts of every kind.

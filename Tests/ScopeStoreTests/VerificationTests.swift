@@ -32,8 +32,21 @@ import Testing
     }
   }
 
+  /// What `verify` finds, where the start would not have found it before.
   private func problems() throws -> [String] {
-    try scratch.withStore { try $0.verify().problems }
+    try scratch.withStore({ $0.lookAway() }) { try $0.verify().problems }
+  }
+
+  /// What the start says, or loading the companies; nil: nothing.
+  private func refusal() throws -> String? {
+    do {
+      return try scratch.withStore { store in
+        do {
+          for id in try store.companies() { if try store.load(id).mode == nil { return "'\(id)' is not there" } }
+          return nil
+        } catch { return "\(error)" }
+      }
+    } catch { return "\(error)" }
   }
 
   @Test func aWholeStoreIsSound() throws {
@@ -51,12 +64,17 @@ import Testing
     ("INSERT INTO user_roles VALUES ('acme', 'boris', 'admin')", #"["user_role","boris","admin"]"#),
     ("UPDATE companies SET mode = 'enhanced' WHERE company = 'other'", "company 'other'"),
     ("INSERT INTO companies VALUES ('third', 'simple')", "company 'third'"),
+    ("DELETE FROM companies WHERE company = 'other'", "company 'other'"),
+    ("UPDATE companies SET company = 'othes' WHERE company = 'other'", "company 'othes'"),
   ])
   func anAlteredTableIsFound(sql: String, words: String) throws {
     try tamper(sql)
     let found = try problems()
     #expect(found.contains { $0.contains(words) }, "\(found)")
     #expect(!found.contains { $0.contains("of the log") }, "\(found)")
+    let refusal = try #require(try refusal())
+    #expect(refusal.contains(scratch.database) && refusal.contains("restore a backup"), "\(refusal)")
+    #expect(refusal.contains(#/company '(acme|other|third)'/#), "\(refusal)")
   }
 
   /// A row of the log altered: its revision is told.
@@ -70,6 +88,11 @@ import Testing
       "UPDATE change_log SET idempotency_key = 'k', request_digest = x'00' WHERE revision = 4",
       "revision 4 of the log was altered"
     ),
+    (
+      "UPDATE change_log SET company_digest = zeroblob(32) WHERE revision = 3",
+      "revision 3 of the log has another digest than its company's rows"
+    ),
+    ("UPDATE change_log SET company_digest = NULL WHERE revision = 4", "company 'other': its digest is missing"),
     ("UPDATE change_log SET edits = '[]' WHERE revision = 3", "revision 3 of the log was altered"),
     ("UPDATE change_log SET edits = '[' WHERE revision = 3", "revision 3 is damaged"),
     ("UPDATE change_log SET caller = CAST(x'FF' AS TEXT) WHERE revision = 3", "revision 3 of the log is damaged"),
@@ -79,6 +102,8 @@ import Testing
   ])
   func anAlteredLogIsFound(sql: String, words: String) throws {
     try tamper(sql)
+    let refusal = try #require(try refusal())
+    #expect(refusal.contains(scratch.database) && refusal.lowercased().contains("restore a backup"), "\(refusal)")
     let found = try problems()
     #expect(found.contains { $0.contains(words) }, "\(found)")
   }
@@ -91,7 +116,7 @@ import Testing
   func aDamagedSummaryIsNotRead(text: String) throws {
     try tamper("UPDATE change_log SET access = '\(text)' WHERE revision = 2")
     #expect(try problems().contains { $0.contains("revision 2 of the log") })
-    _ = try scratch.withStore { store throws in
+    _ = try scratch.withStore({ $0.lookAway() }) { store throws in
       #expect(throws: StoreError.self) { try store.changes(of: "acme", LogQuery()).changes.count }
     }
   }
@@ -123,7 +148,7 @@ import Testing
       }
       let edits = [Edit(before: .role("nobody"), after: nil), Edit(before: nil, after: .role("admin"))]
       let record = ChangeRecord(revision: 2, company: "acme", timeMicroseconds: 0, caller: "pbx", edits: edits)
-      try LogRow(record).insert(db, hash: LogRow(record).seal(after: seal))
+      try LogRow(record, nil).insert(db, hash: LogRow(record, nil).seal(after: seal))
     }
     let found = try problems()
     #expect(!found.contains { $0.contains("was altered") }, "\(found)")
