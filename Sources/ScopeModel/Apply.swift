@@ -36,9 +36,15 @@ extension Company {
   }
 
   /// Throws unless the actor may change the numbers of a list: what it needs to place the list, it needs for this.
-  public func authorizeNumbers(of list: Name, actor: Name?) throws(ChangeError) {
+  ///
+  /// - Parameter taking: numbers may be gone from the list afterwards. Every project that it is in loses them, so the
+  ///   actor must reach each.
+  public func authorizeNumbers(of list: Name, actor: Name?, taking: Bool) throws(ChangeError) {
     guard mode != nil else { throw .unknownCompany(id) }
-    if let actor { try authorize(.setPurpose(list: list, .none), actor: actor, created: []) }
+    if let actor {
+      try authorize(.setPurpose(list: list, lists[list]?.purpose ?? .none), actor: actor, created: [])
+      if taking { try checkTaking(fromList: list, actor) }
+    }
     if objects[ObjectRef(.list, list)] == nil { throw .unknownObject(ObjectRef(.list, list)) }
   }
 

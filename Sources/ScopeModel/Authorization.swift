@@ -1,5 +1,5 @@
-/// May the acting user do this? Rights come first, then reach: without `projects.see_all` one manages
-/// only projects one is in, places only objects one sees, and grants only rights one holds.
+/// May the acting user do this? Rights come first, then grants: nobody grants a right without holding it. Then reach,
+/// unless the user holds `projects.see_all`. Whoever may otherwise do it can't leave the company without an admin.
 extension Company {
   /// - Parameter created: objects that the actor's own batch has made, which it may place.
   func authorize(_ change: Change, actor: Name, created: Set<ObjectRef>) throws(ChangeError) {
@@ -9,6 +9,7 @@ extension Company {
     for right in rights where !holds(actor, right: right) { throw .rightMissing(actor: actor, right: right) }
     try checkGrants(of: change, by: actor)
     if !holds(actor, right: Right.seeAll) { try checkReach(of: change, by: actor, created) }
+    try checkAdminStays(after: change)
   }
 
   /// The rights a change needs; nil: no user may do it.
@@ -46,40 +47,19 @@ extension Company {
     }
   }
 
-  private func checkReach(
-    of change: Change, by actor: Name, _ created: Set<ObjectRef>
-  ) throws(ChangeError) {
+  /// Of the users who hold `admin`, one who is not blocked stays; of blocked ones alone, one.
+  private func checkAdminStays(after change: Change) throws(ChangeError) {
+    let user: Name
     switch change {
-    case .setMode(.simple) where mode != .simple:  // would show the actor everything
-      throw .rightMissing(actor: actor, right: Right.seeAll)
-    case .addToGroup(let group, _):  // gives access to what the group is in
-      for project in groups[group]?.projects.sorted() ?? [] { try checkReach(project, actor) }
-    case .putProject(let project): if projects[project.id] != nil { try checkReach(project.id, actor) }
-    case .removeProject(let id), .addMember(let id, _), .removeMember(let id, _): try checkReach(id, actor)
-    case .putUser(_, _, let projects): for project in projects { try checkReach(project, actor) }
-    case .putObject(let object, let projects):
-      if objects[object.ref] != nil && !created.contains(object.ref) { try checkReach(object.ref, actor) }
-      for project in projects { try checkReach(project, actor) }
-    case .removeObject(let ref): try checkReach(ref, actor)
-    case .place(let ref, let project), .unplace(let ref, let project):
-      if !created.contains(ref) { try checkReach(ref, actor) }
-      try checkReach(project, actor)
-    case .move(let ref, let from, let to):
-      try checkReach(ref, actor)
-      try checkReach(from, actor)
-      try checkReach(to, actor)
-    case .setPurpose(let id, _):
-      let ref = ObjectRef(.list, id)
-      if !created.contains(ref) { try checkReach(ref, actor) }
-    default: break
+    case .putUser(let new, let roles, _) where new.isBlocked || !roles.contains(Company.adminRole): user = new.id
+    case .removeUser(let id): user = id
+    default: return
     }
-  }
-
-  private func checkReach(_ project: Name, _ actor: Name) throws(ChangeError) {
-    if !isMember(actor, of: project) { throw .projectOutOfReach(actor: actor, project: project) }
-  }
-
-  private func checkReach(_ ref: ObjectRef, _ actor: Name) throws(ChangeError) {
-    if !sees(actor, ref) { throw .objectOutOfReach(actor: actor, object: ref) }
+    guard let old = users[user], old.roles.contains(Company.adminRole) else { return }
+    if case .putUser(_, let roles, _) = change, old.user.isBlocked, roles.contains(Company.adminRole) { return }
+    let isOther = holders(of: Company.adminRole).contains {
+      $0 != user && (old.user.isBlocked || !users[$0]!.user.isBlocked)
+    }
+    if !isOther { throw .lastAdmin(user) }
   }
 }

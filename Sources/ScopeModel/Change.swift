@@ -137,6 +137,11 @@ public enum ChangeError: Error, Hashable, Sendable {
   case roleNotHeld(actor: Name, role: Name)
   case projectOutOfReach(actor: Name, project: Name)
   case objectOutOfReach(actor: Name, object: ObjectRef)
+  case objectShared(actor: Name, object: ObjectRef)
+  case userOutOfReach(actor: Name, user: Name)
+  case userHoldsMore(actor: Name, user: Name, right: Name)
+  case rightOutOfReach(actor: Name, right: Name)
+  case lastAdmin(Name)
   case platformOnly(actor: Name)
 }
 
@@ -173,6 +178,11 @@ extension ChangeError: CustomStringConvertible {
     case .roleNotHeld: ("role_not_held", .permission)
     case .projectOutOfReach: ("project_out_of_reach", .permission)
     case .objectOutOfReach: ("object_out_of_reach", .permission)
+    case .objectShared: ("object_shared", .permission)
+    case .userOutOfReach: ("user_out_of_reach", .permission)
+    case .userHoldsMore: ("user_holds_more", .permission)
+    case .rightOutOfReach: ("right_out_of_reach", .permission)
+    case .lastAdmin: ("last_admin", .permission)
     case .platformOnly: ("platform_only", .permission)
     }
   }
@@ -201,6 +211,16 @@ extension ChangeError: CustomStringConvertible {
     case .roleNotHeld(let actor, let role): "user '\(actor)' can't grant the role '\(role)' without holding it"
     case .projectOutOfReach(let actor, let project): "user '\(actor)' is not in project '\(project)'"
     case .objectOutOfReach(let actor, let ref): "user '\(actor)' does not see \(ref)"
+    case .objectShared(let actor, let ref):
+      "\(ref) is also in a project that user '\(actor)' is not in, and stays as it is there"
+    case .userOutOfReach(let actor, let user):
+      "user '\(user)' is also in a project that user '\(actor)' is not in"
+    case .userHoldsMore(let actor, let user, let right):
+      "user '\(user)' holds the right '\(right)', which user '\(actor)' does not"
+    case .rightOutOfReach(let actor, let right):
+      "user '\(actor)' can't take the right '\(right)' away without holding it"
+    case .lastAdmin(let user):
+      "user '\(user)' is the last who holds the role 'admin'; only the platform itself can take it away"
     case .platformOnly(let actor): "only the platform itself may do this, not user '\(actor)'"
     }
   }

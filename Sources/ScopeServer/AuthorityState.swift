@@ -266,7 +266,9 @@ extension AuthorityState {
     try model(of: job.company)
     defer { models.evict() }
     let company = models[job.company].company
-    do throws(ChangeError) { try company.authorizeNumbers(of: job.list, actor: job.actor) } catch {
+    do throws(ChangeError) {
+      try company.authorizeNumbers(of: job.list, actor: job.actor, taking: job.step.takes)
+    } catch {
       throw Failure(error)
     }
     let list = company.lists[job.list] ?? NumberList(id: job.list)

@@ -13,6 +13,14 @@ struct NumberJob: Sendable {
     /// - part: its number from 1; 0: there is none, and no blocks.
     case stage(key: Name, part: UInt32, [StoredBlock], finish: Bool)
     case abandon
+
+    /// Numbers may be gone from the list by it: an import puts others in place of those it holds.
+    var takes: Bool {
+      switch self {
+      case .add: false
+      case .remove, .stage, .abandon: true
+      }
+    }
   }
 
   var company: Name

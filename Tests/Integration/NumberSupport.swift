@@ -21,6 +21,14 @@ extension WireCaller {
     var total = 0
   }
 
+  /// What a call is refused for; nil: it is answered.
+  func reason(_ call: (WireCaller) throws -> some Any) -> String? {
+    do {
+      _ = try call(self)
+      return nil
+    } catch { return (error as? WireRefusal)?.reason ?? "\(error)" }
+  }
+
   @discardableResult
   func add(_ numbers: [NumberRow], to list: String, actor: String = "") throws -> Changed {
     try ask(SCOPE__V1__REQUEST__CALL_ADD_NUMBERS) { request, arena in
@@ -52,10 +60,11 @@ extension WireCaller {
   @discardableResult
   func stage(
     _ part: UInt32, _ numbers: [NumberRow] = [], of list: String, key: String = "k", finish: Bool = false,
-    abandon: Bool = false
+    abandon: Bool = false, actor: String = ""
   ) throws -> Staged {
     try ask(SCOPE__V1__REQUEST__CALL_IMPORT_NUMBERS) { request, arena in
       let call = try arena.make(scope__v1__import_numbers_request__init)
+      call.pointee.actor = try arena.copy(actor)
       call.pointee.list = try arena.copy(list)
       call.pointee.key = try arena.copy(key)
       call.pointee.part = part

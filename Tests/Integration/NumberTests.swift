@@ -281,6 +281,27 @@ import Testing
     }
   }
 
+  @Test func areTakenOffByWhoIsInAllProjectsOfTheList() async throws {
+    try await withLists { _, client, wire throws in
+      try client.applyAll(
+        [.putRole("lead", rights: ["projects.manage"]), .putUser(User(id: "shop", name: "S"), roles: ["lead"])],
+        to: "c")
+      let number = "4315550007"
+      for list in ["all-dnc", "shop-dnc"] { try wire.add([NumberRow(number)], to: list) }
+      let shared = "object_shared"
+      #expect(wire.reason { try $0.add([NumberRow("4315550008")], to: "all-dnc", actor: "shop") } == nil)
+      #expect(wire.reason { try $0.remove([number], from: "all-dnc", actor: "shop") } == shared)
+      #expect(wire.reason { try $0.stage(1, [NumberRow("4315550009")], of: "all-dnc", actor: "shop") } == shared)
+      try wire.stage(1, [NumberRow("4315550009")], of: "all-dnc")
+      #expect(wire.reason { try $0.stage(0, of: "all-dnc", finish: true, actor: "shop") } == shared)
+      #expect(wire.reason { try $0.stage(0, of: "all-dnc", abandon: true, actor: "shop") } == shared)
+      #expect(try wire.add([NumberRow("4315550008")], to: "all-dnc").total == 2, "nothing is gone")
+      #expect(wire.reason { try $0.remove([number], from: "shop-dnc", actor: "shop") } == nil)
+      #expect(wire.reason { try $0.stage(1, [NumberRow(number)], of: "shop-dnc", actor: "shop") } == nil)
+      #expect(wire.reason { try $0.stage(0, of: "shop-dnc", finish: true, actor: "shop") } == nil)
+    }
+  }
+
   @Test func leaveASummaryInTheLog() async throws {
     try await withLists { _, client, wire throws in
       try wire.add([NumberRow("4315550001"), NumberRow("4315550002")], to: "shop-dnc")

@@ -235,6 +235,98 @@ import Testing
     }
   }
 
+  /// Beside `sample`: `both` is in two projects, `far` as well, and `boss` holds more.
+  private func withShared(_ body: (RuleCompany) async throws -> Void) async throws {
+    let more: [Change] = [
+      .object("list:both", in: ["mine", "theirs"]), .setPurpose(list: "both", .unwanted),
+      .putRole("boss", rights: ["report.pay"]), .putRole("pair", rights: ["users.manage"]),
+      .user("near", roles: ["pair"], in: ["mine"]), .user("far", in: ["mine", "theirs"]),
+      .user("boss", roles: ["boss"], in: ["mine"]), .group("ours"), .addMember(project: "mine", .group("ours")),
+      .user("root", roles: ["admin"]),
+    ]
+    try await withCompany(sample + more, body)
+  }
+
+  @Test(
+    "taking-objects: an object is deleted only by who is in every project it is in, and so is a list's purpose changed")
+  func takingObjects() async throws {
+    try await withShared { c async throws in
+      let changes: [Change] = [.removeObject("list:both"), .setPurpose(list: "both", .vip)]
+      for change in changes { #expect(try trial(c, change) == "object_shared") }
+      #expect(try trial(c, .unplace("list:both", project: "mine")) == "accepted")
+      #expect(try trial(c, .unplace("list:both", project: "theirs")) == "project_out_of_reach")
+      try c.apply(.unplace("list:both", project: "theirs"))
+      for change in changes { #expect(try trial(c, change) == "accepted") }
+      #expect(c.outcome(of: .removeObject("list:both"), actor: "actor") == "applied")
+    }
+  }
+
+  @Test(
+    "taking-users: users are blocked, unblocked, renamed, regrouped, deleted and lose roles only by who covers their projects and rights"
+  )
+  func takingUsers() async throws {
+    try await withShared { c async throws in
+      for (user, roles, reason) in [
+        ("near", ["pair"], "accepted"), ("far", [], "user_out_of_reach"), ("boss", ["boss"], "user_holds_more"),
+      ] as [(Name, [Name], String)] {
+        for change in [
+          .user(user, roles: roles, isBlocked: true), .removeUser(user), .addToGroup(group: "ours", user: user),
+          .removeFromGroup(group: "ours", user: user), .putUser(User(id: user, name: "Renamed"), roles: roles),
+        ] as [Change] {
+          #expect(try trial(c, change) == reason, "\(change)")
+        }
+      }
+      #expect(try trial(c, .user("boss")) == "user_holds_more", "less a role")
+      try c.apply(.user("far", isBlocked: true))
+      #expect(try trial(c, .user("far")) == "user_out_of_reach", "unblocked")
+    }
+  }
+
+  @Test(
+    "taking-groups: a group is renamed and deleted only by who is in its projects, and deleted only by who covers its users"
+  )
+  func takingGroups() async throws {
+    try await withShared { c async throws in
+      let renamed: (Name) -> Change = { .putGroup(Group(id: $0, name: "Renamed")) }
+      for change in [.removeGroup("team"), renamed("team")] as [Change] {
+        #expect(try trial(c, change) == "project_out_of_reach")
+      }
+      for change in [.removeGroup("ours"), renamed("ours")] as [Change] { #expect(try trial(c, change) == "accepted") }
+      try c.apply(.addToGroup(group: "ours", user: "far"))
+      #expect(try trial(c, .removeGroup("ours")) == "user_out_of_reach")
+    }
+  }
+
+  @Test("taking-roles: a role is narrowed and deleted only by who holds what it loses and covers all who have it")
+  func takingRoles() async throws {
+    try await withShared { c async throws in
+      for change in [.removeRole("boss"), .putRole("boss", rights: [])] as [Change] {
+        #expect(try trial(c, change) == "right_out_of_reach")
+      }
+      for change in [.removeRole("pair"), .putRole("pair", rights: [])] as [Change] {
+        #expect(try trial(c, change) == "accepted")
+      }
+      try c.apply(.user("far", roles: ["pair"]))
+      for change in [.removeRole("pair"), .putRole("pair", rights: [])] as [Change] {
+        #expect(try trial(c, change) == "user_out_of_reach")
+      }
+    }
+  }
+
+  @Test("last-admin: the last holder of admin is taken away by the platform alone")
+  func lastAdmin() async throws {
+    try await withShared { c async throws in
+      try c.apply(.user("actor", roles: ["manager", "strong"]))
+      let ways: [Change] = [.user("root", roles: ["admin"], isBlocked: true), .user("root"), .removeUser("root")]
+      for change in ways {
+        #expect(try trial(c, change) == "last_admin", "\(change)")
+        #expect(c.outcome(of: change, actor: "root") == "last_admin")
+      }
+      #expect(c.outcome(of: .user("next", roles: ["admin"]), .removeUser("root"), actor: "root") == "applied")
+      #expect(c.outcome(of: .removeUser("next")) == "applied", "by the platform")
+    }
+  }
+
   @Test("creator: the creator of a project becomes a member of it")
   func creator() async throws {
     try await withCompany(sample) { c async throws in

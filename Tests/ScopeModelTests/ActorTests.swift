@@ -61,7 +61,7 @@ import Testing
 
   @Test("each change of a batch is judged by what the actor is then")
   func lostOnTheWay() throws {
-    let company = try company([put(user: "a", roles: ["admin"])])
+    let company = try company([put(user: "a", roles: ["admin"]), put(user: "other", roles: ["admin"])])
     let lost = refusal(of: [put(user: "a"), put(project: "p")], in: company, actor: "a")
     #expect(lost == Refusal(index: 1, error: .rightMissing(actor: "a", right: Right.manageProjects)))
     let gone = refusal(of: [.removeUser("a"), put(project: "p")], in: company, actor: "a")
@@ -97,6 +97,7 @@ import Testing
       .putRole("actor", rights: [Right.manageUsers, Right.manageRoles, Right.seeAll, "report.agents"]),
       .putRole("strong", rights: ["report.agents", Right.manageCompany]), .putRole("weak", rights: ["report.agents"]),
       put(user: "actor", roles: ["actor"]), put(user: "strong", roles: ["strong", "admin"]), put(user: "u"),
+      put(user: "root", roles: ["admin"]),
     ])
   }
 
@@ -251,11 +252,12 @@ import Testing
     #expect(try refused(.removeObject(phone)) == .systemFieldFixed(phone))
   }
 
-  @Test("one adds users only to groups whose projects one is in")
+  @Test("one adds users only to groups whose projects one is in, and removes them from no others")
   func groups() throws {
     #expect(try refused(.addToGroup(group: "team", user: "u")) == nil)
     #expect(try refused(.addToGroup(group: "others", user: "actor")) == outOfReach)
-    #expect(try refused(.removeFromGroup(group: "others", user: "u")) == nil)
+    #expect(try refused(.removeFromGroup(group: "team", user: "u")) == nil)
+    #expect(try refused(.removeFromGroup(group: "others", user: "u")) == outOfReach)
   }
 
   @Test("back to simple mode, where all would be seen, needs see_all; towards enhanced does not")

@@ -2,7 +2,7 @@ import ScopeModel
 import ScopeTesting
 
 /// Looks for batches by which acting users show anyone what they do not see, get anyone into projects they are not
-/// in, or give rights they do not hold.
+/// in, or give rights they do not hold; and for those by which they take away what they do not reach.
 ///
 /// What the platform does in between is given: everyone's sight is taken anew after it. So nothing can be gained by
 /// a sequence that is not gained by one of its batches.
@@ -11,6 +11,9 @@ struct EscalationSearch {
   enum Hole: CaseIterable {
     case placing, moving, puttingObjects, joiningGroups, addingMembers, puttingUsers, simpleMode, alteringRoles
     case givingRoles, givingAdmin
+    case removingObjects, alteringPurposes, joiningStrangers, leavingGroups, removingGroups, removingUsers,
+      alteringUsers
+    case alteringStronger, removingStronger, narrowingRoles, removingRoles, robbingHolders, removingAdmins
 
     /// Whether the refusal is one that this hole lets through.
     func forgives(_ change: Change, _ error: ChangeError) -> Bool {
@@ -23,6 +26,22 @@ struct EscalationSearch {
       case (.simpleMode, .setMode(.simple), .rightMissing(_, Right.seeAll)): true
       case (.alteringRoles, .putRole, .rightNotHeld): true
       case (.givingRoles, .putUser, .rightNotHeld), (.givingAdmin, .putUser, .roleNotHeld): true
+      case (.removingObjects, .removeObject, .objectShared), (.alteringPurposes, .setPurpose, .objectShared): true
+      case (.joiningStrangers, .addToGroup, .userOutOfReach): true
+      case (.leavingGroups, .removeFromGroup, _): isReach(error)
+      case (.removingGroups, .removeGroup, _): isReach(error)
+      case (.removingUsers, .removeUser, .userOutOfReach), (.alteringUsers, .putUser, .userOutOfReach): true
+      case (.alteringStronger, .putUser, .userHoldsMore), (.removingStronger, .removeUser, .userHoldsMore): true
+      case (.narrowingRoles, .putRole, .rightOutOfReach), (.removingRoles, .removeRole, .rightOutOfReach): true
+      case (.robbingHolders, .putRole, _), (.robbingHolders, .removeRole, _): isReach(error)
+      case (.removingAdmins, .removeUser, .lastAdmin), (.removingAdmins, .putUser, .lastAdmin): true
+      default: false
+      }
+    }
+
+    private func isReach(_ error: ChangeError) -> Bool {
+      switch error {
+      case .projectOutOfReach, .userOutOfReach, .userHoldsMore: true
       default: false
       }
     }
@@ -67,7 +86,9 @@ struct EscalationSearch {
     let before = sight
     sight = Sight(walker.company)
     if isLimited { taken += 1 }
-    let found = before.escalation(to: sight, by: acting, gathered: gathered.first)
+    let found =
+      before.escalation(to: sight, by: acting, gathered: gathered.first)
+      ?? before.robbery(to: sight, by: acting, gathered: gathered.first)
     return found.map { "'\(acting)', by \(batch): \($0)" }
   }
 
@@ -103,6 +124,11 @@ extension EscalationSearch {
     let queue = random.pick(walker.objects)
     changes += [put(queue), .place(queue, project: random.pick(walker.projects))]
     changes.append(.addMember(project: random.pick(walker.projects), .group(random.pick(groups))))
+    if let list = walker.objects.first(where: { $0.type == .list }) {
+      changes += [put(list), .setPurpose(list: list.id, .unwanted), .place(list, project: walker.projects[0])]
+      changes.append(.place(list, project: random.pick(walker.projects)))
+    }
+    if random.below(3) == 0 { changes.append(put(user: walker.users[1], roles: [Company.adminRole])) }
     for change in changes { _ = try? walker.apply([change]) }
     sight = Sight(walker.company)
   }
@@ -138,7 +164,9 @@ extension EscalationSearch {
     case 2: .place(ref, project: project)
     case 3: .move(ref, from: holder, to: own)
     case 4: .putObject(Object(ref, name: ref.id), projects: [own])
-    case 5: put(ref)
+    case 5:
+      random.below(2) == 0
+        ? put(ref) : .setPurpose(list: walker.company.lists.keys.min() ?? ref.id, random.pick(ListPurpose.allCases))
     case 6: .unplace(ref, project: holder)
     default: .removeObject(ref)
     }
@@ -157,15 +185,18 @@ extension EscalationSearch {
 
   private mutating func attackOnUsers(by actor: Name) -> Change {
     let id = anyUser(actor)
-    let group = random.pick(groups)
+    let group = anyGroup(of: actor)
     let user = User(id: id, name: id, isBlocked: id != actor && random.below(4) == 0)
     let roles = walker.company.users[id]?.roles.sorted() ?? []
-    return switch random.below(8) {
+    return switch random.below(11) {
     case 0, 1: .addToGroup(group: group, user: id)
     case 2: .putUser(user, roles: roles, projects: [random.pick(walker.projects)])
     case 3, 4: .putUser(user, roles: roles + random.pick(1, of: walker.company.roles.keys.sorted()))
-    case 5: .removeUser(id)
-    case 6: put(group: group)
+    case 5: .putUser(user, roles: Array(roles.dropFirst()))
+    case 6: .removeUser(id)
+    case 7: .removeUser(walker.company.holders(of: Company.adminRole).min() ?? id)
+    case 8: .removeFromGroup(group: walker.company.users[id]?.groups.min() ?? group, user: id)
+    case 9: put(group: group)
     default: .removeGroup(group)
     }
   }
@@ -173,11 +204,21 @@ extension EscalationSearch {
   private mutating func attackOnRoles(by actor: Name) -> Change {
     let role = random.pick(walker.company.roles.keys.sorted() + ["manager", "new"])
     let rights = walker.company.roles[role]?.sorted() ?? []
-    return random.below(4) == 0
-      ? .removeRole(role) : .putRole(role, rights: rights + [random.pick(RandomCompany.rights)])
+    return switch random.below(4) {
+    case 0: .removeRole(role)
+    case 1: .putRole(role, rights: Array(rights.dropLast()))
+    default: .putRole(role, rights: rights + [random.pick(RandomCompany.rights)])
+    }
   }
 
   private mutating func anyUser(_ actor: Name) -> Name { random.below(2) == 0 ? actor : random.pick(walker.users) }
+
+  /// One that is there, and whose projects the actor is in mostly.
+  private mutating func anyGroup(of actor: Name) -> Name {
+    let own = sight.people[actor]?.projects ?? []
+    let near = walker.company.groups.values.filter { $0.projects.isSubset(of: own) }.map(\.group.id).sorted()
+    return near.isEmpty || random.below(3) == 0 ? random.pick(groups) : random.pick(near)
+  }
 
   /// One that the actor is in, if there is one.
   private mutating func anyProject(of actor: Name) -> Name {
@@ -204,9 +245,11 @@ private struct Sight {
   private(set) var people: [Name: Person] = [:]
   private let projects: Set<Name>
   private let objects: Set<ObjectRef>
+  private let company: Company
 
   init(_ company: Company) {
     projects = Set(company.projects.keys)
+    self.company = company
     objects = Set(company.objects.values.filter { !$0.object.isSystem }.map(\.object.ref))
     for (id, state) in company.users {
       var person = Person(projects: state.projects, isAdmin: state.roles.contains(Company.adminRole))
@@ -239,6 +282,80 @@ private struct Sight {
       let given = now.rights.subtracting(past.rights).subtracting(own.rights)
       if !given.isEmpty { return "'\(user)' holds \(given)" }
       if now.isAdmin && !past.isAdmin && !own.isAdmin { return "'\(user)' is an admin" }
+    }
+    return nil
+  }
+}
+
+// MARK: - What is taken
+
+extension Sight {
+  /// What is gone or altered afterwards that was not the actor's to take. What the actor may do of it, it may do from
+  /// the beginning: no step of a batch brings what others have into its reach.
+  ///
+  /// - Parameter gathered: the project that everyone in none was put into, the actor too, it may be.
+  func robbery(to after: Sight, by actor: Name, gathered: Name?) -> String? {
+    let admins = activeAdmins
+    if !admins.isEmpty && after.activeAdmins.isEmpty { return "\(admins) were the last admins" }
+    guard let own = people[actor], !own.seesAll else { return nil }
+    var reach = own.projects.union(after.projects.subtracting(projects))
+    if let gathered { reach.insert(gathered) }
+    if let gone = projects.subtracting(after.projects).subtracting(reach).first { return "project '\(gone)' is gone" }
+    return objectTaken(after, reach) ?? groupTaken(after, reach, own) ?? userTaken(after, reach, own)
+      ?? rightTaken(after, own)
+  }
+
+  private var activeAdmins: Set<Name> { Set(people.keys.filter { people[$0]!.isAdmin && !isBlocked($0) }) }
+
+  private func isBlocked(_ user: Name) -> Bool { company.users[user]!.user.isBlocked }
+
+  private func objectTaken(_ after: Sight, _ reach: Set<Name>) -> String? {
+    for ref in objects {
+      let places = Set(company.objects[ref]!.projects)
+      let left = Set(after.company.objects[ref]?.projects ?? [])
+      if !places.subtracting(left).isSubset(of: reach) { return "\(ref) is gone from \(places.subtracting(left))" }
+      let isUnseen = places.isEmpty && company.mode == .enhanced
+      if isUnseen && after.company.objects[ref] == nil { return "\(ref), which was in none, is gone" }
+      let purpose = company.lists[ref.id]?.purpose
+      if ref.type != .list || purpose == nil || purpose == ListPurpose.none || places.isSubset(of: reach) { continue }
+      if after.company.lists[ref.id]?.purpose != purpose { return "\(ref) has another purpose" }
+    }
+    return nil
+  }
+
+  private func covers(_ user: Name, _ reach: Set<Name>, _ own: Person) -> Bool {
+    people[user]!.projects.isSubset(of: reach) && people[user]!.rights.isSubset(of: own.rights)
+  }
+
+  private func groupTaken(_ after: Sight, _ reach: Set<Name>, _ own: Person) -> String? {
+    for (id, state) in company.groups {
+      let left = after.company.groups[id]
+      let isTouched = left == nil || left!.group != state.group
+      if isTouched && !state.projects.isSubset(of: reach) { return "group '\(id)' is gone or renamed" }
+      if !state.projects.subtracting(left?.projects ?? []).isSubset(of: reach) { return "group '\(id)' is put out" }
+    }
+    return nil
+  }
+
+  private func userTaken(_ after: Sight, _ reach: Set<Name>, _ own: Person) -> String? {
+    for (id, past) in people {
+      let (before, now) = (company.users[id]!, after.company.users[id])
+      let lost = past.projects.subtracting(after.people[id]?.projects ?? [])
+      if !lost.isSubset(of: reach) { return "'\(id)' is no longer in \(lost)" }
+      if covers(id, reach, own) { continue }
+      guard let now else { return "'\(id)' is gone" }
+      if now.user != before.user { return "'\(id)' is altered" }
+      if now.groups != before.groups { return "'\(id)' is in other groups" }
+      if !before.roles.isSubset(of: now.roles) { return "'\(id)' has lost a role" }
+      if !past.rights.isSubset(of: after.people[id]!.rights) { return "'\(id)' has lost a right" }
+    }
+    return nil
+  }
+
+  private func rightTaken(_ after: Sight, _ own: Person) -> String? {
+    for (role, rights) in company.roles {
+      let lost = rights.subtracting(after.company.roles[role] ?? []).subtracting(own.rights)
+      if !lost.isEmpty { return "the role '\(role)' has lost \(lost)" }
     }
     return nil
   }

@@ -66,8 +66,17 @@ extension RandomWalk {
   /// One change mostly, and what may follow from it within the batch.
   private mutating func nextBatch() -> [Change] {
     var batch = walker.nextBatch(upTo: random.below(4) == 0 ? 4 : 1)
+    if random.below(12) == 0 { batch.insert(attackOnAdmin(), at: 0) }
     while random.below(3) == 0, batch.count < 6, let last = batch.last { batch.append(sequel(of: last)) }
     return batch
+  }
+
+  /// There are few, and fewer of whom one is the last.
+  private mutating func attackOnAdmin() -> Change {
+    let id = walker.company.holders(of: Company.adminRole).min() ?? random.pick(walker.users)
+    let isBlocked = random.below(2) == 0
+    let roles = random.below(2) == 0 ? [Company.adminRole] : []
+    return random.below(3) == 0 ? .removeUser(id) : .putUser(User(id: id, name: id, isBlocked: isBlocked), roles: roles)
   }
 
   /// A change about what another has just changed.

@@ -12,6 +12,7 @@ extension ReferenceCompany {
     for right in needed where !holds(actor, right) { throw .rightMissing(actor: actor, right: right) }
     try permitGrants(of: change, by: actor)
     if !holds(actor, "projects.see_all") { try permitReach(of: change, by: actor, created: created) }
+    try keepAnAdmin(change)
   }
 
   /// The rights of all roles add up, and `admin` has every one.
@@ -52,7 +53,8 @@ extension ReferenceCompany {
     for right in granted.sorted() where !holds(actor, right) { throw .rightNotHeld(actor: actor, right: right) }
   }
 
-  /// "One manages only projects one is a member of, places only objects one can see."
+  /// "One manages only projects one is a member of, places only objects one can see", and "taking away is held to reach
+  /// as adding is".
   private func permitReach(of change: Change, by actor: Name, created: Set<ObjectRef>) throws(ChangeError) {
     let own = projects(ofUser: actor)
     func reach(_ projects: [Name]) throws(ChangeError) {
@@ -60,29 +62,97 @@ extension ReferenceCompany {
         throw .projectOutOfReach(actor: actor, project: project)
       }
     }
-    func reach(_ ref: ObjectRef, _ projects: [Name]) throws(ChangeError) {
+    func reach(group: Name) throws(ChangeError) { try reach(memberships[.group(group), default: []].sorted()) }
+    func see(_ ref: ObjectRef, orMade isEnough: Bool = true) throws(ChangeError) {
+      if isEnough && created.contains(ref) { return }
       if !answer(.user(actor), ref).reason.allows { throw .objectOutOfReach(actor: actor, object: ref) }
-      try reach(projects)
+    }
+    func reachAll(of ref: ObjectRef) throws(ChangeError) {
+      if !own.isSuperset(of: placements[ref] ?? []) { throw .objectShared(actor: actor, object: ref) }
+    }
+    func cover(_ others: some Collection<Name>) throws(ChangeError) {
+      for user in others.sorted() {
+        if !own.isSuperset(of: projects(ofUser: user)) { throw .userOutOfReach(actor: actor, user: user) }
+        let more = rightsHeld(by: user).sorted().first { !holds(actor, $0) }
+        if let more { throw .userHoldsMore(actor: actor, user: user, right: more) }
+      }
+    }
+    func take(_ gone: Set<Name>, of role: Name) throws(ChangeError) {
+      for right in gone.sorted() where !holds(actor, right) { throw .rightOutOfReach(actor: actor, right: right) }
+      try cover(rolesOfUser.filter { $0.value.contains(role) }.keys)
     }
     switch change {
     case .setMode(.simple) where mode != .simple: throw .rightMissing(actor: actor, right: "projects.see_all")
-    case .putUser(_, _, let projects): try reach(projects)
-    case .addToGroup(let group, _): try reach(memberships[.group(group), default: []].sorted())
+    case .putUser(let user, let roles, let projects):
+      if let old = users[user.id] {
+        let loses = rolesOfUser[user.id, default: []].contains { !roles.contains($0) }
+        if loses || old.name != user.name || old.isBlocked != user.isBlocked { try cover([user.id]) }
+      }
+      try reach(projects)
+    case .removeUser(let user): try cover([user])
+    case .addToGroup(let group, let user), .removeFromGroup(let group, let user):
+      try reach(group: group)
+      try cover([user])
+    case .putGroup(let group): if let old = groups[group.id], old.name != group.name { try reach(group: group.id) }
+    case .removeGroup(let group):
+      try reach(group: group)
+      try cover(usersOfGroup(group))
+    case .putRole(let role, let new):
+      let gone = rights[role, default: []].subtracting(new)
+      if !gone.isEmpty { try take(gone, of: role) }
+    case .removeRole(let role): if role != "admin" { try take(rights[role] ?? [], of: role) }
     case .putProject(let project): if projects[project.id] != nil { try reach([project.id]) }
     case .removeProject(let project), .addMember(let project, _), .removeMember(let project, _): try reach([project])
     case .putObject(let object, let projects):
-      let isMine = objects[object.ref] == nil || created.contains(object.ref)
-      if isMine { try reach(projects) } else { try reach(object.ref, projects) }
+      if objects[object.ref] != nil { try see(object.ref) }
+      try reach(projects)
     case .place(let ref, let project), .unplace(let ref, let project):
-      if created.contains(ref) { try reach([project]) } else { try reach(ref, [project]) }
-    case .removeObject(let ref): try reach(ref, [])
-    case .move(let ref, let from, let to): try reach(ref, [from, to])
-    case .setPurpose(let list, _):
+      try see(ref)
+      try reach([project])
+    case .removeObject(let ref):
+      try see(ref, orMade: false)
+      try reachAll(of: ref)
+    case .move(let ref, let from, let to):
+      try see(ref, orMade: false)
+      try reach([from, to])
+    case .setPurpose(let list, let purpose):
       let ref = ObjectRef(.list, list)
-      if !created.contains(ref) { try reach(ref, []) }
-    case .putCompany, .removeCompany, .setMode, .removeUser, .putGroup, .removeGroup, .removeFromGroup, .putRole,
-      .removeRole:
-      break
+      try see(ref)
+      if let old = purposes[list], old != purpose { try reachAll(of: ref) }
+    case .putCompany, .removeCompany, .setMode: break
+    }
+  }
+
+  /// Those of `admin` are every one; it is enough to name the greatest.
+  private func rightsHeld(by user: Name) -> Set<Name> {
+    var held: Set<Name> = []
+    for role in rolesOfUser[user] ?? [] { held.formUnion(role == "admin" ? ["projects.see_all"] : rights[role] ?? []) }
+    return held
+  }
+
+  /// "The last holder of `admin` is taken away by the platform alone": an active one first of all.
+  private func keepAnAdmin(_ change: Change) throws(ChangeError) {
+    func isAdmin(_ user: Name) -> Bool { rolesOfUser[user]?.contains("admin") == true }
+    var left = Set(users.keys.filter(isAdmin))
+    var active = left.filter { users[$0]?.isBlocked == false }
+    let (before, activeBefore) = (left, active)
+    guard let user = subject(of: change) else { return }
+    if case .putUser(let new, let roles, _) = change {
+      if !roles.contains("admin") { left.remove(user) }
+      if !roles.contains("admin") || new.isBlocked { active.remove(user) }
+    } else {
+      left.remove(user)
+      active.remove(user)
+    }
+    let isLast = left.isEmpty && !before.isEmpty || active.isEmpty && !activeBefore.isEmpty
+    if isLast { throw .lastAdmin(user) }
+  }
+
+  private func subject(of change: Change) -> Name? {
+    switch change {
+    case .putUser(let user, _, _): user.id
+    case .removeUser(let user): user
+    default: nil
     }
   }
 }

@@ -121,7 +121,7 @@ extension ReferenceCompany {
     return found
   }
 
-  private func usersOfGroup(_ group: Name) -> [Name] {
+  func usersOfGroup(_ group: Name) -> [Name] {
     groupsOfUser.filter { $0.value.contains(group) }.map(\.key)
   }
 

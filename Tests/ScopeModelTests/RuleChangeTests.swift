@@ -205,6 +205,94 @@ import Testing
     #expect(try refused(.user("u", roles: ["admin"]))?.category == .permission)
   }
 
+  /// Beside `sample`: `both` is in two projects, `theirs` and its members in the other, `boss` holds more.
+  private func shared(_ more: [Change] = []) throws -> Company {
+    var company = try sample()
+    _ = try company.apply(
+      [
+        .object("list:both", in: ["mine", "theirs"]), .putRole("boss", rights: ["report.pay"]),
+        .putRole("pair", rights: ["users.manage"]), .setPurpose(list: "both", .unwanted),
+        .user("near", roles: ["pair"], in: ["mine"]), .user("far", in: ["mine", "theirs"]),
+        .user("boss", roles: ["boss"], in: ["mine"]), .group("ours"), .addMember(project: "mine", .group("ours")),
+      ] + more)
+    return company
+  }
+
+  @Test(
+    "taking-objects: an object is deleted only by who is in every project it is in, and so is a list's purpose changed")
+  func takingObjects() throws {
+    let company = try shared()
+    let error = ChangeError.objectShared(actor: "actor", object: "list:both")
+    #expect(refusal(of: .removeObject("list:both"), in: company, actor: "actor") == error)
+    #expect(refusal(of: .setPurpose(list: "both", .none), in: company, actor: "actor") == error)
+    #expect(refusal(of: .unplace("list:both", project: "mine"), in: company, actor: "actor") == nil)
+    let left = try shared([.unplace("list:both", project: "theirs")])
+    #expect(refusal(of: .removeObject("list:both"), in: left, actor: "actor") == nil)
+    #expect(refusal(of: .setPurpose(list: "both", .none), in: left, actor: "actor") == nil)
+  }
+
+  @Test(
+    "taking-users: users are blocked, unblocked, renamed, regrouped, deleted and lose roles only by who covers their projects and rights"
+  )
+  func takingUsers() throws {
+    let company = try shared([.user("near", roles: ["weak"], in: ["mine"])])
+    func changes(_ user: Name, _ roles: [Name]) -> [Change] {
+      [
+        .user(user, roles: roles, isBlocked: true), .removeUser(user), .addToGroup(group: "ours", user: user),
+        .removeFromGroup(group: "ours", user: user), .putUser(User(id: user, name: "Renamed"), roles: roles),
+      ]
+    }
+    for change in changes("near", ["weak"]) { #expect(refusal(of: change, in: company, actor: "actor") == nil) }
+    for change in changes("far", []) {
+      let error = ChangeError.userOutOfReach(actor: "actor", user: "far")
+      #expect(refusal(of: change, in: company, actor: "actor") == error, "\(change)")
+    }
+    for change in changes("boss", ["boss"]) + [.user("boss")] {
+      let error = ChangeError.userHoldsMore(actor: "actor", user: "boss", right: "report.pay")
+      #expect(refusal(of: change, in: company, actor: "actor") == error, "\(change)")
+    }
+    let blocked = try shared([.user("far", isBlocked: true)])
+    #expect(refusal(of: .user("far"), in: blocked, actor: "actor")?.code == "user_out_of_reach")
+  }
+
+  @Test(
+    "taking-groups: a group is renamed and deleted only by who is in its projects, and deleted only by who covers its users"
+  )
+  func takingGroups() throws {
+    let outOfReach = ChangeError.projectOutOfReach(actor: "actor", project: "theirs")
+    #expect(refusal(of: .removeGroup("team"), in: try shared(), actor: "actor") == outOfReach)
+    #expect(refusal(of: .putGroup(Group(id: "team", name: "X")), in: try shared(), actor: "actor") == outOfReach)
+    #expect(refusal(of: .removeGroup("ours"), in: try shared(), actor: "actor") == nil)
+    let joined = try shared([.addToGroup(group: "ours", user: "far")])
+    #expect(refusal(of: .removeGroup("ours"), in: joined, actor: "actor")?.code == "user_out_of_reach")
+    #expect(refusal(of: .putGroup(Group(id: "ours", name: "X")), in: joined, actor: "actor") == nil)
+  }
+
+  @Test("taking-roles: a role is narrowed and deleted only by who holds what it loses and covers all who have it")
+  func takingRoles() throws {
+    for change in [.removeRole("boss"), .putRole("boss", rights: [])] as [Change] {
+      let error = ChangeError.rightOutOfReach(actor: "actor", right: "report.pay")
+      #expect(refusal(of: change, in: try shared(), actor: "actor") == error)
+    }
+    for change in [.removeRole("pair"), .putRole("pair", rights: [])] as [Change] {
+      #expect(refusal(of: change, in: try shared(), actor: "actor") == nil)
+      let held = try shared([.user("far", roles: ["pair"])])
+      #expect(refusal(of: change, in: held, actor: "actor") == .userOutOfReach(actor: "actor", user: "far"))
+    }
+  }
+
+  @Test("last-admin: the last holder of admin is taken away by the platform alone")
+  func lastAdmin() throws {
+    let company = try shared([.user("root", roles: ["admin"]), .user("actor", roles: ["manager", "strong"])])
+    for change in [.user("root", roles: ["admin"], isBlocked: true), .user("root"), .removeUser("root")] as [Change] {
+      for actor in ["actor", "root"] as [Name] {
+        #expect(refusal(of: change, in: company, actor: actor) == .lastAdmin("root"), "\(change)")
+      }
+      #expect(refusal(of: change, in: company) == nil)
+      #expect(refusal(of: [.user("next", roles: ["admin"]), change], in: company, actor: "root") == nil)
+    }
+  }
+
   @Test("creator: the creator of a project becomes a member of it")
   func creator() throws {
     var company = try sample()
