@@ -1,4 +1,3 @@
-import Foundation
 import ScopeModel
 
 /// One line of JSON Lines: a change and the company it belongs to. The fields are those of
@@ -27,19 +26,19 @@ public struct ChangeLineError: Error, Hashable, Sendable, CustomStringConvertibl
 
 extension ChangeLine {
   /// - Parameter line: one line of UTF-8, without its end.
-  public init(json line: some DataProtocol) throws(ChangeLineError) {
-    let value: Any
-    do { value = try JSONSerialization.jsonObject(with: Data(line)) } catch {
-      throw ChangeLineError(
-        "not JSON; each line is one object such as {\"company\":\"x\",\"remove_user\":{\"id\":\"1\"}}")
+  public init(json line: some Sequence<UInt8>) throws(ChangeLineError) {
+    let value: JSON
+    do throws(JSON.Fault) { value = try JSON(line) } catch {
+      let example = "{\"company\":\"x\",\"remove_user\":{\"id\":\"1\"}}"
+      throw ChangeLineError("\(error.description); each line is one object such as \(example)")
     }
-    guard let object = value as? [String: Any] else { throw ChangeLineError("not a JSON object") }
-    var fields = Fields(object, of: "the line")
+    guard case .object(let members) = value else { throw ChangeLineError("not a JSON object") }
+    var fields = try Fields(members, of: "the line")
     company = try fields.name("company")
     guard let kind = fields.keys.first, fields.keys.count == 1 else {
       throw ChangeLineError("beside \"company\" there must be exactly one change, such as \"put_user\"")
     }
-    var body = Fields(try fields.object(kind), of: "\"\(kind)\"")
+    var body = try Fields(try fields.object(kind), of: "\"\(kind)\"")
     change = try Change(kind, &body)
     try body.finish()
   }
@@ -92,30 +91,36 @@ extension Change {
 /// The fields of a JSON object, each taken once: what is left over at the end is an error, since it may be
 /// a misspelt name of something that matters.
 private struct Fields {
-  private var rest: [String: Any]
+  private var rest: [JSON.Member]
   private let place: String
 
-  init(_ object: [String: Any], of place: String) {
-    rest = object
+  init(_ members: [JSON.Member], of place: String) throws(ChangeLineError) {
+    rest = members
     self.place = place
+    for (index, member) in members.enumerated()
+    where members[..<index].contains(where: { isSame($0.key, member.key) }) {
+      throw ChangeLineError("\(place) has the field \"\(member.key)\" twice")
+    }
   }
 
-  var keys: [String] { rest.keys.sorted() }
+  var keys: [String] { rest.map(\.key) }
+
+  private mutating func take(_ key: String) -> JSON? {
+    rest.firstIndex { isSame($0.key, key) }.map { rest.remove(at: $0).value }
+  }
 
   func finish() throws(ChangeLineError) {
     if let key = keys.first { throw ChangeLineError("\(place) has the unknown field \"\(key)\"") }
   }
 
-  mutating func object(_ key: String) throws(ChangeLineError) -> [String: Any] {
-    guard let object = rest.removeValue(forKey: key) as? [String: Any] else {
-      throw ChangeLineError("\"\(key)\" is not an object")
-    }
-    return object
+  mutating func object(_ key: String) throws(ChangeLineError) -> [JSON.Member] {
+    guard case .object(let members)? = take(key) else { throw ChangeLineError("\"\(key)\" is not an object") }
+    return members
   }
 
   private mutating func text(_ key: String) throws(ChangeLineError) -> String? {
-    guard let value = rest.removeValue(forKey: key) else { return nil }
-    guard let text = value as? String else { throw ChangeLineError("\"\(key)\" is not a text") }
+    guard let value = take(key) else { return nil }
+    guard case .text(let text) = value else { throw ChangeLineError("\"\(key)\" is not a text") }
     return text
   }
 
@@ -139,19 +144,20 @@ private struct Fields {
   }
 
   mutating func names(_ key: String) throws(ChangeLineError) -> [Name] {
-    guard let value = rest.removeValue(forKey: key) else { return [] }
-    guard let texts = value as? [String] else { throw ChangeLineError("\"\(key)\" is not a list of texts") }
+    guard let value = take(key) else { return [] }
+    guard case .list(let values) = value else { throw ChangeLineError("\"\(key)\" is not a list of texts") }
     var names: [Name] = []
-    for text in texts { names.append(try named(key, text)) }
+    for value in values {
+      guard case .text(let text) = value else { throw ChangeLineError("\"\(key)\" is not a list of texts") }
+      names.append(try named(key, text))
+    }
     return names
   }
 
   mutating func flag(_ key: String) throws(ChangeLineError) -> Bool {
-    guard let value = rest.removeValue(forKey: key) else { return false }
-    guard let number = value as? NSNumber, CFBooleanIs(number) else {
-      throw ChangeLineError("\"\(key)\" is neither true nor false")
-    }
-    return number.boolValue
+    guard let value = take(key) else { return false }
+    guard case .flag(let flag) = value else { throw ChangeLineError("\"\(key)\" is neither true nor false") }
+    return flag
   }
 
   mutating func purpose() throws(ChangeLineError) -> ListPurpose {
@@ -189,8 +195,8 @@ private struct Fields {
   }
 }
 
-/// JSON's true and false come as numbers of a type of their own.
-private func CFBooleanIs(_ number: NSNumber) -> Bool { String(cString: number.objCType) == "c" }
+/// Equal as bytes: `==` takes two forms of one letter for the same.
+private func isSame(_ a: String, _ b: String) -> Bool { a.utf8.elementsEqual(b.utf8) }
 
 // MARK: - Writing
 

@@ -34,9 +34,10 @@ public struct RefError: Error, CustomStringConvertible {
 }
 
 private func split(_ text: String) throws(RefError) -> (type: String, id: Name) {
-  guard let colon = text.firstIndex(of: ":") else { throw RefError(text, "there is no colon") }
+  // By bytes: to `Character` the colon and a combining mark behind it are one.
+  guard let colon = text.utf8.firstIndex(of: UInt8(ascii: ":")) else { throw RefError(text, "there is no colon") }
   do throws(NameError) {
-    return (String(text[..<colon]), try Name(String(text[text.index(after: colon)...])))
+    return (String(text[..<colon]), try Name(String(text[text.utf8.index(after: colon)...])))
   } catch {
     throw RefError(text, "the id \(error)")
   }

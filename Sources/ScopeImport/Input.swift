@@ -76,15 +76,15 @@ final class Input: @unchecked Sendable {  // everything that varies is reached u
   /// Hands out no more until the next segment.
   func endSegment() { lock.withLock { segmentEnd = 0 } }
 
-  /// The first record as texts, and goes behind it.
-  func readHeader() throws(ImportError) -> [String] {
+  /// The first record's cells, and goes behind it.
+  func readHeader() throws(ImportError) -> [[UInt8]] {
     let memory = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: limits.chunkBytes)
     defer { memory.deallocate() }
     let chunk = try next(into: memory, upTo: .max)
     guard let chunk, chunk.fault == nil else { throw ImportError(.badData, "\(name) has no header line") }
     var records = CSVRecords(chunk.bytes, delimiter: options.delimiter, firstLine: chunk.firstLine)
     guard records.next() == .cells else { throw ImportError(.badData, "the first line of \(name) is no header") }
-    let cells = records.cells.map { String(decoding: $0, as: UTF8.self) }
+    let cells = records.cells.map { Array($0) }
     putBack(chunk, behind: records.position - UnsafePointer(chunk.bytes.baseAddress!))
     return cells
   }

@@ -19,28 +19,30 @@ struct CSVLayout: Sendable {
   let columnCount: Int?
 
   /// - Parameter header: the first record; nil: columns are numbers.
-  init(_ options: ImportOptions, header: [String]?) throws(ImportError) {
+  init(_ options: ImportOptions, header: [[UInt8]]?) throws(ImportError) {
     let columns = options.columns
     let finder = ColumnFinder(header: header)
     number = try finder.index(columns.number)
     let hasHeader = header != nil
-    label = try columns.label.map(finder.index) ?? (hasHeader ? header!.firstIndex(of: "label") : nil)
-    timeZone = try columns.timeZone.map(finder.index) ?? (hasHeader ? header!.firstIndex(of: "time_zone") : nil)
+    label = try columns.label.map(finder.index) ?? (hasHeader ? header!.firstIndex(of: Array("label".utf8)) : nil)
+    timeZone =
+      try columns.timeZone.map(finder.index) ?? (hasHeader ? header!.firstIndex(of: Array("time_zone".utf8)) : nil)
     let taken = [number, label, timeZone]
     let wanted =
       columns.keepsAll
       ? (header ?? []).indices.filter { !taken.contains($0) } : try columns.kept.map(finder.index)
     kept = try wanted.map { index throws(ImportError) in
-      Kept(index: index, name: try CSVLayout.name(header?[index] ?? "column_\(index + 1)"))
+      Kept(index: index, name: try CSVLayout.name(header?[index] ?? Array("column_\(index + 1)".utf8)))
     }
     columnCount = header?.count
     try CSVLayout.check(kept)
   }
 
-  private static func name(_ text: String) throws(ImportError) -> [UInt8] {
-    do throws(NameError) { return Array(try Name(text).text.utf8) } catch {
-      throw ImportError(.badData, "the name of the column '\(text.prefix(40))' \(error)")
+  private static func name(_ bytes: [UInt8]) throws(ImportError) -> [UInt8] {
+    if let error = bytes.withUnsafeBytes({ Name.error(in: $0) }) {
+      throw ImportError(.badData, "the name of the column '\(text(bytes).prefix(40))' \(error)")
     }
+    return bytes
   }
 
   private static func check(_ kept: [Kept]) throws(ImportError) {
@@ -54,19 +56,22 @@ struct CSVLayout: Sendable {
   }
 }
 
-/// Columns by name, or by number where there is no header.
+/// For people: what is no UTF-8 is repaired.
+private func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
+
+/// Columns by name, or by number where there is no header. Names are bytes.
 private struct ColumnFinder {
-  let header: [String]?
+  let header: [[UInt8]]?
 
   func index(_ column: String) throws(ImportError) -> Int {
     guard let header else {
       if let number = Int(column), (1...65_536).contains(number) { return number - 1 }
       throw ImportError(.badData, "without a header columns are numbers from 1, not '\(column)'")
     }
-    if let index = header.firstIndex(of: column) { return index }
+    if let index = header.firstIndex(of: Array(column.utf8)) { return index }
     throw ImportError(
       .badData,
-      "there is no column '\(column)'; the first line has \(header.prefix(20).map { "'\($0)'" }.joined(separator: ", "))"
+      "there is no column '\(column)'; the first line has \(header.prefix(20).map { "'\(text($0))'" }.joined(separator: ", "))"
     )
   }
 }

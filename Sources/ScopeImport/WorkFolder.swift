@@ -4,15 +4,16 @@ import Foundation
 /// the process ends, what it says is true.
 struct Manifest: Codable, Equatable {
   /// Of this file itself; another version starts again.
-  var version = 1
+  var version = 2
   var optionsDigest: String
   var file: FileIdentity
   /// Of the import in the daemon.
   var key: String
   /// Sending has begun: an import that the daemon calls finished is this one.
   var isSending = false
-  /// Columns of the header; nil: there is none.
-  var header: [String]?
+  /// Columns of the header, in bytes: Foundation would drop a byte order mark before a text that it reads. Nil: there is
+  /// none.
+  var header: [[UInt8]]?
   /// Up to here the runs and the report have everything.
   var place = InputPlace()
   var isRead = false
@@ -60,7 +61,7 @@ final class WorkFolder {
   /// What is done; nil: nothing, or by another version.
   func readManifest() -> Manifest? {
     guard let bytes = FileManager.default.contents(atPath: manifestPath) else { return nil }
-    return (try? JSONDecoder().decode(Manifest.self, from: bytes)).flatMap { $0.version == 1 ? $0 : nil }
+    return (try? JSONDecoder().decode(Manifest.self, from: bytes)).flatMap { $0.version == 2 ? $0 : nil }
   }
 
   func write(_ manifest: Manifest) throws(ImportError) {

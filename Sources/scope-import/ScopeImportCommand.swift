@@ -85,6 +85,10 @@ struct ScopeImportCommand: ParsableCommand {
   @Flag(name: .shortAndLong, help: "Do not tell how far it is.")
   var quiet = false
 
+  static func main() {
+    do { main(try CommandArguments.read()) } catch { exit(withError: ValidationError("\(error)")) }
+  }
+
   func validate() throws {
     if let threads, !(1...256).contains(threads) { throw ValidationError("--threads is from 1 to 256.") }
     if let segmentBytes, segmentBytes < 1 { throw ValidationError("--segment-bytes is at least 1.") }
@@ -227,7 +231,7 @@ struct ConnectionOptions: ParsableArguments {
   }
 
   func company() throws -> Name {
-    guard let text = companyID ?? environment("SCOPED_COMPANY") else {
+    guard let text = try companyID ?? CommandArguments.environment("SCOPED_COMPANY") else {
       throw ValidationError("Which company? Give --company, or set SCOPED_COMPANY.")
     }
     do { return try Name(text) } catch { throw ValidationError("--company \(error)") }
@@ -235,7 +239,8 @@ struct ConnectionOptions: ParsableArguments {
 
   func client() throws -> Client {
     let address =
-      socket.map { "unix:\($0)" } ?? address ?? environment("SCOPED_ADDRESS") ?? ConnectionOptions.standardAddress
+      try socket.map { "unix:\($0)" } ?? address ?? CommandArguments.environment("SCOPED_ADDRESS")
+      ?? ConnectionOptions.standardAddress
     let company = try company().text
     do throws(ClientError) {
       return try Client(address, company: company, timeoutMilliseconds: timeout)
@@ -249,8 +254,4 @@ struct ConnectionOptions: ParsableArguments {
     (options.timeoutMilliseconds, options.retrySeconds, options.abandonsOther) = (timeout, retry, abandonsOther)
     return options
   }
-}
-
-private func environment(_ key: String) -> String? {
-  ProcessInfo.processInfo.environment[key].flatMap { $0.isEmpty ? nil : $0 }
 }

@@ -15,7 +15,7 @@ func projectID(_ text: String) throws -> Name { try id(text, of: "project") }
 func fieldID(_ text: String) throws -> Name { try id(text, of: "contact_field") }
 
 private func id(_ text: String, of type: String) throws -> Name {
-  try plainName(text.hasPrefix("\(type):") ? String(text.dropFirst(type.count + 1)) : text)
+  try plainName(text.behind("\(type):") ?? text)
 }
 
 /// An id or a name without a type.
@@ -65,7 +65,7 @@ struct QuestionOptions: ParsableArguments {
 }
 
 private func pointInTime(_ text: String) throws -> PointInTime {
-  if text.hasPrefix("r"), let revision = UInt64(text.dropFirst()) {
+  if let digits = text.behind("r"), let revision = UInt64(digits) {
     if revision > 0 { return .revision(revision) }
     throw ValidationError("revisions count from 1")
   }

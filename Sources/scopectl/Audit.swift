@@ -135,17 +135,17 @@ private struct Sentence {
 
   /// The edit's row has the thing among its columns.
   func concerns(_ thing: String) -> Bool {
-    guard let colon = thing.firstIndex(of: ":") else { return false }
+    guard let (type, id) = thing.parted(at: ":") else { return false }
     let row = edit.after.isEmpty ? edit.before : edit.after
-    let (type, id) = (String(thing[..<colon]), String(thing[thing.index(after: colon)...]))
-    guard row.dropFirst().contains(id), let kind = row.first else { return false }
+    guard row.dropFirst().contains(where: { isSame($0, id) }), let kind = row.first else { return false }
     return ObjectType(name: type) == nil ? kind.contains(type) || kind == "placement" : row.contains(type)
   }
 }
 
 private func moved(_ first: LogRecord.Edit, _ second: LogRecord.Edit) -> String? {
   guard first.before.first == "placement", first.after.isEmpty, second.after.first == "placement",
-    second.before.isEmpty, first.before.count == 4, second.after.count == 4, first.before[1...2] == second.after[1...2]
+    second.before.isEmpty, first.before.count == 4, second.after.count == 4,
+    isSame(first.before[1...2], second.after[1...2])
   else { return nil }
   return "moved \(first.before[1]):\(first.before[2]) from \(first.before[3]) to \(second.after[3])"
 }
@@ -190,13 +190,13 @@ private func numbers(_ list: String, _ edit: LogRecord.Edit) -> String {
 private func entity(_ thing: String, _ edit: LogRecord.Edit, from: Int) -> String {
   if edit.before.isEmpty { return "created \(thing)" + title(edit.after, from) }
   if edit.after.isEmpty { return "removed \(thing)" }
-  let changed = zip(edit.before, edit.after).dropFirst(from).filter { $0.0 != $0.1 }
+  let changed = zip(edit.before, edit.after).dropFirst(from).filter { !isSame($0.0, $0.1) }
   return "changed \(thing): " + changed.map { "'\($0.0)' to '\($0.1)'" }.joined(separator: ", ")
 }
 
 /// The name of a new thing, where it has one beside its id.
 private func title(_ row: [String], _ index: Int) -> String {
-  index < row.count && row[index] != row[index - 1] ? " '\(row[index])'" : ""
+  index < row.count && !isSame(row[index], row[index - 1]) ? " '\(row[index])'" : ""
 }
 
 func hex(_ bytes: [UInt8]) -> String {

@@ -89,10 +89,10 @@ extension RefusedApply {
   /// - Parameter places: where each change was read, for people.
   func end(_ places: [String] = []) -> ExitCode {
     if position > 0 {
-      let words = error.message.drop { $0 != ":" }.dropFirst(2)
+      let words = error.message.parted(at: ":")?.behind.behind(" ") ?? ""
       let place = position <= places.count ? "\(places[position - 1]): " : ""
       return fail(
-        "\(place)\(words.isEmpty ? error.message : String(words)) (\(error.reason))\(hint(for: error))", Exit.denied)
+        "\(place)\(words.isEmpty ? error.message : words) (\(error.reason))\(hint(for: error))", Exit.denied)
     }
     if error.isSent && !error.isFromDaemon || error.reason == "deadline_exceeded" {
       return fail("\(error); the changes may or may not have been applied", Exit.unavailable)

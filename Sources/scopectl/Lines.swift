@@ -87,13 +87,19 @@ struct ChangeReader {
     self.from = from
   }
 
+  /// UTF-8's mark, with which some editors begin a file. Before JSON it is part of no name.
+  private static func withoutMark(_ line: Data) -> Data {
+    line.starts(with: [0xEF, 0xBB, 0xBF]) ? line.dropFirst(3) : line
+  }
+
   /// The next change; empty lines are passed over.
   mutating func next() throws -> Read? {
     while let line = try lines.next() {
-      if line.text.isEmpty || line.number < from { continue }
+      let text = line.number == 1 ? ChangeReader.withoutMark(line.text) : line.text
+      if text.isEmpty || line.number < from { continue }
       do throws(ChangeLineError) {
         return Read(
-          line: try ChangeLine(json: line.text), number: line.number, place: line.place, bytes: line.text.count)
+          line: try ChangeLine(json: text), number: line.number, place: line.place, bytes: line.text.count)
       } catch {
         throw fail("\(line.place): \(error)", Exit.badData)
       }

@@ -270,7 +270,7 @@ private func hexadecimal(_ text: String) throws -> [UInt8] {
 }
 
 private func listID(_ text: String) throws -> Name {
-  try plainName(text.hasPrefix("list:") ? String(text.dropFirst(5)) : text)
+  try plainName(text.behind("list:") ?? text)
 }
 
 extension ListPurpose: ExpressibleByArgument {

@@ -158,7 +158,8 @@ struct CheckManyCommand: ParsableCommand {
     guard let text = String(validating: line.text, as: UTF8.self) else {
       throw fail("\(line.place): not valid UTF-8", Exit.badData)
     }
-    let parts = text.split(whereSeparator: { text.contains("\t") ? $0 == "\t" : $0 == " " }).map(String.init)
+    let separator = UInt8(ascii: text.utf8.contains(UInt8(ascii: "\t")) ? "\t" : " ")
+    let parts = text.utf8.split(separator: separator).map { String(Substring($0)) }
     guard (2...3).contains(parts.count) else {
       throw fail("\(line.place): a line is SUBJECT OBJECT [RIGHT]", Exit.badData)
     }

@@ -37,6 +37,12 @@ struct Scopectl: ParsableCommand {
     ])
 }
 
+extension Scopectl {
+  static func main() {
+    do { main(try CommandArguments.read()) } catch { exit(withError: ValidationError("\(error)")) }
+  }
+}
+
 /// Options of every command.
 struct ConnectionOptions: ParsableArguments {
   @Option(
@@ -73,7 +79,7 @@ struct ConnectionOptions: ParsableArguments {
   }
 
   private func client(company: String, milliseconds: UInt32) throws -> Client {
-    let address = address ?? environment("SCOPED_ADDRESS") ?? ConnectionOptions.standardAddress
+    let address = try address ?? CommandArguments.environment("SCOPED_ADDRESS") ?? ConnectionOptions.standardAddress
     do throws(ClientError) {
       return try Client(address, company: company, timeoutMilliseconds: milliseconds)
     } catch {
@@ -88,15 +94,11 @@ struct CompanyOptions: ParsableArguments {
   var company: String?
 
   func name() throws -> Name {
-    guard let text = company ?? environment("SCOPED_COMPANY") else {
+    guard let text = try company ?? CommandArguments.environment("SCOPED_COMPANY") else {
       throw ValidationError("Which company? Give --company, or set SCOPED_COMPANY.")
     }
     do { return try Name(text) } catch { throw ValidationError("--company \(error)") }
   }
-}
-
-private func environment(_ key: String) -> String? {
-  ProcessInfo.processInfo.environment[key].flatMap { $0.isEmpty ? nil : $0 }
 }
 
 /// How a command ends.

@@ -6,12 +6,13 @@ func printTable(_ rows: [[String]], indent: Int = 0) {
   var widths = (0..<columns).map { column in rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0 }
   if let terminal = terminalWidth { narrow(&widths, to: terminal - indent) }
   for row in rows {
-    let cells = row.enumerated().map { index, cell in
+    let last = row.lastIndex { !$0.isEmpty } ?? 0
+    let cells = row.prefix(last + 1).enumerated().map { index, cell in
       let cell = cut(cell, to: widths[index])
-      return cell + String(repeating: " ", count: widths[index] - cell.count)
+      return index == last ? cell : cell + String(repeating: " ", count: widths[index] - cell.count)
     }
     let line = String(repeating: " ", count: indent) + cells.joined(separator: columnGap)
-    print(line.prefix(through: line.lastIndex { $0 != " " } ?? line.startIndex))
+    print(line)
   }
 }
 
@@ -51,10 +52,10 @@ func listed(_ items: [String], of total: Int) -> String {
 
 /// `queue:support Support line`; a name that is the id is not said twice.
 func titled(_ type: String, _ id: String, _ name: String) -> String {
-  name == id ? "\(type):\(id)" : "\(type):\(id) \(name)"
+  isSame(name, id) ? "\(type):\(id)" : "\(type):\(id) \(name)"
 }
 
 extension [String] {
   /// `["queue:support", "Support line"]`, for a table.
-  init(_ type: String, _ id: String, _ name: String) { self = ["\(type):\(id)", name == id ? "" : name] }
+  init(_ type: String, _ id: String, _ name: String) { self = ["\(type):\(id)", isSame(name, id) ? "" : name] }
 }

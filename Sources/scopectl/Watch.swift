@@ -132,12 +132,19 @@ private struct Reconnection {
   }
 }
 
+/// An object by the bytes of its ref.
+private struct Seen: Hashable, Comparable {
+  let bytes: [UInt8]
+
+  static func < (a: Seen, b: Seen) -> Bool { a.bytes.lexicographicallyPrecedes(b.bytes) }
+}
+
 /// What a subject sees, as far as it is told.
 private struct View {
   private let asJSON: Bool
-  private var known: [String: ObjectRow] = [:]
+  private var known: [Seen: ObjectRow] = [:]
   /// What comes at the beginning of a watch, until it is settled.
-  private var arriving: [String: ObjectRow]?
+  private var arriving: [Seen: ObjectRow]?
   private var hasSettled = false
 
   init(asJSON: Bool) { self.asJSON = asJSON }
@@ -157,9 +164,9 @@ private struct View {
     return part.isSettled ? settle(objects, part.revision) : []
   }
 
-  private mutating func settle(_ objects: [String: ObjectRow], _ revision: UInt64) -> [String] {
+  private mutating func settle(_ objects: [Seen: ObjectRow], _ revision: UInt64) -> [String] {
     let lost = known.values.filter { objects[$0.ref] == nil }
-    let gained = objects.values.filter { known[$0.ref]?.name != $0.name }
+    let gained = objects.values.filter { object in known[object.ref].map { !isSame($0.name, object.name) } ?? true }
     let reset = hasSettled ? [asJSON ? event("reset", nil, revision) : "reset"] : []
     let settled = asJSON ? [event("settled", nil, revision)] : []
     (known, hasSettled) = (objects, true)
@@ -178,7 +185,7 @@ private struct View {
 }
 
 extension ObjectRow {
-  fileprivate var ref: String { "\(type):\(id)" }
+  fileprivate var ref: Seen { Seen(bytes: Array("\(type):\(id)".utf8)) }
   fileprivate var words: String { titled(type, id, name) }
 }
 

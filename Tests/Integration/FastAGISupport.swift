@@ -115,18 +115,18 @@ final class AsteriskAGI {
   static func words(of line: String) -> [String]? {
     if line.utf8.count > 8_192 { return nil }
     var (words, word, isQuoted, isEscaped) = ([String](), String?.none, false, false)
-    for character in line {
+    for sign in line.unicodeScalars {  // it knows bytes, and no characters that combine
       if isEscaped {
-        (word, isEscaped) = ((word ?? "") + String(character), false)
-      } else if character == "\\" {
+        (word, isEscaped) = ((word ?? "") + String(sign), false)
+      } else if sign == "\\" {
         isEscaped = true
-      } else if character == "\"" {
+      } else if sign == "\"" {
         (word, isQuoted) = (word ?? "", !isQuoted)
-      } else if character == " " && !isQuoted {
+      } else if sign == " " && !isQuoted {
         if let word { words.append(word) }
         word = nil
       } else {
-        word = (word ?? "") + String(character)
+        word = (word ?? "") + String(sign)
       }
     }
     if let word { words.append(word) }
