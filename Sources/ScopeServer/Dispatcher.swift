@@ -123,6 +123,7 @@ final class Dispatcher {
       return .answered
     }
     do throws(Failure) {
+      if let found = Pieces.request.find(in: frame) { throw Failure(found) }
       if (request.pointee.at_revision != 0 || request.pointee.at_time_us != 0) && !isPast {
         return .past(try pastQuestion(request, frame, from: caller), id: request.pointee.id, timeout: timeout(request))
       }

@@ -171,7 +171,10 @@ public struct RawRequest: Sendable {
   /// Number of the call's field, and its message.
   public var call: (field: Int, message: [UInt8])?
 
-  public init(company: String = "", call field: Int? = nil, _ message: [UInt8] = []) {
+  public init(
+    id: UInt64 = 1, company: String = "", atRevision: UInt64 = 0, call field: Int? = nil, _ message: [UInt8] = []
+  ) {
+    (self.id, self.atRevision) = (id, atRevision)
     self.company = Array(company.utf8)
     if let field { call = (field, message) }
   }
