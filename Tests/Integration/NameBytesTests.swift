@@ -174,7 +174,7 @@ import Testing
       try daemon.client().applyAll(WorstNames.company(), to: "c")
       try await onThread { () throws -> Void in
         for name in WorstNames.all {
-          let found = try AsteriskAGI.ask(port, "check?company=c", ["user:\(name)", "queue:\(name)", name.text])
+          let found = try AsteriskAGI.ask(port, "can-see?company=c", ["user:\(name)", "queue:\(name)", name.text])
           #expect(found.result == "allow" && found.reason == "shared_project", "\(name): \(found)")
           #expect(found.project.map { Array($0.utf8) } == Array(name.text.utf8), "\(name): \(found)")
         }
