@@ -110,7 +110,7 @@ import Testing
     let questions: [([String], String)] = [
       (["objects", "user:\(text)", "--project=\(text)", "--type", "list"], "\"id\":\(quoted)"),
       (["objects", "project:\(text)", "--type", "queue"], "\"id\":\(quoted)"),
-      (["what-sees", "group:\(text)"], "\"id\":\(quoted)"), (["who-can-see", "queue:\(text)"], "\"id\":\(quoted)"),
+      (["what-sees", "group:\(text)"], "\"id\":\(quoted)"), (["who-can-see", "queue:\(text)"], "\"user\":\(quoted)"),
       (["explain", "user:\(text)", "list:\(text)"], quoted), (["projects", "user:\(text)"], "\"id\":\(quoted)"),
       (["project", "show", "project:\(text)"], "\"id\":\(quoted)"), (["object", "show", "queue:\(text)"], quoted),
       (["user", "list", "--project=\(text)"], "\"id\":\(quoted)"),
