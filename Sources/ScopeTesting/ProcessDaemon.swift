@@ -114,6 +114,10 @@ public func run(
   try process.run()
   process.waitUntilExit()
   return Run(
-    status: process.terminationStatus, output: try String(contentsOfFile: output, encoding: .utf8),
-    errors: try String(contentsOfFile: errors, encoding: .utf8))
+    status: process.terminationStatus, output: try text(of: output), errors: try text(of: errors))
+}
+
+/// A file's text as its bytes are: Foundation's reader would drop a byte order mark at the beginning.
+private func text(of path: String) throws -> String {
+  String(decoding: try Data(contentsOf: URL(fileURLWithPath: path)), as: UTF8.self)
 }
