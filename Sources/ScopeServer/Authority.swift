@@ -120,11 +120,22 @@ public final class Authority: Sendable {
     reads = WorkQueue(FairQueue(FairBounds(elements: limits.readsWaiting)))
     loads = FairRoom(FairBounds(elements: limits.coldWaiting, bytes: limits.framesWaitingBytes))
     isSweepSet = .makeBoxSendingValue(false, eventLoop: loop)
-    loop.execute { self.setSweep() }
+    loop.execute {
+      self.setSweep()
+      self.look()
+    }
   }
 
-  /// Whether the last commit went well.
+  /// Whether changes are taken: the last commit went well, and the store's files are in place and can be written.
   var isWritable: Bool { writable.load(ordering: .relaxed) }
+
+  /// Looks once a second whether changes are taken, so that probes hear of it before a change is lost.
+  private func look() {
+    guard let state = state.value else { return }
+    state.look()
+    writable.store(state.isWritable, ordering: .relaxed)
+    loop.scheduleTask(in: .seconds(1)) { self.look() }
+  }
 
   /// Ends what takes long, for good: what has not begun, or comes later, is told that the daemon stops, and what is
   /// being read ends where it is. A commit under way is finished. From any thread.

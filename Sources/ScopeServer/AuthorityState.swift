@@ -14,9 +14,14 @@ final class AuthorityState {
   let loader: Loader
   let feed: Feed
   let seed: UInt64
-  private(set) var isWritable = true
+  /// Changes are taken, as far as is known.
+  var isWritable: Bool { !hasCommitFailed && refusal == nil }
+  /// The last commit failed.
+  private var hasCommitFailed = false
+  /// Why the store takes no change; nil: it does, as far as can be seen.
+  private var refusal: String?
   /// There may be blocks of numbers that no list names any more.
-  private(set) var needsSweep = true
+  private(set) var needsSweep: Bool
   private let store: Store
   private let logger: Logger
   private let onFatal: @Sendable (StoreError) -> Never
@@ -32,11 +37,13 @@ final class AuthorityState {
     let seed = UInt64.random(in: .min ... .max)
     loader = try Loader(store, seed: seed, configuration: loading, loop: loop, logger: logger)
     feed = Feed(revision: store.revision)
+    needsSweep = !store.isReadOnly
     self.store = store
     self.seed = seed
     self.logger = logger
     self.onFatal = onFatal
     models = ModelCache(budgetBytes: loading.budgetBytes)
+    look()
   }
 
   var publisher: IndexPublisher { loader.publisher }
@@ -44,6 +51,22 @@ final class AuthorityState {
   var interruption: Interruption { store.interruption }
 
   func close() throws(StoreError) { try store.close() }
+
+  /// Looks whether the store takes changes, which nobody may have tried for long.
+  func look() {
+    do throws(StoreError) {
+      try store.checkWritable()
+      if refusal != nil { logger.notice("changes are taken again") }
+      refusal = nil
+    } catch {
+      refuse(error)
+    }
+  }
+
+  private func refuse(_ error: StoreError) {
+    if refusal != error.code { logger.error("no change is taken", metadata: ["error": "\(error)"]) }
+    refusal = error.code
+  }
 
   func snapshot(of id: Name) throws(Failure) -> (company: Company?, revision: UInt64) {
     let company = try model(of: id).company
@@ -122,8 +145,8 @@ final class AuthorityState {
       try commit(group)
     } catch {
       // One batch that can't be written must not fail those that happened to wait with it.
-      if jobs.count > 1 { return jobs.flatMap { apply([$0]) } }
-      let failure = failure(error)
+      if jobs.count > 1 && !error.concernsEveryChange { return jobs.flatMap { apply([$0]) } }
+      let failure = refusal(of: error)
       results = results.map { result in result.flatMap { _ in .failure(failure) } }
     }
     return results
@@ -146,15 +169,21 @@ final class AuthorityState {
       publisher.publish(root!)
       loader.noteChange(of: group.edits.keys)
       feed.append(logged)
-      isWritable = true
+      hasCommitFailed = false
       if group.leavesBlocks || patch?.changed.isFinished == true { needsSweep = true }
+      try store.confirmFiles()
     } catch {
       if error.isFatal { onFatal(error) }
       takeBack(group)
-      isWritable = false
-      logger.error("changes are refused", metadata: ["error": "\(error)"])
+      noteFailure(error)
       throw error
     }
+  }
+
+  private func noteFailure(_ error: StoreError) {
+    if case .replaced = error { return refuse(error) }
+    hasCommitFailed = true
+    logger.error("a change is refused", metadata: ["error": "\(error)"])
   }
 
   /// The numbers of companies that have no index they could be taken over from.
@@ -220,12 +249,15 @@ final class AuthorityState {
   private func unreadable(_ error: StoreError) -> Failure {
     if case .interrupted = error { return .stopping }
     logger.error("the store can't be read", metadata: ["error": "\(error)"])
-    return failure(error)
+    return Failure(error)
   }
 
-  private func failure(_ error: StoreError) -> Failure {
+  /// What a client is told whose change could not be written.
+  private func refusal(of error: StoreError) -> Failure {
     if case .interrupted = error { return .stopping }
-    return Failure(error.code == "damaged" ? .dataLoss : .unavailable, error.code, "nothing was changed: \(error)")
+    let failure = Failure(error)
+    return error.leftNothing
+      ? Failure(failure.code, failure.reason, "nothing was changed: \(failure.message)") : failure
   }
 
   /// The model of a company, loaded if need be.
@@ -343,7 +375,7 @@ extension AuthorityState {
       throw Failure(error)
     }
     group.numbers[job.company] = numbers.merging([job.list: patch.numbers]) { $1 }
-    do throws(StoreError) { try commit(group, patch) } catch { throw failure(error) }
+    do throws(StoreError) { try commit(group, patch) } catch { throw refusal(of: error) }
     changed.revision = store.revision
     return changed
   }
@@ -407,6 +439,13 @@ extension AuthorityState {
       if error.isFatal { onFatal(error) }
       throw unreadable(error)
     }
+  }
+}
+
+extension Failure {
+  /// Of the store, in the words that are for clients.
+  init(_ error: StoreError) {
+    self.init(error.code == "damaged" ? .dataLoss : .unavailable, error.code, error.words)
   }
 }
 

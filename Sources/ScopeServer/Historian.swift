@@ -242,7 +242,7 @@ private struct Replay {
 
   private mutating func edits(of record: LoggedEdits) throws(Failure) -> [Edit] {
     let found: [Edit]
-    do throws(StoreError) { found = try record.edits() } catch { throw Failure(.dataLoss, error.code, "\(error)") }
+    do throws(StoreError) { found = try record.edits() } catch { throw Failure(.dataLoss, error.code, error.words) }
     edits += found.count
     if edits <= limits.pastEdits { return found }
     throw Failure(

@@ -240,9 +240,8 @@ extension Loader {
   private func fail(_ id: Name, _ error: StoreError) {
     if case .interrupted = error { return reply(id, .failure(.stopping)) }
     logger.error("a company can't be loaded", metadata: ["company": "\(id)", "error": "\(error)"])
-    let isDamaged = error.code == "damaged"
-    let failure = Failure(isDamaged ? .dataLoss : .unavailable, error.code, "\(error)")
-    if isDamaged {
+    let failure = Failure(error)
+    if failure.code == .dataLoss {
       damaged[id] = failure
       meter.unreadable.store(damaged.count, ordering: .relaxed)
     }

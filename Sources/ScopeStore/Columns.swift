@@ -59,28 +59,4 @@ extension Database {
       if try !body(Columns(statement: statement.sqliteStatement)) { return }
     }
   }
-
-  /// What the operating system said when a write to the file failed last; 0: none did. SQLite's own
-  /// `sqlite3_system_errno` is lost in the rollback.
-  func lastErrno(of file: DatabasePart) -> Int32 {
-    var pointer: UnsafeMutablePointer<sqlite3_file>?
-    guard sqlite3_file_control(sqliteConnection, "main", file.pointerRequest, &pointer) == SQLITE_OK,
-      let pointer, let methods = pointer.pointee.pMethods
-    else { return 0 }
-    var number: Int32 = 0
-    _ = methods.pointee.xFileControl(pointer, SQLITE_FCNTL_LAST_ERRNO, &number)
-    return number
-  }
-}
-
-/// One of the two files of an open database.
-enum DatabasePart {
-  case database, writeAheadLog
-
-  fileprivate var pointerRequest: Int32 {
-    switch self {
-    case .database: SQLITE_FCNTL_FILE_POINTER
-    case .writeAheadLog: SQLITE_FCNTL_JOURNAL_POINTER
-    }
-  }
 }

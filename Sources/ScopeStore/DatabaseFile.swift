@@ -26,12 +26,49 @@ enum DatabaseFile {
 
   /// Opens the database. Until `migrate`, nothing of it is changed, and closing it changes nothing.
   static func open(_ configuration: StoreConfiguration) throws(StoreError) -> DatabaseQueue {
+    try open(configuration.databasePath, Configuration(), configuration) { db in
+      try prepare(db, configuration)
+    } then: { _ in
+    }
+  }
+
+  /// Opens a database that can't be written, with what is in its write-ahead log.
+  ///
+  /// SQLite can read a log it can't write only if it keeps the log's index in its own memory, which it does for who
+  /// has the file for itself; and to lock it so takes a file that can be written. So it doesn't lock: our own lock
+  /// holds the directory. It wants to make the log where there is none, unless it is told that nothing ever changes:
+  /// which it must not be told beside a log, since it would leave out what is in that.
+  static func openReadOnly(_ configuration: StoreConfiguration) throws(StoreError) -> DatabaseQueue {
+    let hasLog = access(configuration.walPath, F_OK) == 0
+    let address = uri(configuration.databasePath) + (hasLog ? "?mode=ro&vfs=unix-none" : "?mode=ro&immutable=1")
+    var options = Configuration()
+    options.readonly = true
+    return try open(address, options, configuration) { db in
+      try prepareReading(db, configuration)
+      guard try Schema.migrator.hasCompletedMigrations(db) else {
+        throw StoreError.readOnly(path: configuration.databasePath, cause: OlderSchema())
+      }
+    } then: { _ in
+    }
+  }
+
+  private static func open(
+    _ address: String, _ options: Configuration, _ configuration: StoreConfiguration,
+    preparing prepare: @escaping @Sendable (Database) throws -> Void, then finish: (DatabaseQueue) throws -> Void
+  ) throws(StoreError) -> DatabaseQueue {
     let path = configuration.databasePath
+    @Sendable func explained(_ error: any Error, _ db: Database) -> StoreError {
+      StoreError(error, "opening \(path)", path: path, systemErrno: db.takeErrno())
+    }
+    var options = options
+    options.label = "scoped"
+    options.prepareDatabase { db in
+      do { try prepare(db) } catch { throw explained(error, db) }
+    }
     do {
-      var options = Configuration()
-      options.label = "scoped"
-      options.prepareDatabase { try prepare($0, configuration) }
-      return try DatabaseQueue(path: path, configuration: options)
+      let queue = try DatabaseQueue(path: address, configuration: options)
+      do { try finish(queue) } catch { throw queue.unsafeReentrantRead { explained(error, $0) } }
+      return queue
     } catch {
       throw StoreError(error, "opening \(path)", path: path)
     }
@@ -43,13 +80,42 @@ enum DatabaseFile {
     do { try Schema.migrator.migrate(queue) } catch { throw StoreError(error, "opening \(path)", path: path) }
   }
 
+  private static func uri(_ path: String) -> String {
+    let plain = CharacterSet(charactersIn: "/.-_~").union(.alphanumerics)
+    return "file:" + path.addingPercentEncoding(withAllowedCharacters: plain)!
+  }
+
+  /// Whether all can be written that is written while the daemon runs. Only before SQLite has the file.
+  static func isWritable(_ configuration: StoreConfiguration) throws(StoreError) -> Bool {
+    if faccessat(AT_FDCWD, configuration.directory, W_OK, AT_EACCESS) != 0 {
+      let error = StoreError(call: "access", path: configuration.directory)
+      guard error.deniesWriting else { throw error }
+      return false
+    }
+    for path in [configuration.databasePath, configuration.walPath] where access(path, F_OK) == 0 {
+      if try !isWritable(path) { return false }
+    }
+    return true
+  }
+
+  private static func isWritable(_ path: String) throws(StoreError) -> Bool {
+    let descriptor = Foundation.open(path, O_RDWR | O_CLOEXEC)
+    if descriptor >= 0 {
+      close(descriptor)
+      return true
+    }
+    let error = StoreError(call: "open", path: path)
+    guard error.deniesWriting else { throw error }
+    return false
+  }
+
   /// SQLite's smallest page. It takes a shorter file for a new database.
   private static let smallestBytes = 512
 
-  /// Whether the file exists, can be read and written, and has content. SQLite would open a file it can't write
-  /// without a word. Only before SQLite has the file: closing any descriptor of it drops SQLite's locks.
+  /// Whether the file exists, can be read, and has content. Only before SQLite has the file: closing any descriptor of
+  /// it drops SQLite's locks.
   private static func isThere(_ path: String) throws(StoreError) -> Bool {
-    let descriptor = Foundation.open(path, O_RDWR | O_CLOEXEC)
+    let descriptor = Foundation.open(path, O_RDONLY | O_CLOEXEC)
     if descriptor < 0 {
       if errno == ENOENT { return false }
       throw StoreError(call: "open", path: path)
@@ -89,6 +155,16 @@ enum DatabaseFile {
   /// The order matters: with `locking_mode` before the first look at the file, WAL is entered without shared
   /// memory, and no other process gets in; nothing is written before the file is known to be ours.
   private static func prepare(_ db: Database, _ configuration: StoreConfiguration) throws {
+    try prepareReading(db, configuration)
+    try db.execute(
+      sql: """
+        PRAGMA journal_mode = WAL;
+        PRAGMA wal_autocheckpoint = 0;
+        PRAGMA journal_size_limit = \(configuration.walLimitBytes);
+        """)
+  }
+
+  private static func prepareReading(_ db: Database, _ configuration: StoreConfiguration) throws {
     try db.execute(
       sql: """
         PRAGMA locking_mode = EXCLUSIVE;
@@ -101,12 +177,6 @@ enum DatabaseFile {
         """)
     Store.keepsWAL(true, db)
     try checkOwner(db, configuration.databasePath)
-    try db.execute(
-      sql: """
-        PRAGMA journal_mode = WAL;
-        PRAGMA wal_autocheckpoint = 0;
-        PRAGMA journal_size_limit = \(configuration.walLimitBytes);
-        """)
   }
 
   private static func checkOwner(_ db: Database, _ path: String) throws {
@@ -116,4 +186,9 @@ enum DatabaseFile {
     let unknown = try Schema.migrator.appliedIdentifiers(db).subtracting(Schema.migrator.migrations)
     if !unknown.isEmpty { throw StoreError.newerSchema(path: path, migrations: unknown.sorted()) }
   }
+}
+
+/// Why a database that can't be written can't be served either.
+private struct OlderSchema: Error, CustomStringConvertible {
+  let description = "it was written by an older version, and is brought up to date at the first start that can write it"
 }

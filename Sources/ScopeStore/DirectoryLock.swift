@@ -2,21 +2,35 @@ import Foundation
 
 /// Holds the data directory for this process, until it is released with the last reference.
 ///
-/// The file stays: removing it would let a third process lock a new one beside the second.
+/// The file stays: removing it would let a third process lock a new one beside the second. Where it can't be written,
+/// it is locked all the same; where there is none and none can be made, the directory itself is.
 final class DirectoryLock {
   private let descriptor: Int32
 
   init(_ configuration: StoreConfiguration) throws(StoreError) {
     let path = configuration.lockPath
-    let opened = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-    if opened < 0 { throw StoreError(call: "open", path: path) }
-    descriptor = opened  // from here on deinit closes it, also when this throws
+    descriptor = try DirectoryLock.open(path, configuration)  // from here on deinit closes it, also when this throws
     if flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
       if errno != EWOULDBLOCK { throw StoreError(call: "flock", path: path) }
       throw .locked(pid: holder(), directory: configuration.directory)
     }
-    try writePID(path)
+    if DirectoryLock.isWritable(descriptor) { try writePID(path) }
   }
+
+  private static func open(_ path: String, _ configuration: StoreConfiguration) throws(StoreError) -> Int32 {
+    var descriptor = Foundation.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+    if descriptor >= 0 { return descriptor }
+    let error = StoreError(call: "open", path: path)
+    guard error.deniesWriting else { throw error }
+    descriptor = Foundation.open(path, O_RDONLY | O_CLOEXEC)
+    if descriptor < 0 && errno == ENOENT {
+      descriptor = Foundation.open(configuration.directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    }
+    if descriptor < 0 { throw error }
+    return descriptor
+  }
+
+  private static func isWritable(_ descriptor: Int32) -> Bool { fcntl(descriptor, F_GETFL) & O_ACCMODE == O_RDWR }
 
   /// Unlocks outright: a child just forked would hold a lock that is merely closed until its exec.
   deinit {

@@ -10,6 +10,9 @@ public final class Store {
   /// The end of the change log.
   public private(set) var head: Head
 
+  /// The directory could not be written when the store was opened: it takes no change.
+  public let isReadOnly: Bool
+
   /// Inside the module for tests alone, which look at the pragmas and fill the disk.
   let queue: DatabaseQueue
 
@@ -18,6 +21,7 @@ public final class Store {
 
   let configuration: StoreConfiguration
   private let wal = WALMeter()
+  private let files: OpenFiles
   private var lock: DirectoryLock?
   /// Nil: not begun yet.
   var headFile: HeadFile?
@@ -28,28 +32,33 @@ public final class Store {
   /// Once a write is in doubt, none is tried again.
   private var failure: StoreError?
 
-  /// Locks the directory, creates the database where there is none, and makes an older one today's.
+  /// Locks the directory, creates the database where there is none, and makes an older one today's. Where all can be
+  /// read but not written, it is opened for reading: `isReadOnly`.
   public init(_ configuration: StoreConfiguration) throws(StoreError) {
     try DatabaseFile.makeDirectory(configuration.directory)
     lock = try DirectoryLock(configuration)
     try DatabaseFile.createIfMissing(configuration)
+    isReadOnly = try !DatabaseFile.isWritable(configuration)
     let broken = configuration.checksHead ? try WALFile.damage(in: configuration.walPath) : nil
-    queue = try DatabaseFile.open(configuration)
+    queue = try isReadOnly ? DatabaseFile.openReadOnly(configuration) : DatabaseFile.open(configuration)
     self.configuration = configuration
     head = .start
+    files = OpenFiles([configuration.databasePath, configuration.walPath, configuration.lockPath])
     head = try access("reading the end of the log", Store.head)
     let loss = try loss(broken)
     if let loss, configuration.acceptedLoss != head.revision {
       throw .changesMissing(loss, revision: head.revision)
     }
-    try DatabaseFile.migrate(queue, configuration)
+    if !isReadOnly { try DatabaseFile.migrate(queue, configuration) }
     if configuration.checksDigests { try access("reading the end of the log", Store.checkEnd) }
+    queue.unsafeReentrantRead { interruption.watch($0.sqliteConnection) }
+    if isReadOnly { return }
+    try checkFiles()
     try beginHeadFile(loss)
     try beginWAL()
-    queue.writeWithoutTransaction {
-      Store.keepsWAL(false, $0)
-      wal.watch($0)
-      interruption.watch($0.sqliteConnection)
+    try access("reading the write-ahead log") { db in
+      Store.keepsWAL(false, db)
+      try wal.watch(db)
     }
   }
 
@@ -67,12 +76,18 @@ public final class Store {
   /// the store refuses whatever is asked of it. Not to be called after a fatal error.
   public func close() throws(StoreError) {
     if lock == nil { return }
-    try interruption.shield { () throws(StoreError) in
-      try access("closing") { _ = try $0.checkpoint(.truncate) }
+    if !isReadOnly {
+      try interruption.shield { () throws(StoreError) in try access("closing") { try finish($0) } }
     }
     interruption.forget()
     do { try queue.close() } catch { throw translated(error, "closing") }
     lock = nil
+  }
+
+  /// SQLite removes the write-ahead log by its path, where another's may lie by now.
+  private func finish(_ db: Database) throws {
+    if !files.isInPlace(configuration.walPath) { db.keepWriteAheadLog() }
+    _ = try db.checkpoint(.truncate)
   }
 }
 
@@ -204,7 +219,7 @@ extension Store {
     if lock == nil { throw .interrupted }  // closed
     do {
       return try queue.unsafeRead { db in
-        do { return try body(db) } catch { throw translated(error, what, db.lastErrno(of: .database)) }
+        do { return try body(db) } catch { throw translated(error, what, db.takeErrno()) }
       }
     } catch { throw translated(error, what) }
   }
@@ -227,13 +242,13 @@ extension Store {
   ///     the store.
   /// - Returns: the records with their links of the chain.
   /// - Throws: after a fatal error (see `StoreError.isFatal`) the process must end. After any other, the store is
-  ///   as before.
+  ///   as before, and no restart will find anything of the changes.
   @discardableResult
   public func commit(
     _ records: [ChangeRecord], numbers: BlockWrites? = nil, beforeCommit: () throws -> Void = {}
   ) throws(StoreError) -> [LoggedChange] {
     if records.isEmpty { return [] }
-    let (logged, digests) = try write("writing") { db in
+    let (logged, digests) = try transact("writing") { db in
       let written = try write(records, db)
       if let numbers { try db.write(numbers) }
       do { try beforeCommit() } catch { throw StoreError.beforeCommit(error) }
@@ -245,22 +260,60 @@ extension Store {
     return logged
   }
 
-  /// Runs `body` in one transaction, and returns when it is on the disk.
-  func write<T>(_ what: String, _ body: (Database) throws -> T) throws(StoreError) -> T {
+  /// Whether the paths still lead to the files that are open. To be asked after `commit` and before anybody is told of
+  /// the change: it may have gone into a file that nobody will find again.
+  ///
+  /// - Throws: `.replaced`. Until the files are back, every change is refused with it.
+  public func confirmFiles() throws(StoreError) { try checkFiles(isCommitted: true) }
+
+  /// Whether the store is one that takes changes, as far as can be seen without one.
+  public func checkWritable() throws(StoreError) {
+    try checkOpenForWriting()
+    try checkFiles()
+  }
+
+  private func checkOpenForWriting() throws(StoreError) {
     if let failure { throw failure }
+    if isReadOnly { throw .readOnly(path: configuration.directory, cause: nil) }
     try headFile?.catchUp()
+  }
+
+  private func checkFiles(isCommitted: Bool = false) throws(StoreError) {
+    if let path = files.strayed { throw .replaced(path: path, isCommitted: isCommitted) }
+  }
+
+  /// Runs `body` in one transaction, and returns when it is on the disk and will be found there.
+  func write<T>(_ what: String, _ body: (Database) throws -> T) throws(StoreError) -> T {
+    let result = try transact(what, body)
+    try confirmFiles()
+    return result
+  }
+
+  private func transact<T>(_ what: String, _ body: (Database) throws -> T) throws(StoreError) -> T {
+    try checkOpenForWriting()
     if wal.pages >= configuration.checkpointPages { try checkpoint() }
-    return try remembering { () throws(StoreError) in
-      try interruption.shield { () throws(StoreError) in
-        try access(what) { db in try transact(db) { try body(db) } }
+    do throws(StoreError) {
+      return try remembering { () throws(StoreError) in
+        try interruption.shield { () throws(StoreError) in
+          try access(what) { db in try transact(db) { try body(db) } }
+        }
       }
+    } catch {
+      if case .replaced = error { rescueLog() }
+      throw error
     }
+  }
+
+  /// Without its write-ahead log's file a database lacks, after a restart, what has not been moved into it yet.
+  private func rescueLog() {
+    if wal.pages == 0 || files.isInPlace(configuration.walPath) { return }
+    if files.isInPlace(configuration.databasePath) { try? checkpoint() }
   }
 
   /// Moves the write-ahead log's pages into the database. `commit` does so itself when the log is long; an idle
   /// moment is a better one. SQLite's own checkpoints are off, since they pass over a failed fsync.
   public func checkpoint() throws(StoreError) {
-    if let failure { throw failure }
+    try checkOpenForWriting()
     try remembering { () throws(StoreError) in
       try interruption.shield { () throws(StoreError) in
         try access("moving the write-ahead log into the database") { _ = try $0.checkpoint(.passive) }
@@ -324,18 +377,25 @@ extension Store {
   private func transact<T>(_ db: Database, _ body: () throws -> T) throws -> T {
     try db.beginTransaction(.immediate)
     let result: T
-    do { result = try body() } catch {
-      let error = translated(error, "writing", db.lastErrno(of: .writeAheadLog))
+    do {
+      result = try body()
+      try checkFiles()
+    } catch {
+      let error = translated(error, "writing", db.takeErrno())
       try rollback(db)
       throw error
     }
-    do { try db.commit() } catch {
-      let number = db.lastErrno(of: .writeAheadLog)
-      let error = StoreError.atCommit(error, path: configuration.databasePath, systemErrno: number)
-      try rollback(db)
-      throw error
-    }
+    do { try db.commit() } catch { throw try afterFailedCommit(translated(error, "COMMIT", db.takeErrno()), db) }
+    wal.noteCommit(db)
     return result
+  }
+
+  /// A write failed: nothing was synced, and SQLite has taken all back. Yet the last frame may have arrived whole in
+  /// spite of the error, and a restart would find the change that was refused. Whether it would stands in the file.
+  private func afterFailedCommit(_ error: StoreError, _ db: Database) throws -> StoreError {
+    try rollback(db)
+    if error.isFatal { return error }
+    return wal.holdsMore(db) ? .inDoubt("COMMIT", cause: error) : error
   }
 
   private func rollback(_ db: Database) throws {
@@ -350,17 +410,37 @@ extension Store {
   }
 }
 
-/// How long the write-ahead log is.
+/// How long the write-ahead log is, and what of it is committed.
 private final class WALMeter {
+  /// That are not in the database yet, at most.
   var pages = 0
+  /// Frames in the file, as of the last COMMIT that wrote any.
+  private var frames = 0
+  /// As of the last COMMIT; nil: it could not be read.
+  private var committed: WALContent?
 
   /// SQLite tells after each COMMIT. The meter must outlive the connection's last one.
-  func watch(_ db: Database) {
+  func watch(_ db: Database) throws {
+    committed = try db.part(.writeAheadLog).map { file in try WALContent(file) }
+    take(committed?.committedFrames ?? 0)
     sqlite3_wal_hook(
       db.sqliteConnection,
-      { meter, _, _, pages in
-        Unmanaged<WALMeter>.fromOpaque(meter!).takeUnretainedValue().pages = Int(pages)
+      { meter, _, _, frames in
+        Unmanaged<WALMeter>.fromOpaque(meter!).takeUnretainedValue().take(Int(frames))
         return SQLITE_OK
       }, Unmanaged.passUnretained(self).toOpaque())
+  }
+
+  private func take(_ frames: Int) { (self.frames, pages) = (frames, frames) }
+
+  func noteCommit(_ db: Database) {
+    committed = db.part(.writeAheadLog).flatMap { try? WALContent(generationOf: $0, committedFrames: frames) }
+  }
+
+  /// Whether a restart would find more in the log than was committed, as far as can be told.
+  func holdsMore(_ db: Database) -> Bool {
+    guard let committed, let file = db.part(.writeAheadLog), let found = try? WALContent(file) else { return true }
+    if found.generation == committed.generation { return found.committedFrames != committed.committedFrames }
+    return found.committedFrames > 0  // begun anew: all before is in the database
   }
 }

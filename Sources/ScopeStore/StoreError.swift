@@ -16,11 +16,19 @@ public enum StoreError: Error {
   case changesMissing(String, revision: UInt64)
   /// The process may not read or write what it must.
   case permissionDenied(path: String, cause: any Error)
+  /// The data directory can be read, but not written: it is mounted read-only, or closed to this user. No change is
+  /// taken; everything else works.
+  case readOnly(path: String, cause: (any Error)?)
+  /// The path no longer leads to the file that the store has open. Nobody would find a change again.
+  ///
+  /// - Parameter isCommitted: the change is in the open files all the same; false: nothing was changed.
+  case replaced(path: String, isCommitted: Bool)
   /// There is no room. The change was refused; later ones may succeed.
   case diskFull(cause: any Error)
-  /// The disk or the file system failed before COMMIT: nothing was written.
+  /// The disk or the file system failed, and it is known that nothing was changed.
   case io(String, cause: any Error)
-  /// An fsync, a COMMIT or a rollback failed: nobody knows what is on the disk.
+  /// An fsync or a rollback failed, or a COMMIT did and has left what a restart might take for a change: nobody knows
+  /// what is on the disk.
   case inDoubt(String, cause: any Error)
   /// The record's revision does not follow the last one.
   case wrongRevision(expected: UInt64, given: UInt64)
@@ -43,6 +51,14 @@ extension StoreError: CustomStringConvertible {
     if case .inDoubt = self { true } else { false }
   }
 
+  /// The system lets nobody write there, or not this process; reading may go on.
+  var deniesWriting: Bool {
+    switch self {
+    case .readOnly, .permissionDenied: true
+    default: false
+    }
+  }
+
   /// Stable, for machines.
   public var code: String {
     switch self {
@@ -52,6 +68,8 @@ extension StoreError: CustomStringConvertible {
     case .damaged: "damaged"
     case .changesMissing: "changes_missing"
     case .permissionDenied: "permission_denied"
+    case .readOnly: "read_only"
+    case .replaced: "data_replaced"
     case .diskFull: "disk_full"
     case .io: "io"
     case .inDoubt: "in_doubt"
@@ -64,23 +82,46 @@ extension StoreError: CustomStringConvertible {
     }
   }
 
+  /// Nothing of the change can turn up later; false: it may.
+  public var leftNothing: Bool {
+    switch self {
+    case .inDoubt, .replaced(_, isCommitted: true): false
+    default: true
+    }
+  }
+
+  /// What failed would fail for any change.
+  public var concernsEveryChange: Bool {
+    switch self {
+    case .readOnly, .replaced, .permissionDenied, .io, .inDoubt: true
+    default: false
+    }
+  }
+
   /// What lay behind it, where it was an error itself.
   public var cause: (any Error)? {
     switch self {
-    case .locked, .notOurFile, .newerSchema, .changesMissing, .wrongRevision, .keyTaken, .interrupted: nil
-    case .damaged(_, let cause), .misfit(_, _, let cause): cause
+    case .locked, .notOurFile, .newerSchema, .changesMissing, .wrongRevision, .keyTaken, .replaced, .interrupted: nil
+    case .damaged(_, let cause), .readOnly(_, let cause), .misfit(_, _, let cause): cause
     case .permissionDenied(_, let cause), .diskFull(let cause), .io(_, let cause), .inDoubt(_, let cause),
       .beforeCommit(let cause), .unexpected(let cause):
       cause
     }
   }
 
-  /// For people: what happened and what to do.
+  /// For the operator: what happened, what to do, and what the system or SQLite said. Never a statement of SQL, whose
+  /// values are nobody's business.
   public var description: String {
-    cause.map { "\(sentence) (\($0))" } ?? sentence
+    cause.map { "\(words) (\(StoreError.brief($0)))" } ?? words
   }
 
-  private var sentence: String {
+  private static func brief(_ cause: any Error) -> String {
+    guard let error = cause as? DatabaseError else { return "\(cause)" }
+    return "SQLite error \(error.extendedResultCode.rawValue): \(error.message ?? "no more is known")"
+  }
+
+  /// For clients: what happened and what to do.
+  public var words: String {
     switch self {
     case .locked(let pid?, let directory):
       "process \(pid) is using the data directory \(directory): stop it first, or choose another directory"
@@ -94,15 +135,22 @@ extension StoreError: CustomStringConvertible {
       "\(what). Restore a backup; or, to go on from revision \(revision) and do without what came after it, start once "
         + "with --accept-loss \(revision)"
     case .permissionDenied(let path, _): "no permission for \(path): give it to the user the daemon runs as"
-    case .diskFull: "the disk is full: make room; nothing was changed"
-    case .io(let what, _): "\(what) failed: look at the disk and the kernel's log; nothing was changed"
+    case .readOnly(let path, _):
+      "\(path) can't be written, so no change is taken: mount its file system writable, or give the daemon's "
+        + "user the permission; a daemon that was started like this must then be restarted"
+    case .replaced(let path, let isCommitted):
+      "\(path) was removed or replaced under the running daemon, so no change is taken: put back the files that it has "
+        + "open, or restart it to serve what is there now; `scopectl export` writes out what it still serves"
+        + (isCommitted ? ". This change was written to the files it has open, and may be lost with them" : "")
+    case .diskFull: "the disk is full: make room"
+    case .io(let what, _): "\(what) failed: look at the disk and the kernel's log"
     case .inDoubt(let what, _):
       "\(what) failed, and what is on the disk is unknown: the process must end; look at the disk before a restart"
     case .wrongRevision(let expected, let given): "the next revision is \(expected), not \(given)"
     case .keyTaken(let company, let key): "the company '\(company)' has used the idempotency key '\(key)' before"
     case .misfit(let revision, let edit, _):
       "revision \(revision): the edit \(edit) does not fit the tables: run verify"
-    case .beforeCommit: "the change was given up before COMMIT; nothing was changed"
+    case .beforeCommit: "the change was given up before COMMIT"
     case .interrupted: "the store is being closed"
     case .unexpected: "SQLite refused"
     }
@@ -133,7 +181,8 @@ extension StoreError {
     let cause = SystemCallError(call: call, path: path, errno: number)
     switch number {
     case _ where call == "fsync": self = .inDoubt("fsync of \(path)", cause: cause)
-    case EACCES, EPERM, EROFS: self = .permissionDenied(path: path, cause: cause)
+    case EROFS: self = .readOnly(path: path, cause: cause)
+    case EACCES, EPERM: self = .permissionDenied(path: path, cause: cause)
     case ENOSPC, EFBIG, EDQUOT: self = .diskFull(cause: cause)
     default: self = .io("\(call) of \(path)", cause: cause)
     }
@@ -142,7 +191,7 @@ extension StoreError {
   /// - Parameters:
   ///   - what: what was being done, as a noun: "reading company 'acme'".
   ///   - path: the database file.
-  ///   - systemErrno: of the last write that failed; 0: not known.
+  ///   - systemErrno: of the read or write that failed; 0: not known.
   init(_ error: any Error, _ what: String, path: String, systemErrno: Int32 = 0) {
     switch error {
     case let error as StoreError: self = error
@@ -159,6 +208,9 @@ extension StoreError {
       self = .diskFull(cause: error)
     case (.SQLITE_BUSY, _), (.SQLITE_LOCKED, _):
       self = .locked(pid: nil, directory: URL(fileURLWithPath: path).deletingLastPathComponent().path)
+    case (.SQLITE_IOERR, EROFS): self = .readOnly(path: path, cause: error)
+    // SQLite takes what can't be read for what is damaged; but it may be read the next time.
+    case (.SQLITE_CORRUPT, EIO), (.SQLITE_CORRUPT, ENXIO), (.SQLITE_CORRUPT, ERANGE): self = .io(what, cause: error)
     case (.SQLITE_CORRUPT, _), (.SQLITE_NOTADB, _), (.SQLITE_FORMAT, _):
       self = .damaged("\(path), \(what), is damaged", cause: error)
     // The statements are fixed: what does not fit them are the tables, or a text in them.
@@ -169,12 +221,5 @@ extension StoreError {
     case (.SQLITE_IOERR, _), (.SQLITE_CANTOPEN, _): self = .io(what, cause: error)
     default: self = .unexpected(error)
     }
-  }
-
-  /// The error of a COMMIT that failed. Only a full disk leaves no doubt: it is met before anything is synced.
-  static func atCommit(_ error: any Error, path: String, systemErrno: Int32) -> StoreError {
-    let translated = StoreError(error, "COMMIT", path: path, systemErrno: systemErrno)
-    if case .diskFull = translated { return translated }
-    return .inDoubt("COMMIT", cause: error)
   }
 }

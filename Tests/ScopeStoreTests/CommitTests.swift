@@ -226,16 +226,6 @@ import Testing
     #expect(error.code == "in_doubt" && error.isFatal)
     #expect(code { try store.commit([store.record("other", creation)]) } == "in_doubt")
   }
-
-  @Test func aFailedWriteAtCommitIsFatal() throws {
-    let store = try Store(scratch.configuration)
-    let repair = store.sabotage(Int32(SQLITE_FCNTL_JOURNAL_POINTER)) { methods in
-      methods.xWrite = { _, _, _, _ in SQLITE_IOERR | (3 << 8) }
-    }
-    let error = try failure { try store.commit([store.record("other", creation)]) }
-    repair()
-    #expect(error.isFatal)
-  }
 }
 
 extension Store {

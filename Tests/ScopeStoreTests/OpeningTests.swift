@@ -132,19 +132,4 @@ import Testing
     try Data("log".utf8).write(to: URL(fileURLWithPath: scratch.database + "-wal"))
     #expect(code { _ = try Store(scratch.configuration) } == "damaged")
   }
-
-  @Test func aFileThatCanNotBeWrittenIsRefused() async {
-    await #expect(processExitsWith: .success) {
-      let scratch = Scratch()
-      try scratch.withStore { _ in }
-      chmod(scratch.directory, 0o755)
-      chmod(scratch.configuration.lockPath, 0o666)
-      chmod(scratch.database, 0o444)
-      if getuid() == 0 && setegid(65_534) + seteuid(65_534) != 0 { fatalError("can't become nobody") }
-      let error = try failure { _ = try Store(scratch.configuration) }
-      if getuid() == 0 { seteuid(0) }
-      guard error.code == "permission_denied", "\(error)".contains(scratch.database) else { fatalError("\(error)") }
-      scratch.remove()
-    }
-  }
 }

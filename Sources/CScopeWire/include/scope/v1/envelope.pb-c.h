@@ -387,9 +387,12 @@ struct  Scope__V1__HealthResponse
    * loaded wait for it
    */
   /*
-   * changes are accepted: the last commit did not fail
+   * changes are accepted: the last commit did not fail, and the data folder is in its
    */
   protobuf_c_boolean writable;
+  /*
+   * place and can be written
+   */
   /*
    * companies loaded
    */
