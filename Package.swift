@@ -40,7 +40,7 @@ let package = Package(
       name: "ScopeServer",
       dependencies: ["ScopeModel", "ScopeIndex", "ScopeStore", "ScopeProtocol", nio, posix, locks, log, crypto]),
     .target(name: "ScopeClient", dependencies: ["CScope", "ScopeModel", "ScopeProtocol"]),
-    .executableTarget(name: "scoped", dependencies: ["ScopeServer", "ScopeProtocol", arguments]),
+    .executableTarget(name: "scoped", dependencies: ["ScopeServer", "ScopeProtocol", arguments, nio, locks, log]),
     .executableTarget(name: "scopectl", dependencies: ["ScopeClient", "ScopeModel", "ScopeProtocol", arguments]),
     .target(
       name: "CPhoneNumber", linkerSettings: [.linkedLibrary("phonenumber")]),

@@ -149,7 +149,7 @@ private func isServed(_ path: String) -> Bool {
 }
 
 /// How many connections the process can hold beside its own files. Raises the soft limit to the hard one.
-func connectionsPossible(atMost wanted: Int, eventLoops: Int) -> Int {
+func connectionsPossible(atMost wanted: Int, eventLoops: Int) throws(TooFewDescriptors) -> Int {
   var limit = rlimit()
   guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return wanted }
   if limit.rlim_cur < limit.rlim_max {
@@ -159,5 +159,20 @@ func connectionsPossible(atMost wanted: Int, eventLoops: Int) -> Int {
   // The store, listeners, standard streams and some to spare; and three for each loop, the authority's with them.
   let own = 40 + 3 * (eventLoops + 1)
   let possible = Int(clamping: limit.rlim_cur) - own
-  return max(1, min(wanted, possible))
+  if possible < 1 {
+    throw TooFewDescriptors(limit: Int(clamping: limit.rlim_cur), needed: own + 1, eventLoops: eventLoops)
+  }
+  return min(wanted, possible)
+}
+
+/// The process may not open the files it needs.
+public struct TooFewDescriptors: Error, CustomStringConvertible {
+  let limit: Int
+  let needed: Int
+  let eventLoops: Int
+
+  public var description: String {
+    "the process may open \(limit) files, and needs \(needed) to serve one connection with \(eventLoops) threads: raise "
+      + "the limit (`ulimit -n`, or LimitNOFILE= of the systemd unit), or give it fewer --threads"
+  }
 }

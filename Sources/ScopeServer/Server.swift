@@ -32,6 +32,12 @@ public struct ServerConfiguration: Sendable {
     self.store = store
     self.addresses = addresses
   }
+
+  /// Whether the process may open as many files as it needs. To be asked before anything of Dispatch or NIO is used:
+  /// both trap where they can't open theirs.
+  public func checkDescriptors() throws(TooFewDescriptors) {
+    _ = try connectionsPossible(atMost: limits.connections, eventLoops: eventLoops)
+  }
 }
 
 /// The daemon: the authority, the event loops and the listeners.
@@ -56,11 +62,12 @@ public final class Server: Sendable {
   /// loaded yet wait for it.
   public static func start(_ configuration: ServerConfiguration, logger: Logger) async throws -> Server {
     var limits = configuration.limits
-    limits.connections = connectionsPossible(atMost: limits.connections, eventLoops: configuration.eventLoops)
+    limits.connections = try connectionsPossible(atMost: limits.connections, eventLoops: configuration.eventLoops)
     let authority = try Authority.open(
       configuration.store, loading: configuration.loading, limits: limits, logger: logger
     ) { error in
       logger.critical("the disk failed under a commit; the process ends", metadata: ["error": "\(error)"])
+      LogWriter.standardError.flush(within: .milliseconds(200))
       _exit(70)
     }
     do {

@@ -7,18 +7,22 @@ public final class ProcessDaemon {
   private let process = Process()
   private let output = Pipe()
   private let errors: FileHandle
+  private let ended = DispatchSemaphore(value: 0)
   /// The line that it printed when it was ready.
   public let ready: String
 
   /// Starts the daemon built beside the tests, and waits until it says that it is ready.
   ///
-  /// - Parameter descriptors: how many files it may have open; nil: as many as the tests.
+  /// - Parameters:
+  ///   - descriptors: how many files it may have open; nil: as many as the tests.
+  ///   - errors: its standard error; nil: what it writes there is `log`.
   public init(
-    in folder: TemporaryFolder, arguments: [String] = [], environment: [String: String] = [:], descriptors: Int? = nil
+    in folder: TemporaryFolder, arguments: [String] = [], environment: [String: String] = [:], descriptors: Int? = nil,
+    errors: FileHandle? = nil
   ) throws {
     self.folder = folder
     _ = FileManager.default.createFile(atPath: folder.file("log"), contents: nil)
-    errors = FileHandle(forWritingAtPath: folder.file("log"))!
+    self.errors = errors ?? FileHandle(forWritingAtPath: folder.file("log"))!
     let command = ["--data", folder.file("data"), "--socket", folder.file("socket")] + arguments
     let program = builtProduct("scoped")
     process.executableURL = descriptors == nil ? program : URL(fileURLWithPath: "/bin/sh")
@@ -26,7 +30,8 @@ public final class ProcessDaemon {
       descriptors.map { ["-c", "ulimit -n \($0); exec \"$@\"", "sh", program.path] + command } ?? command
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     process.standardOutput = output
-    process.standardError = errors
+    process.standardError = self.errors
+    process.terminationHandler = { [ended] _ in ended.signal() }
     try process.run()
     ready = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
     guard ready.contains("ready") else {
@@ -73,6 +78,16 @@ public final class ProcessDaemon {
     process.waitUntilExit()
     return process.terminationStatus
   }
+
+  /// Waits until it has ended; false: it has not, within a time that only catches what hangs.
+  public func ends(withinSeconds seconds: Int = 120) -> Bool {
+    if ended.wait(timeout: .now() + .seconds(seconds)) != .success { return false }
+    ended.signal()
+    return true
+  }
+
+  /// The signal that it died of; nil: it ended by itself. Only after its end.
+  public var diedOf: Int32? { process.terminationReason == .uncaughtSignal ? process.terminationStatus : nil }
 }
 
 /// A program built beside the tests.

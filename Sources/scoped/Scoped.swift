@@ -1,5 +1,8 @@
 import ArgumentParser
+import Dispatch
 import Logging
+import NIOConcurrencyHelpers
+import NIOCore
 import ScopeProtocol
 import ScopeServer
 import ScopeStore
@@ -10,7 +13,7 @@ import ScopeStore
 
 /// The daemon: configuration and wiring.
 @main
-struct Scoped: AsyncParsableCommand {
+struct Scoped: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "scoped",
     abstract: "Answers who may see and use what in a contact centre.",
@@ -99,6 +102,15 @@ struct Scoped: AsyncParsableCommand {
   @Option(name: .long, help: "Lowest level logged: trace, debug, info, notice, warning, error, critical.")
   var logLevel: Logger.Level = .info
 
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "What a crash leaves: end (nothing; the process is gone at once), core (a core file, within ulimit -c: it holds the "
+        + "rules and numbers), trace (a short trace in the log, by the toolchain's swift-backtrace; the process is gone "
+        + "some seconds later).",
+      valueName: "what"))
+  var onCrash = Crash.end
+
   func validate() throws {
     guard mode_t(socketMode, radix: 8).map({ $0 <= 0o777 }) == true else {
       throw ValidationError("--socket-mode '\(socketMode)' is not an octal mode such as 660.")
@@ -116,19 +128,18 @@ struct Scoped: AsyncParsableCommand {
     if let threads, !(1...256).contains(threads) { throw ValidationError("--threads is from 1 to 256.") }
   }
 
-  func run() async throws {
-    LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
+  /// Not asynchronous itself: Dispatch, which then runs the program, traps where it can't open its files.
+  func run() throws {
+    onCrash.prepare()
+    keepStandardErrorFromBlocking()
+    LoggingSystem.bootstrap { LineLogHandler(label: $0) }
     var logger = Logger(label: "scoped")
     logger.logLevel = logLevel
-    let stop = StopSignal()
+    defer { LogWriter.standardError.flush(within: logPatience) }
     do {
-      let server = try await Server.start(try serverConfiguration(), logger: logger)
-      print("scoped: ready at \(server.addresses.map(\.description).joined(separator: " and "))")
-      fflush(nil)
-      await stop.arrives()
-      logger.info("stopping")
-      try await server.stop()
-      logger.info("stopped")
+      let configuration = try serverConfiguration()
+      try configuration.checkDescriptors()
+      try waiting { [logger] in try await serve(configuration, logger) }
     } catch {
       logger.critical("\(error)")
       throw ExitCode(error is AddressError ? EX_CANTCREAT : EX_UNAVAILABLE)
@@ -150,6 +161,28 @@ struct Scoped: AsyncParsableCommand {
     if let connectionMemory { configuration.limits.connectionBytes = connectionMemory.bytes }
     return configuration
   }
+}
+
+private func serve(_ configuration: ServerConfiguration, _ logger: Logger) async throws {
+  let stop = StopSignal()
+  let server = try await Server.start(configuration, logger: logger)
+  print("scoped: ready at \(server.addresses.map(\.description).joined(separator: " and "))")
+  fflush(nil)
+  await stop.arrives()
+  logger.info("stopping")
+  try await server.stop()
+  logger.info("stopped")
+}
+
+/// Runs the body on other threads, and waits for it on this one.
+private func waiting(_ body: @escaping @Sendable () async throws -> Void) throws {
+  let (end, outcome) = (DispatchSemaphore(value: 0), NIOLockedValueBox(Result<Void, any Error>.success(())))
+  Task.detached {
+    do { try await body() } catch { outcome.withLockedValue { $0 = .failure(error) } }
+    end.signal()
+  }
+  end.wait()
+  try outcome.withLockedValue { $0 }.get()
 }
 
 /// A size in memory as it is written: `512MiB`, `2GiB`, or bytes.
@@ -176,5 +209,8 @@ enum TCPScope: String, CaseIterable, ExpressibleByArgument {
     }
   }
 }
+
+/// How long the process waits at its end for the log to be written.
+private let logPatience = TimeAmount.milliseconds(200)
 
 extension Logger.Level: @retroactive ExpressibleByArgument {}
