@@ -20,10 +20,15 @@ struct Flow {
   var isAside = false
   /// Others on this loop have their turn.
   var isYielding = false
+  /// Others read their large frames.
+  var isTakingTurns = false
 
   func mayAnswer(_ limits: Limits) -> Bool {
     !isCongested && !isFull && !isFailed && !isAside && !isYielding && inFlight < limits.requestsInFlight
   }
+
+  /// More may be read.
+  func mayRead(_ limits: Limits) -> Bool { mayAnswer(limits) && !isTakingTurns }
 
   /// Nothing more will come, and nothing is owed.
   var isFinished: Bool { isFailed || (isInputClosed && inFlight == 0 && !isAside && !isYielding) }
@@ -99,7 +104,7 @@ final class Connection: ChannelInboundHandler, ChannelOutboundHandler {
   }
 
   func read(context: ChannelHandlerContext) {
-    if flow.mayAnswer(limits) { return context.read() }
+    if flow.mayRead(limits) { return context.read() }
     notReadSince = notReadSince ?? .now()
   }
 
@@ -124,10 +129,12 @@ extension Connection {
   /// Puts what has arrived behind what waits, where there is memory for it; false: the connection is closed.
   private func keep(_ arrived: inout ByteBuffer, _ context: ChannelHandlerContext) -> Bool {
     passOverRefused(&arrived)
+    if refusedBytes > 0 { waitToRead() }
     if arrived.readableBytes == 0 { return true }
     unread.discardReadBytes()
     if holdUnread(unread.readableBytes + arrived.readableBytes) {
       unread.writeBuffer(&arrived)
+      if lengthUnderWay != nil { waitToRead() }
       return true
     }
     if refuseFrameUnderWay(context) { return keep(&arrived, context) }
@@ -154,12 +161,28 @@ extension Connection {
   /// What is held in memory comes in pages.
   private static let pageBytes = 4_096
 
+  /// Length of the large frame that is arriving; nil: there is none.
+  private var lengthUnderWay: Int? {
+    guard let length = unread.getInteger(at: unread.readerIndex, as: UInt32.self), length > limits.inlineFrameBytes,
+      length <= limits.frameBytes, Int(length) + Frame.headerBytes > unread.readableBytes
+    else { return nil }
+    return Int(length)
+  }
+
+  /// Reads on when it is this connection's turn among those that take in large frames.
+  private func waitToRead() {
+    if flow.isTakingTurns { return }
+    flow.isTakingTurns = true
+    worker.readLater {
+      self.flow.isTakingTurns = false
+      self.context.map(self.resume)
+    }
+  }
+
   /// Refuses the large frame that is arriving, and passes over the rest of it. False: there is none.
   private func refuseFrameUnderWay(_ context: ChannelHandlerContext) -> Bool {
-    guard let length = unread.getInteger(at: unread.readerIndex, as: UInt32.self), length > limits.inlineFrameBytes,
-      Int(length) + Frame.headerBytes > unread.readableBytes
-    else { return false }
-    refusedBytes = Int(length) + Frame.headerBytes - unread.readableBytes
+    guard let length = lengthUnderWay else { return false }
+    refusedBytes = length + Frame.headerBytes - unread.readableBytes
     let id = unread.withUnsafeReadableBytes { Frame.requestID(UnsafeRawBufferPointer(rebasing: $0.dropFirst(4))) }
     unread = ByteBuffer()
     _ = holdUnread(0)
@@ -307,7 +330,7 @@ extension Connection {
       answerArrived(context)
       if !isAnswering { flush(context) }
     }
-    if let since = notReadSince, flow.mayAnswer(limits) {
+    if let since = notReadSince, flow.mayRead(limits) {
       notReadSince = nil
       partialSince = partialSince.map { $0 + (.now() - since) }
       context.read()

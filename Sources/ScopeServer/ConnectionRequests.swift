@@ -183,9 +183,11 @@ extension Connection {
     let connection = NIOLoopBound(self, eventLoop: worker.loop)
     begin { [loop = worker.loop] result in
       loop.execute {
-        switch result {
-        case .failure(let failure): connection.value.finish(ticket, id, failure)
-        case .success(let value): then(connection.value, ticket, value)
+        connection.value.worker.inRound {
+          switch result {
+          case .failure(let failure): connection.value.finish(ticket, id, failure)
+          case .success(let value): then(connection.value, ticket, value)
+          }
         }
       }
     }

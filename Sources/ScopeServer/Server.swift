@@ -230,6 +230,7 @@ private struct Acceptor {
       .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
       .childChannelOption(.allowRemoteHalfClosure, value: fastAGI == nil)  // without replies a channel can't be told
       .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+      .childChannelOption(.maxMessagesPerRead, value: 1)  // one connection's bytes are one turn's
       .childChannelInitializer { channel in
         guard daemon.connections.enter() else { return channel.eventLoop.makeFailedFuture(TooManyConnections()) }
         channel.closeFuture.whenComplete { _ in daemon.connections.leave() }

@@ -140,6 +140,8 @@ final class LoopWorker {
   private var isStopping = false
   private var turns: [() -> Void] = []
   private var isTurnSet = false
+  private var bulkReads: [() -> Void] = []
+  private var isBulkSet = false
   /// At the start there is nothing to give back.
   private var sweepsSinceShrinking = 1_000
 
@@ -200,6 +202,34 @@ final class LoopWorker {
     turns.append(body)
     if !isTurnSet { setTurn() }
   }
+
+  /// Runs what another thread has answered, in the order in which it came: at once, where this round of the loop has
+  /// time for it.
+  func inRound(_ body: @escaping () -> Void) {
+    if turns.isEmpty && !round.isOver { body() } else { afterOthers(body) }
+  }
+
+  /// Has a connection read on that takes in a large frame. A few of them have a turn at a time: to read is work, too.
+  func readLater(_ body: @escaping () -> Void) {
+    bulkReads.append(body)
+    if !isBulkSet { setBulk() }
+  }
+
+  private func setBulk() {
+    isBulkSet = true
+    let worker = NIOLoopBound(self, eventLoop: loop)
+    loop.scheduleTask(in: .microseconds(100)) { worker.value.readBulk() }
+  }
+
+  private func readBulk() {
+    let due = bulkReads.prefix(LoopWorker.bulkReadsPerRound)
+    bulkReads.removeFirst(due.count)
+    isBulkSet = false
+    for body in due { body() }
+    if !bulkReads.isEmpty && !isBulkSet { setBulk() }
+  }
+
+  private static let bulkReadsPerRound = 8
 
   private func setTurn() {
     isTurnSet = true
