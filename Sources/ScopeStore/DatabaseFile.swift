@@ -28,7 +28,6 @@ enum DatabaseFile {
   static func open(_ configuration: StoreConfiguration) throws(StoreError) -> DatabaseQueue {
     try open(configuration.databasePath, Configuration(), configuration) { db in
       try prepare(db, configuration)
-    } then: { _ in
     }
   }
 
@@ -48,27 +47,21 @@ enum DatabaseFile {
       guard try Schema.migrator.hasCompletedMigrations(db) else {
         throw StoreError.readOnly(path: configuration.databasePath, cause: OlderSchema())
       }
-    } then: { _ in
     }
   }
 
   private static func open(
     _ address: String, _ options: Configuration, _ configuration: StoreConfiguration,
-    preparing prepare: @escaping @Sendable (Database) throws -> Void, then finish: (DatabaseQueue) throws -> Void
+    preparing prepare: @escaping @Sendable (Database) throws -> Void
   ) throws(StoreError) -> DatabaseQueue {
     let path = configuration.databasePath
-    @Sendable func explained(_ error: any Error, _ db: Database) -> StoreError {
-      StoreError(error, "opening \(path)", path: path, systemErrno: db.takeErrno())
-    }
     var options = options
     options.label = "scoped"
     options.prepareDatabase { db in
-      do { try prepare(db) } catch { throw explained(error, db) }
+      do { try prepare(db) } catch { throw failure(error, path, db) }
     }
     do {
-      let queue = try DatabaseQueue(path: address, configuration: options)
-      do { try finish(queue) } catch { throw queue.unsafeReentrantRead { explained(error, $0) } }
-      return queue
+      return try DatabaseQueue(path: address, configuration: options)
     } catch {
       throw StoreError(error, "opening \(path)", path: path)
     }
@@ -77,7 +70,11 @@ enum DatabaseFile {
   /// Makes the database today's.
   static func migrate(_ queue: DatabaseQueue, _ configuration: StoreConfiguration) throws(StoreError) {
     let path = configuration.databasePath
-    do { try Schema.migrator.migrate(queue) } catch { throw StoreError(error, "opening \(path)", path: path) }
+    do { try Schema.migrator.migrate(queue) } catch { throw queue.unsafeReentrantRead { failure(error, path, $0) } }
+  }
+
+  private static func failure(_ error: any Error, _ path: String, _ db: Database) -> StoreError {
+    StoreError(error, "opening \(path)", path: path, systemErrno: db.takeErrno())
   }
 
   private static func uri(_ path: String) -> String {

@@ -9,6 +9,8 @@ struct OpenFiles {
   /// Takes down what is at the paths now.
   init(_ paths: [String]) { files = paths.map { ($0, FileIdentity(path: $0)) } }
 
+  var paths: [String] { files.map(\.path) }
+
   /// A path that leads elsewhere by now, or nowhere; nil: all are as they were. Some microseconds.
   var strayed: String? { files.first { $0.identity == nil || $0.identity != FileIdentity(path: $0.path) }?.path }
 

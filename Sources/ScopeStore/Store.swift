@@ -21,7 +21,7 @@ public final class Store {
 
   let configuration: StoreConfiguration
   private let wal = WALMeter()
-  private let files: OpenFiles
+  private var files: OpenFiles
   private var lock: DirectoryLock?
   /// Nil: not begun yet.
   var headFile: HeadFile?
@@ -46,16 +46,17 @@ public final class Store {
     files = OpenFiles([configuration.databasePath, configuration.walPath, configuration.lockPath])
     head = try access("reading the end of the log", Store.head)
     let loss = try loss(broken)
-    if let loss, configuration.acceptedLoss != head.revision {
+    if let loss, isReadOnly || configuration.acceptedLoss != head.revision {
       throw .changesMissing(loss, revision: head.revision)
     }
     if !isReadOnly { try DatabaseFile.migrate(queue, configuration) }
     if configuration.checksDigests { try access("reading the end of the log", Store.checkEnd) }
-    queue.unsafeReentrantRead { interruption.watch($0.sqliteConnection) }
+    queue.unsafeRead { interruption.watch($0.sqliteConnection) }
     if isReadOnly { return }
-    try checkFiles()
     try beginHeadFile(loss)
+    if configuration.checksHead { files = OpenFiles(files.paths + [configuration.headPath]) }
     try beginWAL()
+    try checkFiles()
     try access("reading the write-ahead log") { db in
       Store.keepsWAL(false, db)
       try wal.watch(db)

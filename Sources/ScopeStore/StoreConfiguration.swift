@@ -31,10 +31,10 @@ public struct StoreConfiguration: Sendable {
 
   var databasePath: String { directory + "/scoped.sqlite" }
 
-  var walPath: String { databasePath + "-wal" }
-
   /// The database while it is being created.
   var draftPath: String { databasePath + ".new" }
+
+  var walPath: String { databasePath + "-wal" }
 
   var headPath: String { directory + "/scoped.head" }
 

@@ -76,8 +76,8 @@ import Testing
     for name in ["a", "b"] as [Name] { try store.commit([store.record(name, creation)]) }
     try harm.inflict(on: scratch)
     #expect(code { try store.commit([store.record("c", creation)]) } == "data_replaced")
-    let heir = Scratch()
-    try FileManager.default.copyItem(atPath: scratch.database, toPath: heir.database)
+    let heir = try scratch.copy()
+    try? FileManager.default.removeItem(atPath: heir.configuration.walPath)
     try heir.withStore { store throws in #expect(try store.companies() == ["a", "b"]) }
     try store.close()
   }

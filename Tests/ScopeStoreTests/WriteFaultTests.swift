@@ -191,7 +191,7 @@ extension Scratch {
   /// The files as a process that is killed now leaves them.
   func copy() throws -> Scratch {
     let heir = Scratch()
-    for name in ["scoped.sqlite", "scoped.sqlite-wal"] {
+    for name in files() where name != "scoped.lock" {
       try FileManager.default.copyItem(atPath: directory + "/" + name, toPath: heir.directory + "/" + name)
     }
     return heir
@@ -199,7 +199,7 @@ extension Scratch {
 
   /// Puts the files of another in place of these.
   func take(_ other: Scratch) throws {
-    for name in ["scoped.sqlite", "scoped.sqlite-wal"] {
+    for name in other.files() {
       try? FileManager.default.removeItem(atPath: directory + "/" + name)
       try FileManager.default.moveItem(atPath: other.directory + "/" + name, toPath: directory + "/" + name)
     }
