@@ -15,19 +15,21 @@ public final class ProcessDaemon {
   ///
   /// - Parameters:
   ///   - descriptors: how many files it may have open; nil: as many as the tests.
+  ///   - launcher: a program and its arguments that start it in their turn; none: it is started as it is.
   ///   - errors: its standard error; nil: what it writes there is `log`.
   public init(
     in folder: TemporaryFolder, arguments: [String] = [], environment: [String: String] = [:], descriptors: Int? = nil,
-    errors: FileHandle? = nil
+    launcher: [String] = [], errors: FileHandle? = nil
   ) throws {
     self.folder = folder
     _ = FileManager.default.createFile(atPath: folder.file("log"), contents: nil)
     self.errors = errors ?? FileHandle(forWritingAtPath: folder.file("log"))!
     let command = ["--data", folder.file("data"), "--socket", folder.file("socket")] + arguments
     let program = builtProduct("scoped")
-    process.executableURL = descriptors == nil ? program : URL(fileURLWithPath: "/bin/sh")
-    process.arguments =
-      descriptors.map { ["-c", "ulimit -n \($0); exec \"$@\"", "sh", program.path] + command } ?? command
+    let limit = descriptors.map { ["/bin/sh", "-c", "ulimit -n \($0); exec \"$@\"", "sh"] }
+    let line = (limit ?? launcher) + [program.path] + command
+    process.executableURL = URL(fileURLWithPath: line[0])
+    process.arguments = Array(line.dropFirst())
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     process.standardOutput = output
     process.standardError = self.errors

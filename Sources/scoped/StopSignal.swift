@@ -68,11 +68,20 @@ private func startThread(_ body: @escaping @Sendable () -> Void) {
     &thread, nil,
     { box in
       let body = Unmanaged<Body>.fromOpaque(box!).takeRetainedValue()
+      unblock()
       while sem_wait(arrival) != 0 {}
       body.run()
       return nil
     }, box.toOpaque())
   if error != 0 { fatalError("no thread that waits for signals: \(String(cString: strerror(error)))") }
+}
+
+/// Whoever started the daemon may have blocked them, which is inherited: this thread takes them in any case.
+private func unblock() {
+  var signals = sigset_t()
+  sigemptyset(&signals)
+  for number in [SIGTERM, SIGINT, SIGALRM] { sigaddset(&signals, number) }
+  pthread_sigmask(SIG_UNBLOCK, &signals, nil)
 }
 
 private final class Body: Sendable {

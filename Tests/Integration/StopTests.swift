@@ -163,3 +163,13 @@ private func problems(_ count: Int, on connection: RawConnection) throws -> [Str
   }
   return faults + (1...UInt64(count)).filter { !answered.contains($0) }.map { "\($0) is not answered" }
 }
+
+/// The signals come through, whatever the process that started the daemon has done to them.
+@Suite struct SignalsToStop {
+  @Test(arguments: [SIGTERM, SIGINT]) func areTakenWhereTheyWereBlocked(signal: Int32) throws {
+    let daemon = try ProcessDaemon(
+      in: TemporaryFolder(), launcher: ["/usr/bin/env", "--block-signal=TERM,INT,ALRM"])
+    daemon.signal(signal)
+    #expect(daemon.wait() == 0, "\(daemon.log)")
+  }
+}
