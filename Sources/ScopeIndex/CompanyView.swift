@@ -80,12 +80,12 @@ public typealias Key = UnsafeRawBufferPointer
 /// The answer to a check. The names are valid as long as the index is.
 public struct CheckAnswer {
   public let reason: Reason
+  /// What the check may have taken, in checks of a subject and an object with few projects.
+  public var work: UInt32 = 1
   /// The first shared project in byte order of ids; empty without one.
   public var project = Key(start: nil, count: 0)
   /// The group by which the user is in it; empty: directly, or no user.
   public var group = Key(start: nil, count: 0)
-  /// What the check may have taken, in checks of a subject and an object with few projects.
-  public var work = 1
 
   @inline(__always)
   public init(_ reason: Reason) { self.reason = reason }
@@ -190,13 +190,16 @@ extension CompanyView {
     if isSimple { return CheckAnswer(.simpleMode) }
     if flags & CompanyView.flagSeeAll != 0 { return CheckAnswer(.seeAll) }
     let other = objectProjects[object]
-    var answer: CheckAnswer
-    if let at = list.firstShared(with: other) {
-      answer = shared(list[at], group: list.second(at))
-    } else {
-      answer = CheckAnswer(.noSharedProject)
-    }
-    if other.count > LinkList.few { answer.work = list.work(with: other) }
+    if other.count > LinkList.few { return check(list, ofMany: other) }
+    guard let at = list.firstShared(with: other) else { return CheckAnswer(.noSharedProject) }
+    return shared(list[at], group: list.second(at))
+  }
+
+  @inline(never)
+  private func check(_ list: LinkList, ofMany other: LinkList) -> CheckAnswer {
+    var answer = CheckAnswer(.noSharedProject)
+    if let at = list.firstShared(with: other) { answer = shared(list[at], group: list.second(at)) }
+    answer.work = UInt32(clamping: list.work(with: other))
     return answer
   }
 
@@ -321,7 +324,7 @@ extension CompanyView {
     looks -= 1
     if subject.isRefused || !isIn(narrowing, object: number) { return nil }
     let answer = check(subject, object: number)
-    looks -= answer.work - 1
+    looks -= Int(answer.work) - 1
     return answer.reason.allows ? (row(number), answer) : nil
   }
 
@@ -419,7 +422,7 @@ extension CompanyView {
   public func viewer(_ number: Int, of id: Key, type: UInt8, _ looks: inout Int) -> ViewerRow? {
     let key = users.key(of: number)
     let answer = check(subject(kind: SubjectKind.user, id: key), type: type, id: id, right: Key(start: nil, count: 0))
-    looks -= answer.work
+    looks -= Int(answer.work)
     return answer.reason.allows ? ViewerRow(id: key, name: users.name(of: number), answer: answer) : nil
   }
 

@@ -256,7 +256,7 @@ extension Dispatcher {
         looked = work + Dispatcher.workPerLook
       }
       let answer = try check(call.pointee.checks[index]!, in: company)
-      work += answer.work
+      work += Int(answer.work)
       Reply.write(answer, to: rows + index)
       list[index] = rows + index
     }

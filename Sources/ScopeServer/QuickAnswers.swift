@@ -96,7 +96,7 @@ private struct QuickAnswers {
     writer.begin(request.id, revision)
     writer.write(answer)
     writer.end()
-    return answer.work
+    return Int(answer.work)
   }
 
   /// What was found is what it should be. What was not may not even be a name.

@@ -71,12 +71,12 @@ private func startThread(_ body: @escaping @Sendable () -> Void) {
       unblock()
       while sem_wait(arrival) != 0 {}
       body.run()
-      return nil
+      while true { pause() }  // for the kernel's clock, which may be blocked for all others
     }, box.toOpaque())
   if error != 0 { fatalError("no thread that waits for signals: \(String(cString: strerror(error)))") }
 }
 
-/// Whoever started the daemon may have blocked them, which is inherited: this thread takes them in any case.
+/// Whoever started the daemon may have blocked them, which is inherited: this thread takes them in any case, to the end.
 private func unblock() {
   var signals = sigset_t()
   sigemptyset(&signals)

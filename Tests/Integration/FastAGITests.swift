@@ -289,7 +289,9 @@ import Testing
     let client = try daemon.client()
     while try client.health().connections < 3 { await Task.yield() }
     async let stopping: Void = daemon.stop()
-    #expect(idle.receiveLine() == .closed)
+    // Off the pool that the stop itself needs a thread of.
+    let ofIdle = try await onThread { idle.receiveLine(within: 120) }
+    #expect(ofIdle == .closed)
     #expect(throws: TestFailure.self) { try RawConnection("tcp:127.0.0.1:\(port)") }
     for command in [#"SET VARIABLE SCOPE_PROJECT "p""#, #"SET VARIABLE SCOPE_RESULT "allow""#] {
       begun.send(Array("200 result=1\n".utf8))
