@@ -159,7 +159,7 @@ import Testing
         gate.waitUntilHeld("c0")
       }
       let client = try daemon.client()
-      while try client.health().connections > 1 { await Task.yield() }
+      try await waitUntil { try client.health().connections <= 1 }
       gate.openAll()
       #expect(try AsteriskAGI.ask(port, "can-see?company=c0", ["user:u0", "queue:q"]).result == "allow")
     }
@@ -212,7 +212,7 @@ import Testing
         #expect(connection.receiveLine() != .closed)
       }
       let client = try daemon.client()
-      while try client.health().connections > 1 { await Task.yield() }
+      try await waitUntil { try client.health().connections <= 1 }
     }
   }
 
@@ -253,12 +253,12 @@ import Testing
     try await withCompany(adjust: { $0.fastAGI.connections = 2 }) { daemon, port in
       let client = try daemon.client()
       var open = try (0..<2).map { _ in try RawConnection("tcp:127.0.0.1:\(port)") }
-      while try client.health().connections < 3 { await Task.yield() }
+      try await waitUntil { try client.health().connections >= 3 }
       #expect(try RawConnection("tcp:127.0.0.1:\(port)").receiveLine() == .closed)
       #expect(client.check("user:u0", "queue:q").verdict == .unavailable, "without a company")
       #expect(try daemon.client("c").check("user:u0", "queue:q").verdict == .allow, "others have places of their own")
       open.removeAll()
-      while try client.health().connections > 2 { await Task.yield() }
+      try await waitUntil { try client.health().connections <= 2 }
     }
   }
 
@@ -267,11 +267,11 @@ import Testing
       let client = try daemon.client()
       #expect(try client.health().connections >= 1)
       var open = try (0..<2).map { _ in try RawConnection("tcp:127.0.0.1:\(port)") }
-      while try client.health().connections < 3 { await Task.yield() }
+      try await waitUntil { try client.health().connections >= 3 }
       #expect(try RawConnection("tcp:127.0.0.1:\(port)").receiveLine() == .closed)
       #expect(try RawConnection(daemon.address(.unix)).receive() == .closed)
       open.removeAll()
-      while try client.health().connections > 1 { await Task.yield() }
+      try await waitUntil { try client.health().connections <= 1 }
     }
   }
 
@@ -287,7 +287,7 @@ import Testing
     begun.send(environment)
     #expect(begun.receiveLine() != .closed)
     let client = try daemon.client()
-    while try client.health().connections < 3 { await Task.yield() }
+    try await waitUntil { try client.health().connections >= 3 }
     async let stopping: Void = daemon.stop()
     // Off the pool that the stop itself needs a thread of.
     let ofIdle = try await onThread { idle.receiveLine(within: 120) }

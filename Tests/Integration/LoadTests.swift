@@ -256,7 +256,7 @@ func residentBytes(of daemon: ProcessDaemon) -> Int {
     while stalled.sendWithoutWaiting(burst) > 0 {}
     let path = String(first.address(.unix).dropFirst("unix:".count))
     async let stopping: Void = first.stop()
-    while FileManager.default.fileExists(atPath: path) { await Task.yield() }
+    try await waitUntil { !FileManager.default.fileExists(atPath: path) }
     let second = try await TestDaemon { $0.addresses = [.unix(path: path)] }
     try await stopping
     #expect(try RawConnection("unix:\(path)").ask(RawRequest(call: 17)).code == 0)
