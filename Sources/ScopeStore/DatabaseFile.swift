@@ -172,7 +172,7 @@ enum DatabaseFile {
         PRAGMA temp_store = MEMORY;
         PRAGMA cache_size = -\(configuration.cacheBytes >> 10);
         """)
-    Store.keepsWAL(true, db)
+    db.keepsWriteAheadLog(true)
     try checkOwner(db, configuration.databasePath)
   }
 

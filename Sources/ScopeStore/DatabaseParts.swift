@@ -1,3 +1,4 @@
+import CKeepWAL
 import GRDB
 import GRDBSQLite
 
@@ -81,9 +82,6 @@ extension Database {
     return code == SQLITE_OK && moved != 0
   }
 
-  /// Has SQLite leave the write-ahead log's file when it closes.
-  func keepWriteAheadLog() {
-    var keep: Int32 = 1
-    sqlite3_file_control(sqliteConnection, "main", SQLITE_FCNTL_PERSIST_WAL, &keep)
-  }
+  /// Whether SQLite leaves the write-ahead log as it is when it closes: neither moved into the database nor removed.
+  func keepsWriteAheadLog(_ keeps: Bool) { _ = scope_keep_wal(sqliteConnection, keeps ? 1 : 0) }
 }

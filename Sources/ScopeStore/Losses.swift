@@ -1,4 +1,3 @@
-import CKeepWAL
 import Foundation
 import GRDB
 import ScopeModel
@@ -78,9 +77,6 @@ extension Store {
     if own.hasHeadFile { return }
     try write("writing down that there is a head file") { try $0.execute(sql: "UPDATE store SET has_head_file = 1") }
   }
-
-  /// Whether SQLite leaves the write-ahead log as it is when the connection is closed.
-  static func keepsWAL(_ keeps: Bool, _ db: Database) { _ = scope_keep_wal(db.sqliteConnection, keeps ? 1 : 0) }
 }
 
 extension Database {

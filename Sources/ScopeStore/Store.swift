@@ -58,7 +58,7 @@ public final class Store {
     try beginWAL()
     try checkFiles()
     try access("reading the write-ahead log") { db in
-      Store.keepsWAL(false, db)
+      db.keepsWriteAheadLog(false)
       try wal.watch(db)
     }
   }
@@ -87,7 +87,7 @@ public final class Store {
 
   /// SQLite removes the write-ahead log by its path, where another's may lie by now.
   private func finish(_ db: Database) throws {
-    if !files.isInPlace(configuration.walPath) { db.keepWriteAheadLog() }
+    if !files.isInPlace(configuration.walPath) { db.keepsWriteAheadLog(true) }
     _ = try db.checkpoint(.truncate)
   }
 }

@@ -1,7 +1,5 @@
-import GRDB
-
-/// What SQLite would find in the write-ahead log after a crash, as <https://sqlite.org/fileformat2.html#walformat>
-/// has it: frames of one generation, each sealed over the one before, up to the last that ends a transaction.
+/// What SQLite would find in the write-ahead log after a crash: frames of one generation, each sealed over the one
+/// before, up to the last that ends a transaction.
 struct WALContent: Equatable {
   /// The two salts; SQLite draws them anew whenever it begins the file from the start. 0: the header isn't whole.
   private(set) var generation: UInt64 = 0
@@ -40,69 +38,5 @@ struct WALContent: Equatable {
     try bytes.withUnsafeMutableBytes { buffer in
       Result { () throws(UnreadablePart) in try file.read(into: buffer, at: offset) }
     }.get()
-  }
-}
-
-private enum WALFormat {
-  static let headerBytes = 32
-  static let frameHeaderBytes = 24
-
-  /// The last frame of a transaction says how many pages the database then has.
-  static func endsTransaction(_ frame: [UInt8]) -> Bool { word(frame, 4) != 0 }
-
-  static func word(_ bytes: [UInt8], _ offset: Int) -> UInt32 {
-    bytes.withUnsafeBytes { UInt32(bigEndian: $0.loadUnaligned(fromByteOffset: offset, as: UInt32.self)) }
-  }
-
-  static func salts(_ bytes: [UInt8], _ offset: Int) -> UInt64 {
-    UInt64(word(bytes, offset)) << 32 | UInt64(word(bytes, offset + 4))
-  }
-}
-
-/// The running checksum of a write-ahead log.
-private struct WALSeal {
-  let generation: UInt64
-  let pageBytes: Int
-  private let isBigEndian: Bool
-  private var sum: (UInt32, UInt32) = (0, 0)
-
-  /// Nil: the header isn't one, or isn't whole.
-  init?(header: [UInt8]) {
-    let magic = WALFormat.word(header, 0)
-    guard magic & ~1 == 0x377f_0682 else { return nil }
-    isBigEndian = magic & 1 == 1
-    pageBytes = Int(WALFormat.word(header, 8))
-    generation = WALFormat.salts(header, 16)
-    guard (512...65_536).contains(pageBytes) else { return nil }
-    add(header, 0..<24)
-    if !isHeld(by: header, at: 24) { return nil }
-  }
-
-  /// Whether the frame follows; if it does, it is added.
-  mutating func takes(_ frame: [UInt8]) -> Bool {
-    guard WALFormat.word(frame, 0) != 0, WALFormat.salts(frame, 8) == generation else { return false }
-    add(frame, 0..<8)
-    add(frame, WALFormat.frameHeaderBytes..<frame.count)
-    return isHeld(by: frame, at: 16)
-  }
-
-  private func isHeld(by bytes: [UInt8], at offset: Int) -> Bool {
-    WALFormat.word(bytes, offset) == sum.0 && WALFormat.word(bytes, offset + 4) == sum.1
-  }
-
-  private mutating func add(_ bytes: [UInt8], _ range: Range<Int>) {
-    var (first, second) = sum
-    bytes.withUnsafeBytes { bytes in
-      for offset in stride(from: range.lowerBound, to: range.upperBound, by: 8) {
-        first &+= word(bytes, offset) &+ second
-        second &+= word(bytes, offset + 4) &+ first
-      }
-    }
-    sum = (first, second)
-  }
-
-  private func word(_ bytes: UnsafeRawBufferPointer, _ offset: Int) -> UInt32 {
-    let word = bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self)
-    return isBigEndian ? UInt32(bigEndian: word) : UInt32(littleEndian: word)
   }
 }
