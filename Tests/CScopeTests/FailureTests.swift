@@ -220,18 +220,16 @@ import Testing
   }
 
   /// A TCP connection that nobody takes up is waited for, until the deadline.
-  @Test func waitsNoLongerThanTheDeadlineToConnect() {
+  @Test(.timeLimit(.minutes(2))) func waitsNoLongerThanTheDeadlineToConnect() {
     let listener = listenTCP(backlog: 0)
     let port = localPort(listener)
     let fillers = (0..<8).map { _ in connectTCP(port) }  // more than the backlog takes
     defer { (fillers + [listener]).forEach { _ = close($0) } }
     let client = Client("tcp:127.0.0.1:\(port)") { $0.timeout_ms = 50 }
-    let begin = ContinuousClock.now
     let answer = client.check()
     expectUnavailable(answer, "timeout", SCOPE_STATUS_DEADLINE_EXCEEDED)
     #expect(!answer.error.requestSent)
     #expect(client.counters.timeouts == 1)
-    #expect(ContinuousClock.now - begin < .seconds(15), "a bound against hanging, no measure")
   }
 
   /// Each byte comes in time, the whole never does.
