@@ -56,18 +56,18 @@ extension Pieces {
   private func find(in message: UnsafeRawBufferPointer, _ shape: Shape) -> Int? {
     var scanner = FieldScanner(message)
     var (seen, elements): (UInt64, Int) = (0, 0)
-    while let (number, body) = scanner.next() {
-      if number >= shape.count { continue }
-      let field = fields[shape.start + number]
+    while scanner.next() {
+      if scanner.number >= shape.count { continue }
+      let field = fields[shape.start + scanner.number]
       if field.single != Field.many {
-        let bit: UInt64 = 1 << UInt64(field.single)
+        let bit: UInt64 = 1 &<< UInt64(field.single)
         if seen & bit != 0 { return 0 }
         seen |= bit
       } else if field.shape != Field.plain {
         elements += 1
       }
       if field.shape == Field.plain { continue }
-      guard let found = find(in: body, shapes[Int(field.shape)]) else { continue }
+      guard let found = find(in: scanner.body, shapes[Int(field.shape)]) else { continue }
       return field.single == Field.many ? elements : found
     }
     return scanner.isAtEnd ? nil : 0
@@ -108,31 +108,44 @@ extension Pieces {
   }
 }
 
-/// Goes through the fields of a message by their tags and lengths, as protobuf-c does.
+/// Goes through the fields of a message by their tags and lengths, as protobuf-c does. Every request that is unpacked is
+/// looked through: most tags and numbers have one byte.
 private struct FieldScanner {
-  private var rest: UnsafeRawBufferPointer.SubSequence
+  /// The field that was come to, and its bytes if it has a length.
+  private(set) var number = 0
+  private(set) var body = UnsafeRawBufferPointer(start: nil, count: 0)
+  private var position: UnsafeRawPointer
+  private let end: UnsafeRawPointer
 
-  init(_ message: UnsafeRawBufferPointer) { rest = message[...] }
+  init(_ message: UnsafeRawBufferPointer) {
+    // Of an empty message nothing is read.
+    position = message.baseAddress ?? UnsafeRawPointer(bitPattern: 1)!
+    end = position + message.count
+  }
 
-  var isAtEnd: Bool { rest.isEmpty }
+  /// False after `next` said so: what is left is no field.
+  var isAtEnd: Bool { position == end }
 
-  /// The next field's number, and its bytes if it has a length; nil: at the end, or no message.
-  mutating func next() -> (number: Int, body: UnsafeRawBufferPointer)? {
-    if rest.isEmpty { return nil }
-    let whole = rest
-    guard let tag = varint(bytes: 5), let length = length(ofWireType: tag & 7), length <= rest.count else {
-      rest = whole
-      return nil
+  /// Comes to the next field; false: there is none.
+  @inline(__always)
+  mutating func next() -> Bool {
+    if isAtEnd { return false }
+    let start = position
+    if let tag = varint(bytes: 5), let length = length(ofWireType: tag & 7), length <= end - position {
+      number = Int(tag >> 3)
+      body = UnsafeRawBufferPointer(start: position, count: tag & 7 == 2 ? length : 0)
+      position += length
+      return true
     }
-    let body = UnsafeRawBufferPointer(rebasing: rest.prefix(length))
-    rest = rest.dropFirst(length)
-    return (Int(tag >> 3), tag & 7 == 2 ? body : UnsafeRawBufferPointer(rebasing: body[..<0]))
+    position = start
+    return false
   }
 
   /// Bytes of the value, a number's own taken off already.
+  @inline(__always)
   private mutating func length(ofWireType type: UInt64) -> Int? {
     switch type {
-    case 0: varint(bytes: 10).map { _ in 0 }
+    case 0: varint(bytes: 10) == nil ? nil : 0
     case 1: 8
     case 2: varint(bytes: 5).map { Int($0) }
     case 5: 4
@@ -140,12 +153,26 @@ private struct FieldScanner {
     }
   }
 
+  @inline(__always)
   private mutating func varint(bytes most: Int) -> UInt64? {
+    if position < end {
+      let byte = position.load(as: UInt8.self)
+      if byte < 0x80 {
+        position += 1
+        return UInt64(byte)
+      }
+    }
+    return longVarint(bytes: most)
+  }
+
+  @inline(never)
+  private mutating func longVarint(bytes most: Int) -> UInt64? {
     var value: UInt64 = 0
-    for (place, byte) in rest.prefix(most).enumerated() {
+    for place in 0..<min(most, end - position) {
+      let byte = position.load(fromByteOffset: place, as: UInt8.self)
       value |= UInt64(byte & 0x7F) &<< UInt64(7 * place)
       if byte < 0x80 {
-        rest = rest.dropFirst(place + 1)
+        position += place + 1
         return value
       }
     }

@@ -14,7 +14,8 @@ struct scope_arena {
   ProtobufCAllocator allocator;
   uint8_t *first;                  // kept between resets
   size_t first_bytes;
-  size_t used_bytes;               // of `first`
+  uint8_t *free;                   // what is handed out next, of `first` or of a chunk
+  size_t free_bytes;
   struct scope_arena_chunk *more;  // what `first` could not hold
   size_t more_bytes;
   size_t limit_bytes;              // of `more`: beyond it, allocation fails and so does the unpack
