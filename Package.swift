@@ -30,6 +30,7 @@ let package = Package(
     .systemLibrary(name: "CProtobufC", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"])]),
     .target(name: "CScopeWire", dependencies: ["CProtobufC"]),
     .target(name: "CScope", dependencies: ["CScopeWire"]),
+    .target(name: "CScopeSystem"),
     .target(name: "ScopeModel"),
     .systemLibrary(name: "CPrefetch"),
     .systemLibrary(name: "CKeepWAL"),
@@ -38,9 +39,12 @@ let package = Package(
     .target(name: "ScopeProtocol", dependencies: ["ScopeModel", "CScopeWire"]),
     .target(
       name: "ScopeServer",
-      dependencies: ["ScopeModel", "ScopeIndex", "ScopeStore", "ScopeProtocol", nio, posix, locks, log, crypto]),
+      dependencies: [
+        "ScopeModel", "ScopeIndex", "ScopeStore", "ScopeProtocol", "CScopeSystem", nio, posix, locks, log, crypto,
+      ]),
     .target(name: "ScopeClient", dependencies: ["CScope", "ScopeModel", "ScopeProtocol"]),
-    .executableTarget(name: "scoped", dependencies: ["ScopeServer", "ScopeProtocol", arguments, nio, locks, log]),
+    .executableTarget(
+      name: "scoped", dependencies: ["ScopeServer", "ScopeProtocol", "CScopeSystem", arguments, nio, locks, log]),
     .executableTarget(name: "scopectl", dependencies: ["ScopeClient", "ScopeModel", "ScopeProtocol", arguments]),
     .target(
       name: "CPhoneNumber", linkerSettings: [.linkedLibrary("phonenumber")]),

@@ -156,8 +156,8 @@ func connectionsPossible(atMost wanted: Int, eventLoops: Int) throws(TooFewDescr
     var raised = rlimit(rlim_cur: limit.rlim_max, rlim_max: limit.rlim_max)
     if setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &raised) == 0 { limit = raised }
   }
-  // The store, listeners, standard streams and some to spare; and three for each loop, the authority's with them.
-  let own = 40 + 3 * (eventLoops + 1)
+  // The store, listeners, standard streams and some to spare; and four for each loop, the authority's with them.
+  let own = 40 + 4 * (eventLoops + 1)
   let possible = Int(clamping: limit.rlim_cur) - own
   if possible < 1 {
     throw TooFewDescriptors(limit: Int(clamping: limit.rlim_cur), needed: own + 1, eventLoops: eventLoops)

@@ -187,7 +187,7 @@ extension Authority {
 
   /// A change that costs more waits for more than one turn of its connection.
   private static let costPerTurn = 256
-  private static let jobsPerCommit = 256
+  private static let jobsPerCommit = 64
   /// Of batches that share a commit, beside the first: those at the front should not wait long.
   private static let changesPerCommit = 10_000
 

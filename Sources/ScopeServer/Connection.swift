@@ -20,15 +20,17 @@ struct Flow {
   var isAside = false
   /// Others on this loop have their turn.
   var isYielding = false
-  /// Others read their large frames.
+  /// Others read the rest of their frames.
   var isTakingTurns = false
+  /// A small frame has been coming for long: its bytes are read at each sweep, and not one by one as they come.
+  var isDribbling = false
 
   func mayAnswer(_ limits: Limits) -> Bool {
     !isCongested && !isFull && !isFailed && !isAside && !isYielding && inFlight < limits.requestsInFlight
   }
 
   /// More may be read.
-  func mayRead(_ limits: Limits) -> Bool { mayAnswer(limits) && !isTakingTurns }
+  func mayRead(_ limits: Limits) -> Bool { mayAnswer(limits) && !isTakingTurns && !isDribbling }
 
   /// Nothing more will come, and nothing is owed.
   var isFinished: Bool { isFailed || (isInputClosed && inFlight == 0 && !isAside && !isYielding) }
@@ -58,6 +60,8 @@ final class Connection: ChannelInboundHandler, ChannelOutboundHandler {
   /// When the frame at the front began to arrive; while the daemon does not read, nobody is slow.
   private var partialSince: NIODeadline?
   private var notReadSince: NIODeadline?
+  /// The channel would read, and has to wait.
+  private var isReadDue = false
   private var isClosing = false
   /// Answering goes on further down the stack.
   private var isAnswering = false
@@ -89,13 +93,15 @@ final class Connection: ChannelInboundHandler, ChannelOutboundHandler {
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     var arrived = unwrapInboundIn(data)
-    if refusedBytes > 0 || unread.readableBytes > 0 {
-      if !keep(&arrived, context) { return }
-    } else {
+    if refusedBytes == 0 && unread.readableBytes == 0 {
       if answerAtOnce(&arrived, context) { return }
       swap(&unread, &arrived)
+      return answerArrived(context)
     }
+    if !keep(&arrived, context) { return }
+    let before = unread.readableBytes
     answerArrived(context)
+    if unread.readableBytes == before && before > 0 { holdReading() }
   }
 
   func channelReadComplete(context: ChannelHandlerContext) {
@@ -105,7 +111,8 @@ final class Connection: ChannelInboundHandler, ChannelOutboundHandler {
 
   func read(context: ChannelHandlerContext) {
     if flow.mayRead(limits) { return context.read() }
-    notReadSince = notReadSince ?? .now()
+    isReadDue = true
+    if !flow.isDribbling { notReadSince = notReadSince ?? .now() }
   }
 
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
@@ -133,8 +140,8 @@ extension Connection {
     if arrived.readableBytes == 0 { return true }
     unread.discardReadBytes()
     if holdUnread(unread.readableBytes + arrived.readableBytes) {
+      if let length = lengthUnderWay { unread.reserveCapacity(length + Frame.headerBytes) }
       unread.writeBuffer(&arrived)
-      if lengthUnderWay != nil { waitToRead() }
       return true
     }
     if refuseFrameUnderWay(context) { return keep(&arrived, context) }
@@ -169,7 +176,15 @@ extension Connection {
     return Int(length)
   }
 
-  /// Reads on when it is this connection's turn among those that take in large frames.
+  /// What has come has brought no frame to its end.
+  private func holdReading() {
+    if lengthUnderWay != nil { return waitToRead() }
+    flow.isDribbling = partialSince.map { .now() - $0 > Connection.longForSmallFrame } ?? false
+  }
+
+  private static let longForSmallFrame = TimeAmount.seconds(1)
+
+  /// Reads on when it is this connection's turn among those whose frames come in many parts.
   private func waitToRead() {
     if flow.isTakingTurns { return }
     flow.isTakingTurns = true
@@ -207,7 +222,9 @@ extension Connection {
     } else {
       if partialSince == nil || unread.readableBytes < before { partialSince = .now() }
       // Of what was read at once mostly little is left.
-      if unread.storageCapacity > 4 * unread.readableBytes { unread = ByteBuffer(buffer: unread) }
+      if unread.storageCapacity > 4 * unread.readableBytes && lengthUnderWay == nil {
+        unread = ByteBuffer(buffer: unread)
+      }
     }
     if !holdUnread(unread.writerIndex) { closeForMemory(context) }
   }
@@ -330,9 +347,10 @@ extension Connection {
       answerArrived(context)
       if !isAnswering { flush(context) }
     }
-    if let since = notReadSince, flow.mayRead(limits) {
+    if isReadDue && flow.mayRead(limits) {
+      isReadDue = false
+      if let since = notReadSince { partialSince = partialSince.map { $0 + (.now() - since) } }
       notReadSince = nil
-      partialSince = partialSince.map { $0 + (.now() - since) }
       context.read()
     }
     closeIfFinished(context)
@@ -353,14 +371,24 @@ extension Connection {
 extension Connection {
   /// Closes a client that sends a frame too slowly or takes no answers.
   func sweep(_ now: NIODeadline) {
-    guard let context else { return }
+    guard let context, !isClosing else { return }
     noteTaken(now, context)
+    if flow.isDribbling {
+      flow.isDribbling = false
+      waitToRead()
+    }
     let isStalled = unsent.isStalled(now, limit: .milliseconds(Int64(limits.stallMilliseconds)))
     let isSlow =
       notReadSince == nil
       && (partialSince.map { now - $0 > .milliseconds(Int64(limits.frameMilliseconds)) } ?? false)
     if !isStalled && !isSlow { return }
     let words = isStalled ? "answers are not taken" : "a frame takes too long to arrive"
+    isClosing = true
+    worker.afterOthers { self.closeForSlowness(words) }  // thousands may be slow at once
+  }
+
+  private func closeForSlowness(_ words: String) {
+    guard let context else { return }
     worker.logger.info("connection closed", metadata: ["caller": "\(caller.name)", "reason": "\(words)"])
     context.close(promise: nil)
   }

@@ -88,7 +88,9 @@ extension Connection {
     let (connection, patience) = (NIOLoopBound(self, eventLoop: worker.loop), Patience(worker.ending))
     requests.patience = patience
     worker.pool.answer(frame, from: caller, patience: patience, after: cold).whenComplete { result in
-      connection.value.finishAside(cold?.0.id ?? id, frame: length, result)
+      connection.value.worker.inRound {
+        connection.value.finishAside(cold?.0.id ?? id, frame: length, result)
+      }
     }
   }
 
@@ -311,7 +313,7 @@ extension Connection {
 
   /// Parts made in one turn, and sent with one flush; fewer, where they take long.
   private static let partsPerTurn = 16
-  private static let turnLength = TimeAmount.microseconds(250)
+  private static let turnLength = TimeAmount.microseconds(100)
 
   /// Sends the next parts of what has waited longest; but none before the client has taken all that was sent before.
   private func takeStreamTurn() {

@@ -27,13 +27,13 @@ final class FeedRecord: Sendable {
 
 /// The newest changes, for those who watch, so that no watcher costs the writer a look into the log.
 final class Feed: Sendable {
-  /// What is kept: records, and their edits in all.
+  /// What is kept: records, and the memory of all.
   fileprivate static let recordsKept = 4_096
-  fileprivate static let editsKept = 20_000
+  fileprivate static let bytesKept = 8 << 20
 
   fileprivate struct State {
     var records: [FeedRecord] = []
-    var edits = 0
+    var bytes = 0
     /// The last change that is not kept any more, of each company that has lost one.
     var lost: [Name: UInt64] = [:]
     /// Nothing up to it was ever kept.
@@ -71,7 +71,7 @@ final class Feed: Sendable {
     guard let last = changes.last else { return }
     state.withLockedValue { state in
       state.records += changes.map(FeedRecord.init)
-      state.edits += changes.reduce(0) { $0 + $1.record.edits.count }
+      state.bytes += changes.reduce(0) { $0 + $1.heldBytes }
       state.revision = last.record.revision
       state.shorten(keeping: changes.count)
     }
@@ -97,12 +97,12 @@ extension Feed.State {
   /// Forgets a quarter at a time: to forget one at a time would move all the others each time. The newest, which
   /// nobody has been offered yet, stay whatever their size.
   fileprivate mutating func shorten(keeping newest: Int) {
-    if records.count <= Feed.recordsKept && edits <= Feed.editsKept { return }
+    if records.count <= Feed.recordsKept && bytes <= Feed.bytesKept { return }
     var count = 0
     while count < records.count - newest,
-      records.count - count > Feed.recordsKept * 3 / 4 || edits > Feed.editsKept * 3 / 4
+      records.count - count > Feed.recordsKept * 3 / 4 || bytes > Feed.bytesKept * 3 / 4
     {
-      edits -= records[count].change.record.edits.count
+      bytes -= records[count].change.heldBytes
       lost[records[count].company] = records[count].revision
       count += 1
     }

@@ -1,3 +1,5 @@
+import CScopeSystem
+
 #if canImport(Glibc)
   import Glibc
 #endif
@@ -11,7 +13,12 @@ func giveWayToEventLoops() {
   var parameters = sched_param(sched_priority: 0)
   _ = sched_setscheduler(0, schedBatch, &parameters)
   _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 5)
+  scope_thread_set_slice(200_000)  // a loop that has had its share waits for no longer than that
 }
+
+/// Has the current thread, an event loop's, be let run soon when it wakes, also where others work through: what it does
+/// mostly takes microseconds.
+func takeShortTurns() { scope_thread_set_slice(100_000) }
 
 /// Lets a waiting event loop have this thread's CPU now, between two steps of a change. A thread that was woken may
 /// else run for as long as a change takes before a loop that was woken at the same moment.

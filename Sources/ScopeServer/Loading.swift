@@ -1,4 +1,3 @@
-import CScopeWire
 import Logging
 import NIOCore
 import NIOPosix
@@ -253,7 +252,7 @@ extension Loader {
       return
     }
     meter.isStarting.store(false, ordering: .relaxed)
-    threads.submit { _ in scope_heap_trim() }  // what was needed for loading alone
+    trimHeap()  // what was needed for loading alone
     tell("companies loaded")
   }
 
@@ -393,7 +392,7 @@ extension Loader {
   private func tidy() {
     isTidyingSet = false
     publisher.releaseOld()
-    threads.submit { _ in scope_heap_trim() }
+    trimHeap()
   }
 
   private func warn(_ bytes: Int, _ budget: Int) {

@@ -128,9 +128,21 @@ extension PartStream {
 }
 
 extension LogPage {
+  var heldBytes: Int { changes.reduce(0) { $0 + $1.heldBytes } }
+}
+
+extension LoggedChange {
   var heldBytes: Int {
-    changes.reduce(0) {
-      $0 + Cost.record + $1.record.edits.count * Cost.edit + ($1.record.access?.first.count ?? 0) * Cost.accessRow
+    let edits = record.edits.reduce(0) { $0 + Cost.edit + $1.remarkBytes }
+    return Cost.record + edits + (record.access?.first.count ?? 0) * Cost.accessRow
+  }
+}
+
+extension Edit {
+  /// What may be long in it.
+  fileprivate var remarkBytes: Int {
+    [before, after].reduce(0) { bytes, fact in
+      if case .project(let project) = fact { bytes + project.description.text.utf8.count } else { bytes }
     }
   }
 }

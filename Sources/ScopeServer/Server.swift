@@ -103,6 +103,7 @@ public final class Server: Sendable {
     let acceptor = Acceptor(
       group: group, workers: workers, daemon: daemon, fastAGI: fastAGI, configuration: configuration, limits: limits)
     do {
+      for worker in workers { try await worker.eventLoop.flatSubmit { worker.value.begin() }.get() }
       listeners = try await acceptor.listen()
     } catch {
       _ = await historian.stop(before: .distantFuture, on: group.next())
@@ -173,6 +174,8 @@ private struct Acceptor {
   let configuration: ServerConfiguration
   let limits: Limits
 
+  private static let kernelBytes = 212_992
+
   func listen() async throws -> [any Channel] {
     var channels: [any Channel] = []
     do {
@@ -226,8 +229,16 @@ private struct Acceptor {
     let scopes = address.isUnix ? .all : configuration.tcpScopes
     let fastAGI = address.isFastAGI ? fastAGI : nil
     return ServerBootstrap(group: group)
+      .serverChannelInitializer { channel in
+        channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(AcceptPace()) }
+      }
       .serverChannelOption(.backlog, value: 1_024)
+      .serverChannelOption(.maxMessagesPerRead, value: AcceptPace.atOnce)
       .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+      // Of each connection, as it is for Unix sockets anyway. For TCP the kernel would keep megabytes of a client that
+      // does not read, and NIO reads all that is left in one go when a client goes.
+      .serverChannelOption(.socketOption(.so_sndbuf), value: Acceptor.kernelBytes)
+      .serverChannelOption(.socketOption(.so_rcvbuf), value: Acceptor.kernelBytes)
       .childChannelOption(.allowRemoteHalfClosure, value: fastAGI == nil)  // without replies a channel can't be told
       .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
       .childChannelOption(.maxMessagesPerRead, value: 1)  // one connection's bytes are one turn's
@@ -248,6 +259,32 @@ private struct Acceptor {
           try channel.pipeline.syncOperations.addHandler(Connection(worker: worker, caller: caller))
         }
       }
+  }
+}
+
+/// Has a listener that many connect to at once let others have their turn. Its connections are set up on loops that run
+/// all they are given before they look at their sockets.
+private final class AcceptPace: ChannelDuplexHandler {
+  typealias InboundIn = NIOAny
+  typealias OutboundIn = Never
+
+  static let atOnce: UInt = 4
+  private static let pause = TimeAmount.microseconds(250)
+
+  /// Since the last read.
+  private var accepted: UInt = 0
+
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    accepted += 1
+    context.fireChannelRead(data)
+  }
+
+  func read(context: ChannelHandlerContext) {
+    let isBurst = accepted >= AcceptPace.atOnce
+    accepted = 0
+    if !isBurst { return context.read() }
+    let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+    context.eventLoop.scheduleTask(in: AcceptPace.pause) { bound.value.read() }
   }
 }
 

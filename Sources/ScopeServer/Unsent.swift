@@ -59,6 +59,7 @@ extension Connection {
   }
 
   func flush(_ context: ChannelHandlerContext) {
+    if !unsent.isUnflushed { return }
     unsent.isUnflushed = false
     if unsent.isBehind { return }
     context.flush()
@@ -90,7 +91,12 @@ extension Connection {
 
   private func keepBack(_ out: inout ByteBuffer, _ context: ChannelHandlerContext) {
     let before = unsent.backlog.storageCapacity
-    unsent.backlog.writeBuffer(&out)
+    if out.readableBytes >= Connection.flushBytes && unsent.backlog.readableBytes == 0 {
+      unsent.backlog = out  // a large answer's memory goes along with it
+      out = ByteBuffer()
+    } else {
+      unsent.backlog.writeBuffer(&out)
+    }
     if !holdUnsent(unsent.backlog.storageCapacity - before) { return closeForMemory(context) }
     // What waiting costs counts, and not how many bytes wait.
     if unsent.held > limits.unsentBytes { setCongested(true) }

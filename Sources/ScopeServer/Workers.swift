@@ -1,4 +1,3 @@
-import CScopeWire
 import Logging
 import NIOConcurrencyHelpers
 import NIOCore
@@ -139,9 +138,8 @@ final class LoopWorker {
   private var fastAGI: [ObjectIdentifier: FastAGIConnection] = [:]
   private var isStopping = false
   private var turns: [() -> Void] = []
-  private var isTurnSet = false
   private var bulkReads: [() -> Void] = []
-  private var isBulkSet = false
+  private let bell = Bell()
   /// At the start there is nothing to give back.
   private var sweepsSinceShrinking = 1_000
 
@@ -156,10 +154,15 @@ final class LoopWorker {
     self.pool = pool
     self.historian = historian
     memory = daemon.memory
-    round = Round(loop)
+    round = Round(bell)
     ending = daemon.ending
     dispatcher = Dispatcher(limits: limits, publisher: authority.publisher, daemon: daemon)
+    bell.hear = { [weak self] in self?.hearBell() }
+    takeShortTurns()
   }
+
+  /// To be done before anything is asked.
+  func begin() -> EventLoopFuture<Void> { bell.hang(on: loop) }
 
   /// The buffer that answers are made in, empty. It goes from hand to hand, so that it is never copied; and it
   /// is cleared when it is taken, since by then the channel has sent what was in it and has let go of it.
@@ -195,12 +198,9 @@ final class LoopWorker {
   static let outputBytes = 128 << 10
 
   /// Runs something when the loop has looked at its sockets again.
-  ///
-  /// The loop runs all tasks that are due, those that tasks have added too, before it looks. So there is one task
-  /// for all who wait, and the next is set for a moment after the last of them is done: it can't be due at once.
   func afterOthers(_ body: @escaping () -> Void) {
     turns.append(body)
-    if !isTurnSet { setTurn() }
+    bell.ring()
   }
 
   /// Runs what another thread has answered, in the order in which it came: at once, where this round of the loop has
@@ -209,37 +209,27 @@ final class LoopWorker {
     if turns.isEmpty && !round.isOver { body() } else { afterOthers(body) }
   }
 
-  /// Has a connection read on that takes in a large frame. A few of them have a turn at a time: to read is work, too.
+  /// Has a connection read on of which a frame comes in many parts. A few have a turn at a time: to read is work, too.
   func readLater(_ body: @escaping () -> Void) {
     bulkReads.append(body)
-    if !isBulkSet { setBulk() }
+    bell.ring()
   }
 
-  private func setBulk() {
-    isBulkSet = true
-    let worker = NIOLoopBound(self, eventLoop: loop)
-    loop.scheduleTask(in: .microseconds(100)) { worker.value.readBulk() }
-  }
-
-  private func readBulk() {
+  /// The loop has looked at its sockets.
+  private func hearBell() {
+    round.end()
+    takeTurns()
     let due = bulkReads.prefix(LoopWorker.bulkReadsPerRound)
     bulkReads.removeFirst(due.count)
-    isBulkSet = false
     for body in due { body() }
-    if !bulkReads.isEmpty && !isBulkSet { setBulk() }
+    if !turns.isEmpty || !bulkReads.isEmpty { bell.ring() }
   }
 
-  private static let bulkReadsPerRound = 8
+  private static let bulkReadsPerRound = 4
 
-  private func setTurn() {
-    isTurnSet = true
-    let worker = NIOLoopBound(self, eventLoop: loop)
-    loop.scheduleTask(in: .microseconds(100)) { worker.value.takeTurns() }
-  }
-
-  /// Takes turns for a millisecond, in their order; the others' come when the loop has looked at its sockets again.
+  /// Takes turns for a quarter of a millisecond, in their order.
   private func takeTurns() {
-    let end = NIODeadline.now() + .milliseconds(1)
+    let end = NIODeadline.now() + .microseconds(250)
     var taken = 0
     let due = turns
     turns = []
@@ -249,8 +239,6 @@ final class LoopWorker {
       if NIODeadline.now() > end { break }
     }
     turns = due[taken...] + turns
-    isTurnSet = false
-    if !turns.isEmpty { setTurn() }
   }
 
   func add(_ connection: Connection) {
@@ -280,13 +268,14 @@ final class LoopWorker {
     pool.refreshIdle()
     let now = NIODeadline.now()
     for connection in connections.values { connection.sweep(now) }
-    trimHeap()
+    trimIfShrunk()
   }
 
-  /// Gives back to the system what is free: at once, and again when all that belonged to it is gone as well.
-  private func trimHeap() {
+  /// Gives back to the system what is free: when it is not taken again at once, and again when all that belonged to it
+  /// is gone as well.
+  private func trimIfShrunk() {
     sweepsSinceShrinking = memory.hasShrunk() ? 0 : sweepsSinceShrinking + 1
-    if [0, 5, 20].contains(sweepsSinceShrinking) { pool.trimHeap() }
+    if [3, 10, 25].contains(sweepsSinceShrinking) { trimHeap() }
   }
 
   /// Has every connection answer what it was asked and close.
@@ -373,7 +362,10 @@ final class WorkerPool: Sendable {
     threads.runIfActive(eventLoop: MultiThreadedEventLoopGroup.currentEventLoop!) {
       giveWayToEventLoops()
       let lent = self.dispatchers.withLockedValue { $0.popLast() } ?? self.make()
-      defer { self.dispatchers.withLockedValue { $0.append(lent) } }
+      defer {
+        lent.dispatcher.arena.reset()
+        self.dispatchers.withLockedValue { $0.append(lent) }
+      }
       var out = ByteBuffer()
       lent.dispatcher.refresh()
       if let (question, root) = cold {
@@ -424,9 +416,6 @@ final class WorkerPool: Sendable {
       if case .active = state { next(true) } else { next(false) }
     }
   }
-
-  /// Gives memory that is not used any more back to the system.
-  func trimHeap() { listings.submit { _ in scope_heap_trim() } }
 
   /// Ends the threads; false: some still work at the deadline.
   func stop(before deadline: NIODeadline, on loop: any EventLoop) async -> Bool {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CScopeSystem
 import Dispatch
 import Logging
 import NIOConcurrencyHelpers
@@ -131,6 +132,7 @@ struct Scoped: ParsableCommand {
   /// Not asynchronous itself: Dispatch, which then runs the program, traps where it can't open its files.
   func run() throws {
     onCrash.prepare()
+    scope_heap_prepare()
     keepStandardErrorFromBlocking()
     LoggingSystem.bootstrap { LineLogHandler(label: $0) }
     var logger = Logger(label: "scoped")

@@ -4,6 +4,5 @@
 
 #include "scope/v1/envelope.pb-c.h"
 #include "scope_arena.h"
-#include "scope_heap.h"
 
 #endif
