@@ -140,7 +140,10 @@ extension Connection {
     if arrived.readableBytes == 0 { return true }
     unread.discardReadBytes()
     if holdUnread(unread.readableBytes + arrived.readableBytes) {
-      if let length = lengthUnderWay { unread.reserveCapacity(length + Frame.headerBytes) }
+      // Once: to grow is to copy. But nobody gets four megabytes of address space for a few bytes.
+      if let length = lengthUnderWay, unread.readableBytes >= length / 4 {
+        unread.reserveCapacity(length + Frame.headerBytes)
+      }
       unread.writeBuffer(&arrived)
       return true
     }
@@ -179,6 +182,7 @@ extension Connection {
   /// What has come has brought no frame to its end.
   private func holdReading() {
     if lengthUnderWay != nil { return waitToRead() }
+    if !flow.mayAnswer(limits) { return }  // whole frames wait
     flow.isDribbling = partialSince.map { .now() - $0 > Connection.longForSmallFrame } ?? false
   }
 

@@ -58,6 +58,25 @@ private let queue: (UInt64, [UInt8]) = (16, Array("q".utf8))
     }
   }
 
+  /// Of a small frame that has been coming for over a second, bytes are read once a second only; but they are.
+  @Test func aSmallFrameThatComesByteByByteIsAnswered() async throws {
+    try await withDaemon(adjust: { $0.limits.frameMilliseconds = 120_000 }) { daemon in
+      let connection = try RawConnection(daemon.address(.unix))
+      var request = RawRequest(call: 17)
+      request.id = 70_000
+      let frame = RawConnection.frame(request.packed)
+      let answer = try await onThread { () -> RawResponse in
+        for byte in frame {
+          connection.send([byte])
+          usleep(300_000)  // as slow as the client that is tested for
+        }
+        return try connection.response(within: 120)
+      }
+      #expect(answer.id == 70_000 && answer.code == 0)
+      #expect(try connection.ask(RawRequest(call: 17)).code == 0)
+    }
+  }
+
   /// Changes in flight are bounded: beyond it the daemon does not read on until some are answered.
   @Test func changesBeyondTheBoundWaitTheirTurn() async throws {
     try await withDaemon(adjust: { $0.limits.requestsInFlight = 4 }) { daemon in

@@ -65,6 +65,24 @@ private let queue: (UInt64, [UInt8]) = (16, Array("q".utf8))
     }
   }
 
+  /// What is left of a refused frame is passed over as fast as it comes, however long ago the frame began.
+  @Test func theRestOfARefusedFrameMayComeLater() async throws {
+    try await withSmallDaemon({ $0.limits.connectionBytes = 4 << 20 }) { daemon in
+      let connection = try RawConnection(daemon.address(.unix))
+      let padding = Proto.message(90, [UInt8](repeating: 0, count: 3 << 20))
+      let frame = RawConnection.frame(RawRequest.canSee("c", user, queue).packed + padding)
+      let answer = try await onThread { () -> RawResponse in
+        connection.send(Array(frame[..<(1 << 20)]))
+        let refused = try connection.response(within: Self.minutes)
+        #expect(refused.reason == "memory_exhausted")
+        usleep(1_300_000)  // as slow as the client that is tested for
+        connection.send(Array(frame[(1 << 20)...]) + RawConnection.frame(RawRequest.canSee("c", user, queue).packed))
+        return try connection.response(within: Self.minutes)
+      }
+      #expect(answer.decision == 1)
+    }
+  }
+
   /// Those who came first leave something for the next: each may have but an eighth of what is free.
   @Test func partOfManyFramesLeavesRoomForOthers() async throws {
     try await withSmallDaemon({
