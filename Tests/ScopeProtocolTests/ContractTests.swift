@@ -134,6 +134,27 @@ import Testing
     #expect(arena.allocate(UInt8.self, count: 4_000) != nil)
   }
 
+  /// Small blocks share memory, and none lies in another; nearly all of the limit can be had.
+  @Test(arguments: [0, 1, 40, 5_000, 16_384, 16_385, 70_000]) func giveBlocksOfOneSizeApart(size: Int) {
+    let limit = 1 << 20
+    let arena = Arena(keeping: 256, limit: limit)
+    for _ in 0..<2 {
+      var blocks: [UnsafeMutablePointer<UInt8>] = []
+      while blocks.count < 40_000, let block = arena.allocate(UInt8.self, count: size) {
+        block.initialize(repeating: UInt8(truncatingIfNeeded: blocks.count), count: size)
+        blocks.append(block)
+      }
+      let areApart = blocks.enumerated().allSatisfy { number, block in
+        (0..<size).allSatisfy { block[$0] == UInt8(truncatingIfNeeded: number) }
+      }
+      #expect(areApart)
+      #expect(size == 0 || blocks.count * size <= limit + 256)
+      #expect(size == 0 || size == 1 || blocks.count * size > limit * 2 / 3, "\(blocks.count) blocks")
+      #expect(arena.isFull == (size > 1))
+      arena.reset()
+    }
+  }
+
   /// Empty messages take 44 times their length in memory; the limit holds it.
   @Test func refuseMessagesThatTakeTooMuch() {
     let changes = [UInt8](repeating: 0, count: 0) + (0..<200_000).flatMap { _ in Proto.message(1, []) }
