@@ -9,7 +9,7 @@
 void scope_heap_prepare(void) {
 #ifdef __GLIBC__
   mallopt(M_MMAP_THRESHOLD, 1 << 20);
-  mallopt(M_TRIM_THRESHOLD, 64 << 20);
+  mallopt(M_TRIM_THRESHOLD, 2 << 20);
   mallopt(M_TOP_PAD, 1 << 20);
 #endif
 }
