@@ -44,10 +44,8 @@ final class WorkFolder {
     if mkdir(path, 0o700) != 0 && errno != EEXIST { throw .system(.cantWrite, "can't make the folder \(path)") }
     lock = open("\(path)/lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
     if lock < 0 { throw .system(.cantWrite, "can't write \(path)/lock") }
-    if flock(lock, LOCK_EX | LOCK_NB) != 0 {
-      close(lock)
-      throw ImportError(.inUse, "\(path) is used by another scope-import")
-    }
+    // From here on deinit closes it, also when this throws.
+    if flock(lock, LOCK_EX | LOCK_NB) != 0 { throw ImportError(.inUse, "\(path) is used by another scope-import") }
   }
 
   /// Unlocks outright: a child just forked would hold a lock that is merely closed until its exec.

@@ -5,7 +5,7 @@ import CScopeWire
 /// Protobuf would merge the pieces. protobuf-c 1.4 does not: of a oneof's message it keeps the last piece, and of any
 /// other it loses the numbers of all but the last. What is lost could be a right, a narrowing or the acting user, so a
 /// frame with pieces is refused. No encoder writes one.
-public struct Pieces: Sendable {
+public struct Pieces: @unchecked Sendable {  // what it points to is never changed
   /// What came in pieces.
   public enum Found: Hashable, Sendable {
     /// The call itself, or a message in it.
@@ -17,94 +17,87 @@ public struct Pieces: Sendable {
   /// Looks through frames that protobuf-c has unpacked as a Request.
   public static let request = Pieces(scope__v1__request__descriptor)
 
-  private var shapes: [Shape] = []
-  private var fields: [Field] = []
+  /// Nil: there is nothing to look for.
+  private let root: UnsafePointer<Shape>?
+
+  init(_ descriptor: ProtobufCMessageDescriptor) { root = Pieces.shape(of: descriptor) }
 
   /// The first that is found; nil: every message came whole. Goes only where a message is that must come once.
   public func find(in frame: UnsafeRawBufferPointer) -> Found? {
-    root == Field.plain ? nil : find(in: frame, shapes[Int(root)]).map { $0 == 0 ? .call : .change($0) }
+    guard let root else { return nil }
+    let found = Pieces.find(in: frame, root)
+    if found == Pieces.nothing { return nil }
+    return found == 0 ? .call : .change(found)
   }
-
-  private let root: UInt8
 }
 
 extension Pieces {
   /// What is known of a field by its number.
   private struct Field {
-    static let plain: UInt8 = 0
-    static let many: UInt8 = .max
-
-    /// Which of the message's singular messages it is, those of a oneof all the same one; `many`: any number of times.
-    var single = many
-    /// Its own shape; `plain`: there is nothing to look for in it.
-    var shape = plain
+    /// Of the message's singular messages, those of a oneof are all the same one and have one bit; 0: it may come any
+    /// number of times.
+    var bit: UInt64 = 0
+    /// Of a message in which there is something to look for. Never freed: the descriptors live as long.
+    var shape: UnsafePointer<Shape>?
   }
 
-  /// A message type: the part of `fields` that its field numbers index.
+  /// A message type: its fields by their numbers. In plain memory: it is gone through on each request that is unpacked,
+  /// where an array would count references.
   private struct Shape {
-    var start = 0
-    var count = 0
+    let fields: UnsafePointer<Field>
+    let count: Int
   }
 
-  init(_ descriptor: ProtobufCMessageDescriptor) {
-    var maker = Maker()
-    root = maker.shape(of: descriptor)
-    (shapes, fields) = (maker.shapes, maker.fields)
-  }
+  private static let nothing = -1
 
   /// 0: in the message itself; else the position of the element, from 1.
-  private func find(in message: UnsafeRawBufferPointer, _ shape: Shape) -> Int? {
+  private static func find(in message: UnsafeRawBufferPointer, _ shape: UnsafePointer<Shape>) -> Int {
+    let (fields, count) = (shape.pointee.fields, shape.pointee.count)
     var scanner = FieldScanner(message)
     var (seen, elements): (UInt64, Int) = (0, 0)
     while scanner.next() {
-      if scanner.number >= shape.count { continue }
-      let field = fields[shape.start + scanner.number]
-      if field.single != Field.many {
-        let bit: UInt64 = 1 &<< UInt64(field.single)
-        if seen & bit != 0 { return 0 }
-        seen |= bit
-      } else if field.shape != Field.plain {
-        elements += 1
-      }
-      if field.shape == Field.plain { continue }
-      guard let found = find(in: scanner.body, shapes[Int(field.shape)]) else { continue }
-      return field.single == Field.many ? elements : found
+      if scanner.number >= count { continue }
+      let field = fields + scanner.number
+      let bit = field.pointee.bit
+      if seen & bit != 0 { return 0 }
+      seen |= bit
+      guard let inner = field.pointee.shape else { continue }
+      if bit == 0 { elements += 1 }
+      let found = find(in: scanner.body, inner)
+      if found != nothing { return bit == 0 ? elements : found }
     }
-    return scanner.isAtEnd ? nil : 0
+    return scanner.isAtEnd ? nothing : 0
   }
 
-  /// Reads the descriptors, which no message type makes endless: none contains itself.
-  private struct Maker {
-    var shapes = [Shape()]
-    var fields: [Field] = []
-
-    mutating func shape(of descriptor: ProtobufCMessageDescriptor) -> UInt8 {
-      let known = UnsafeBufferPointer(start: descriptor.fields, count: Int(descriptor.n_fields))
-      guard let highest = known.last?.id else { return Field.plain }
-      var own = [Field](repeating: Field(), count: Int(highest) + 1)
-      var singles: [UInt32] = []
-      for field in known where field.type == PROTOBUF_C_TYPE_MESSAGE {
-        own[Int(field.id)] = look(at: field, &singles)
-      }
-      precondition(singles.count <= 64, "a message with more than 64 singular messages")
-      if own.allSatisfy({ $0.single == Field.many && $0.shape == Field.plain }) { return Field.plain }
-      precondition(shapes.count < Int(UInt8.max), "more than 254 message types with singular messages")
-      shapes.append(Shape(start: fields.count, count: own.count))
-      fields += own
-      return UInt8(shapes.count - 1)
+  /// Reads the descriptors, which no message type makes endless: none contains itself. Nil: there is nothing to look
+  /// for.
+  private static func shape(of descriptor: ProtobufCMessageDescriptor) -> UnsafePointer<Shape>? {
+    let known = UnsafeBufferPointer(start: descriptor.fields, count: Int(descriptor.n_fields))
+    guard let highest = known.last?.id else { return nil }
+    var fields = [Field](repeating: Field(), count: Int(highest) + 1)
+    var singles: [UInt32] = []
+    for field in known where field.type == PROTOBUF_C_TYPE_MESSAGE {
+      fields[Int(field.id)] = look(at: field, &singles)
     }
+    precondition(singles.count <= 64, "a message with more than 64 singular messages")
+    if fields.allSatisfy({ $0.bit == 0 && $0.shape == nil }) { return nil }
+    let memory = UnsafeMutablePointer<Field>.allocate(capacity: fields.count)
+    memory.initialize(from: fields, count: fields.count)
+    let shape = UnsafeMutablePointer<Shape>.allocate(capacity: 1)
+    shape.initialize(to: Shape(fields: memory, count: fields.count))
+    return UnsafePointer(shape)
+  }
 
-    /// The members of a oneof share the place where protobuf-c notes which of them is there; others have their own.
-    private mutating func look(at field: ProtobufCFieldDescriptor, _ singles: inout [UInt32]) -> Field {
-      let message = field.descriptor!.assumingMemoryBound(to: ProtobufCMessageDescriptor.self).pointee
-      var found = Field(shape: shape(of: message))
-      if field.label == PROTOBUF_C_LABEL_REPEATED { return found }
-      let isOfOneof = field.flags & PROTOBUF_C_FIELD_FLAG_ONEOF.rawValue != 0
-      let place = isOfOneof ? field.quantifier_offset : field.offset
-      if !singles.contains(place) { singles.append(place) }
-      found.single = UInt8(singles.firstIndex(of: place)!)
-      return found
-    }
+  /// The members of a oneof share the place where protobuf-c notes which of them is there; others have their own.
+  private static func look(at field: ProtobufCFieldDescriptor, _ singles: inout [UInt32]) -> Field {
+    let message = field.descriptor!.assumingMemoryBound(to: ProtobufCMessageDescriptor.self).pointee
+    var found = Field(shape: shape(of: message))
+    if field.label == PROTOBUF_C_LABEL_REPEATED { return found }
+    let isOfOneof = field.flags & PROTOBUF_C_FIELD_FLAG_ONEOF.rawValue != 0
+    let place = isOfOneof ? field.quantifier_offset : field.offset
+    if !singles.contains(place) { singles.append(place) }
+    found.bit = 1 << UInt64(singles.firstIndex(of: place)!)
+    return found
   }
 }
 

@@ -64,6 +64,15 @@ public final class ProcessDaemon {
   /// Sends a signal.
   public func signal(_ number: Int32) { kill(process.processIdentifier, number) }
 
+  /// Stops it as it is, until SIGCONT. Returns when it has stopped: the signal alone may come after the next question.
+  public func pause() {
+    signal(SIGSTOP)
+    var information = siginfo_t()
+    while waitid(P_PID, id_t(process.processIdentifier), &information, WSTOPPED | WEXITED | WNOWAIT) != 0
+      && errno == EINTR
+    {}
+  }
+
   /// Ends the daemon as a power cut would end the process, and waits for that.
   public func killNow() {
     signal(SIGKILL)

@@ -105,7 +105,7 @@ import Testing
   /// The daemon hangs; the channel ends with its caller, and not before.
   @Test func aDaemonThatHangsHoldsNoChannelWithoutACaller() async throws {
     let (daemon, port) = try fastAGIProcess()
-    daemon.signal(SIGSTOP)
+    daemon.pause()
     try await onThread {
       let run = try DialplanRun(port: port, callerHangsUp: true)
       #expect(try run.outcome(DialplanTests.allowed[0]) == .callerGone)

@@ -29,7 +29,7 @@ extension TelephonyTests {
     {
       try await withLoad(configuration) { kamailio, load, daemon in
         try load.awaitRecords(100)
-        daemon.signal(SIGSTOP)
+        daemon.pause()
         let hung = now()
         try load.awaitRecords(300)
         let goesOn = now()

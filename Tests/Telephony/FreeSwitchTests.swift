@@ -16,7 +16,7 @@ extension TelephonyTests {
         #expect(try verdict("user:1001", "sip_provider:trunk-collections-cli") == "deny\tno_shared_project\t1\n")
         #expect(try verdict("user:", "sip_provider:trunk-main") == "unavailable\tbad_argument\t1\n")
         #expect(try verdict("", "sip_provider:trunk-main") == "unavailable\tbad_argument\t1\n")
-        daemon.signal(SIGSTOP)
+        daemon.pause()
         #expect(try verdict("user:1001", "sip_provider:trunk-main") == "unavailable\ttimeout\t1\n")
         daemon.killNow()
         #expect(try verdict("user:1001", "sip_provider:trunk-main") == "unavailable\tconnect_failed\t1\n")

@@ -193,7 +193,7 @@ extension TelephonyTests {
         #expect(try ask(kamailio, "1001", "112") == 200)
         #expect(try ask(kamailio, "phone-301", "112") == 403)
         #expect(try kamailio.statistics()["scoped_emergency"] == 0)
-        daemon.signal(SIGSTOP)
+        daemon.pause()
         #expect(try ask(kamailio, "1001", "112") == 200)
         #expect(try ask(kamailio, "phone-301", "112") == 200)
         #expect(try ask(kamailio, "1001", "+494066") == 503)

@@ -51,6 +51,12 @@ class Scoped:
         assert self._process is not None
         self._process.send_signal(number)
 
+    def pause(self) -> None:
+        """Stops it as it is. Returns when it has stopped: the signal alone may come after the next question."""
+        self.signal(signal.SIGSTOP)
+        assert self._process is not None
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+
     def kill(self) -> None:
         if self._process is not None:
             self._process.kill()

@@ -287,10 +287,10 @@ class Outages(WorkerCase):
         os.unlink(self.scoped.socket)
 
     def test_a_hung_daemon(self) -> None:
-        worker = self.begin("--once", "--hopper", "50", "--timeout-ms", "200")
+        worker = self.begin("--once", "--hopper", "50", "--timeout-ms", "3000")
         begun = worker.call_through(10)
         held = len(worker.lines)
-        self.scoped.signal(signal.SIGSTOP)
+        self.scoped.pause()
         worker.let_go(2_000)
         paused = worker.await_line("paused", since=held)
         self.assertIn("timeout", worker.lines[paused]["why"])

@@ -102,7 +102,7 @@ class Unavailable(IvrCase):
         self.assertTrue(found.why.startswith("no answer: "))
 
     def test_a_hung_daemon(self) -> None:
-        self.scoped.signal(signal.SIGSTOP)
+        self.scoped.pause()
         for caller in (CLEAR, VIP, UNWANTED, "anonymous", "112"):
             found = self.decide(caller, timeout_ms=50)
             self.expect_nothing_decided(found)
