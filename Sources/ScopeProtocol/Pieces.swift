@@ -102,7 +102,7 @@ extension Pieces {
 }
 
 /// Goes through the fields of a message by their tags and lengths, as protobuf-c does. Every request that is unpacked is
-/// looked through: most tags and numbers have one byte.
+/// looked through: most tags and numbers have one byte or two.
 private struct FieldScanner {
   /// The field that was come to, and its bytes if it has a length.
   private(set) var number = 0
@@ -148,11 +148,19 @@ private struct FieldScanner {
 
   @inline(__always)
   private mutating func varint(bytes most: Int) -> UInt64? {
-    if position < end {
-      let byte = position.load(as: UInt8.self)
-      if byte < 0x80 {
+    let left = end - position
+    if left > 0 {
+      let first = position.load(as: UInt8.self)
+      if first < 0x80 {
         position += 1
-        return UInt64(byte)
+        return UInt64(first)
+      }
+      if left > 1 {
+        let second = position.load(fromByteOffset: 1, as: UInt8.self)
+        if second < 0x80 {
+          position += 2
+          return UInt64(first & 0x7F) | UInt64(second) &<< 7
+        }
       }
     }
     return longVarint(bytes: most)

@@ -76,21 +76,24 @@ extension Disposition {
 
 /// Answers frames. One for each thread that does so: it owns the memory that answering needs, so that a
 /// check allocates nothing.
+///
+/// What it keeps of the question at hand is not watched for overlapping accesses, which would cost each question some
+/// hundred instructions: one thread has it, and nothing that answers is handed one of these to alter.
 final class Dispatcher {
   let limits: Limits
   let arena: Arena
-  var cursor: IndexPublisher.Cursor
+  @exclusivity(unchecked) var cursor: IndexPublisher.Cursor
   /// The question at hand is about a company that is cold.
-  var isCold = false
+  @exclusivity(unchecked) var isCold = false
   /// How long the question at hand has waited before.
   var waited = TimeAmount.zero
   /// What the question at hand took on the event loop, in checks.
-  private(set) var work = 0
+  @exclusivity(unchecked) private(set) var work = 0
   private let daemon: DaemonState
   /// The index is one of an earlier time.
   private let isPast: Bool
   let reply: Reply
-  private var patience: Patience?
+  @exclusivity(unchecked) private var patience: Patience?
 
   init(limits: Limits, publisher: IndexPublisher, daemon: DaemonState, isPast: Bool = false) {
     self.limits = limits
