@@ -85,10 +85,18 @@ final class Connection: ChannelInboundHandler, ChannelOutboundHandler {
     worker.remove(self)
     caller.source.leave()
     endRequests()
-    unsent = Unsent()
-    unread = ByteBuffer()
     self.context = nil
-    memory.give(memory.held)
+    leaveRemains()
+  }
+
+  private func leaveRemains() {
+    var share = MemoryShare(worker.memory)
+    swap(&share, &memory)
+    if max(unread.storageCapacity, unsent.backlog.storageCapacity) >= LoopWorker.keptBytes {
+      worker.free(Remains(unread, unsent.backlog, share))
+    }
+    unread = ByteBuffer()
+    unsent = Unsent()
   }
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -118,7 +126,7 @@ final class Connection: ChannelInboundHandler, ChannelOutboundHandler {
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
     if case ChannelEvent.inputClosed = event {
       flow.isInputClosed = true
-      closeIfFinished(context)
+      worker.afterOthers { self.context.map(self.closeIfFinished) }  // thousands may go at once
     } else {
       context.fireUserInboundEventTriggered(event)
     }

@@ -8,8 +8,16 @@ import ScopeStore
 /// What one connection has asked that is not answered yet.
 struct Requests {
   struct Waiting {
-    /// Of its time; of a watch, its heart.
-    var timer: Scheduled<Void>
+    /// What is to be done when its time comes.
+    enum Due {
+      /// Of a request with this id: its time is over.
+      case late(UInt64, Failure)
+      /// Of a watch: its heart beats.
+      case beat(every: TimeAmount)
+    }
+
+    var at: NIODeadline
+    let due: Due
     /// Memory charged for it, and for the page that its stream holds.
     var held = 0
     var pageHeld = 0
@@ -27,6 +35,8 @@ struct Requests {
   /// Charged for a large frame that is being answered.
   fileprivate var asideHeld = 0
   fileprivate var patience: Patience?
+  /// For the first time that comes, or an earlier one. One for all: a loop looks through all its timers to cancel one.
+  fileprivate var timer: (at: NIODeadline, scheduled: Scheduled<Void>)?
   fileprivate var isStreamTurnScheduled = false
   fileprivate var isStopping = false
 
@@ -40,7 +50,7 @@ struct Requests {
 extension Connection {
   /// Nobody takes answers any more. What is held for them is given back by who calls.
   func endRequests() {
-    for request in requests.waiting.values { request.timer.cancel() }
+    requests.timer?.scheduled.cancel()
     requests.patience?.end()
     for _ in requests.watches { worker.authority.feed.leave() }
     requests = Requests()
@@ -125,10 +135,36 @@ extension Connection {
     requests.lastTicket += 1
     let ticket = requests.lastTicket
     flow.inFlight += 1
-    let connection = NIOLoopBound(self, eventLoop: worker.loop)
-    let timer = worker.loop.scheduleTask(in: timeout + Connection.grace) { connection.value.finish(ticket, id, late) }
-    requests.waiting[ticket] = Requests.Waiting(timer: timer)
+    enter(ticket, Requests.Waiting(at: .now() + timeout + Connection.grace, due: .late(id, late)))
     return ticket
+  }
+
+  private func enter(_ ticket: UInt64, _ request: Requests.Waiting) {
+    requests.waiting[ticket] = request
+    setTimer(request.at)
+  }
+
+  private func setTimer(_ at: NIODeadline) {
+    if let timer = requests.timer {
+      if timer.at <= at { return }
+      timer.scheduled.cancel()
+    }
+    let connection = NIOLoopBound(self, eventLoop: worker.loop)
+    requests.timer = (at, worker.loop.scheduleTask(deadline: at) { connection.value.timeHasCome() })
+  }
+
+  /// Does what is due, in the order of the requests, and waits for the next. Of the requests that the timer was set
+  /// for, most are long answered.
+  private func timeHasCome() {
+    requests.timer = nil
+    let now = NIODeadline.now()
+    for (ticket, request) in requests.waiting.filter({ $0.value.at <= now }).sorted(by: { $0.key < $1.key }) {
+      switch request.due {
+      case .late(let id, let failure): finish(ticket, id, failure)
+      case .beat(let interval): beat(ticket, interval)
+      }
+    }
+    if let next = requests.waiting.values.map(\.at).min() { setTimer(next) }
   }
 
   /// The authority's own word about a request's time comes before the timer's, which knows less.
@@ -137,7 +173,6 @@ extension Connection {
   /// False: the request was answered before.
   func leave(_ ticket: UInt64) -> Bool {
     guard let request = requests.waiting.removeValue(forKey: ticket) else { return false }
-    request.timer.cancel()
     memory.give(request.held + request.pageHeld)
     flow.inFlight -= 1
     noteHeld()
@@ -249,10 +284,13 @@ extension Connection {
   }
 
   private func changes(_ company: Name, _ query: LogQuery, _ id: UInt64, _ timeout: TimeAmount) {
-    wait(id, timeout) {
-      worker.authority.changes(of: company, query, for: Waiter(caller.source, within: timeout), reply: $0)
-    } then: { connection, ticket, found in
-      connection.goOn(ticket, PartStream(id: id, kind: .changes(LogStream(found.0, revision: found.revision))))
+    wait(id, timeout) { reply in
+      // Where the log is read: to add up what a page takes in memory takes as long as to send it.
+      worker.authority.changes(of: company, query, for: Waiter(caller.source, within: timeout)) { found in
+        reply(found.map { LogStream($0.0, revision: $0.revision) })
+      }
+    } then: { connection, ticket, stream in
+      connection.goOn(ticket, PartStream(id: id, kind: .changes(stream)))
     }
   }
 
@@ -369,21 +407,16 @@ extension Connection {
     let ticket = requests.lastTicket
     flow.inFlight += 1
     requests.watches.insert(ticket)
-    requests.waiting[ticket] = Requests.Waiting(timer: heartbeat(ticket, stream.heartbeat!))
+    let interval = stream.heartbeat!
+    enter(ticket, Requests.Waiting(at: .now() + interval, due: .beat(every: interval)))
     requests.streams.append((ticket, stream))
     scheduleStreamTurn()
-  }
-
-  /// A watch has no deadline; its timer is the heart.
-  private func heartbeat(_ ticket: UInt64, _ interval: TimeAmount) -> Scheduled<Void> {
-    let connection = NIOLoopBound(self, eventLoop: worker.loop)
-    return worker.loop.scheduleTask(in: interval) { connection.value.beat(ticket, interval) }
   }
 
   /// Where something waits to be taken, that is the sign of life: what nobody reads must not become more.
   private func beat(_ ticket: UInt64, _ interval: TimeAmount) {
     guard requests.waiting[ticket] != nil, let context else { return }
-    requests.waiting[ticket]!.timer = heartbeat(ticket, interval)
+    requests.waiting[ticket]!.at = .now() + interval
     look(context)
     guard !unsent.isBehind, let stream = requests.parked.first(where: { $0.ticket == ticket })?.stream else { return }
     reply { dispatcher, out in stream.beat(using: dispatcher, into: &out) }

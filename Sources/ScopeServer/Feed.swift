@@ -29,7 +29,7 @@ final class FeedRecord: Sendable {
 final class Feed: Sendable {
   /// What is kept: records, and the memory of all.
   fileprivate static let recordsKept = 4_096
-  fileprivate static let bytesKept = 8 << 20
+  fileprivate static let bytesKept = 4 << 20
 
   fileprivate struct State {
     var records: [FeedRecord] = []

@@ -242,6 +242,10 @@ private struct Acceptor {
       .childChannelOption(.allowRemoteHalfClosure, value: fastAGI == nil)  // without replies a channel can't be told
       .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
       .childChannelOption(.maxMessagesPerRead, value: 1)  // one connection's bytes are one turn's
+      // Hundreds may have something to be read at once, and NIO reads them all before it does anything else.
+      .childChannelOption(
+        .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 64, initial: 2_048, maximum: 16 << 10)
+      )
       .childChannelInitializer { channel in
         guard daemon.connections.enter() else { return channel.eventLoop.makeFailedFuture(TooManyConnections()) }
         channel.closeFuture.whenComplete { _ in daemon.connections.leave() }

@@ -10,7 +10,7 @@ struct Unsent {
   /// The channel holds what the client does not take. What comes behind that is kept here, so that a hundred small
   /// answers take what they are long, and not a buffer each.
   fileprivate(set) var isBehind = false
-  fileprivate var backlog = ByteBuffer()
+  fileprivate(set) var backlog = ByteBuffer()
   /// Memory of what is in the channel, and of the backlog.
   fileprivate var held = 0
   private var bytesInChannel = 0
