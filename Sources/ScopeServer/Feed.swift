@@ -66,6 +66,9 @@ final class Feed: Sendable {
 
   func leave() { watchers.subtract(1, ordering: .sequentiallyConsistent) }
 
+  /// Asked under the lock, it is false only for those who will look at the feed after what is done under it.
+  private var isWatched: Bool { watchers.load(ordering: .sequentiallyConsistent) > 0 }
+
   /// Adds what was committed and published, and wakes those who watch.
   func append(_ changes: [LoggedChange]) {
     guard let last = changes.last else { return }
@@ -73,9 +76,9 @@ final class Feed: Sendable {
       state.records += changes.map(FeedRecord.init)
       state.bytes += changes.reduce(0) { $0 + $1.heldBytes }
       state.revision = last.record.revision
-      state.shorten(keeping: changes.count)
+      state.shorten(keeping: isWatched ? changes.count : 0)
     }
-    if watchers.load(ordering: .sequentiallyConsistent) == 0 { return }
+    if !isWatched { return }
     for wake in wakers.withLockedValue(\.self) { wake() }
   }
 
@@ -94,8 +97,9 @@ final class Feed: Sendable {
 }
 
 extension Feed.State {
-  /// Forgets a quarter at a time: to forget one at a time would move all the others each time. The newest, which
-  /// nobody has been offered yet, stay whatever their size.
+  /// Forgets a quarter at a time: to forget one at a time would move all the others each time.
+  ///
+  /// - Parameter newest: so many stay whatever their size: those who watch have not been offered them yet.
   fileprivate mutating func shorten(keeping newest: Int) {
     if records.count <= Feed.recordsKept && bytes <= Feed.bytesKept { return }
     var count = 0
