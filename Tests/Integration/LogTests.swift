@@ -79,7 +79,7 @@ import Testing
   /// Nobody reads: logging goes on at once; whoever reads later learns how much was lost.
   @Test func aPipeThatNobodyReadsLosesLinesAndSaysSo() throws {
     let pipe = Pipe()
-    let writer = LogWriter(descriptor: pipe.fileHandleForWriting.fileDescriptor)
+    let writer = writer(to: pipe)
     var logger = Logger(label: "test") { LineLogHandler(label: $0, writer: writer) }
     logger.logLevel = .trace
     let count = 40_000
@@ -103,7 +103,7 @@ import Testing
 
   @Test func whatRepeatsIsLeftOutOfTheFile() throws {
     let pipe = Pipe()
-    let writer = LogWriter(descriptor: pipe.fileHandleForWriting.fileDescriptor)
+    let writer = writer(to: pipe)
     let logger = Logger(label: "test") { LineLogHandler(label: $0, writer: writer) }
     for _ in 0..<1_000 { logger.error("a change is refused", metadata: ["error": "full"]) }
     logger.notice("other", metadata: ["b": "2", "a": "1"])
@@ -112,5 +112,12 @@ import Testing
     let lines = text.split(separator: "\n").map { $0.drop { $0 != " " }.dropFirst() }
     #expect(lines.count < 10 && lines.first == "error test: error=full [IntegrationTests] a change is refused")
     #expect(lines.last == "notice test: a=1 b=2 [IntegrationTests] other")
+  }
+
+  /// Its thread goes on after the test, and may have something left to write: the pipe stays open, lest another test's
+  /// socket gets its number and the line.
+  private func writer(to pipe: Pipe) -> LogWriter {
+    _ = Unmanaged.passRetained(pipe)
+    return LogWriter(descriptor: pipe.fileHandleForWriting.fileDescriptor)
   }
 }
