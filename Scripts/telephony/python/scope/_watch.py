@@ -1,11 +1,14 @@
 """A watch: responses that keep coming, as an iterator."""
 
+import atexit
 import os
 from collections import deque
 from threading import Condition, Thread
-from typing import Callable, Deque, Iterator, Optional
+from time import monotonic
+from typing import Callable, Deque, Iterator, Optional, Set
 
 _WAITING_RESPONSES_LIMIT = 64
+_SECONDS_TO_END = 1.0
 
 
 class Watch(Iterator[bytes]):
@@ -25,7 +28,9 @@ class Watch(Iterator[bytes]):
         self._closed = False
         self._ended = False
         self._error: Optional[BaseException] = None
-        Thread(target=self._receive, name="scope.Watch", daemon=True).start()
+        self._thread = Thread(target=self._receive, name="scope.Watch", daemon=True)
+        _running.add(self)
+        self._thread.start()
 
     def __enter__(self) -> "Watch":
         return self
@@ -66,6 +71,7 @@ class Watch(Iterator[bytes]):
         with self._changed:
             self._error, self._ended = error, True
             self._changed.notify_all()
+        _running.discard(self)
 
     def _take(self, response: bytes) -> bool:
         with self._changed:
@@ -73,3 +79,19 @@ class Watch(Iterator[bytes]):
             self._waiting.append(response)
             self._changed.notify_all()
             return not self._closed
+
+
+_running: Set[Watch] = set()
+"""Those whose threads receive."""
+
+
+@atexit.register
+def _end_all() -> None:
+    """A response that comes from C while the interpreter ends would crash the process. So the watches end before, at
+    their next response; those that are silent are not waited for longer than a second, all of them together."""
+    deadline = monotonic() + _SECONDS_TO_END
+    running = list(_running)
+    for watch in running:
+        watch.close()
+    for watch in running:
+        watch._thread.join(max(0.0, deadline - monotonic()))

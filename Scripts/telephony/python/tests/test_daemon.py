@@ -1,6 +1,8 @@
 """Against a daemon with Scripts/sample, whose address is in SCOPED_ADDRESS. Needs the modules that protoc generates."""
 
 import os
+import subprocess
+import sys
 import threading
 import unittest
 
@@ -10,6 +12,18 @@ import scope
 from scope.v1 import envelope_pb2, types_pb2
 
 ADDRESS = os.environ["SCOPED_ADDRESS"]
+
+LEAVES_A_WATCH = """
+import atexit, os, threading
+atexit.register(lambda: print([thread.name for thread in threading.enumerate() if thread.name == "scope.Watch"]))
+import scope
+from scope.v1 import envelope_pb2
+client = scope.Client(os.environ["SCOPED_ADDRESS"], company="nordlicht", timeout_ms=20_000)
+request = envelope_pb2.Request(id=client.next_id(), company="nordlicht")
+request.watch_changes.heartbeat_ms = 100
+watch = client.watch(request.SerializeToString(), timeout_ms=60_000)
+next(watch)
+"""
 
 
 def open_client() -> scope.Client:
@@ -116,6 +130,11 @@ class OtherCalls(unittest.TestCase):
                 self.assertIn("hotels-reservations", [row.id for row in settled(watch).gained])
                 self.change(client, "remove_member")
                 self.assertIn("hotels-reservations", [row.id for row in settled(watch).lost])
+
+    def test_a_watch_ends_before_the_interpreter(self) -> None:
+        """A response that came later would crash the process."""
+        done = subprocess.run([sys.executable, "-c", LEAVES_A_WATCH], capture_output=True, text=True, check=False)
+        self.assertEqual((done.returncode, done.stdout), (0, "[]\n"), done.stderr)
 
     def change(self, client: scope.Client, kind: str) -> None:
         request = self.request(client)
