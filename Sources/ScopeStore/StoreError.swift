@@ -197,6 +197,8 @@ extension StoreError {
     case let error as StoreError: self = error
     case let error as DamagedRow: self = .damaged("\(path), \(what): \(error)", cause: nil)
     case let error as DatabaseError: self.init(error, what, path: path, systemErrno: systemErrno)
+    // The statements are fixed: what can't be decoded is not what was written.
+    case is RowDecodingError: self = .damaged("\(path), \(what), has a value of the wrong kind", cause: nil)
     default: self = .unexpected(error)
     }
   }
