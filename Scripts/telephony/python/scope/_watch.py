@@ -26,6 +26,7 @@ class Watch(Iterator[bytes]):
         # What follows is used with `_changed` held.
         self._waiting: Deque[bytes] = deque()
         self._closed = False
+        self._leaving = False
         self._ended = False
         self._error: Optional[BaseException] = None
         self._thread = Thread(target=self._receive, name="scope.Watch", daemon=True)
@@ -69,16 +70,27 @@ class Watch(Iterator[bytes]):
         except BaseException as failed:  # the thread of the iteration is to see it
             error = failed
         with self._changed:
-            self._error, self._ended = error, True
-            self._changed.notify_all()
+            if not self._leaving:
+                self._error, self._ended = error, True
+                self._changed.notify_all()
         _running.discard(self)
 
     def _take(self, response: bytes) -> bool:
         with self._changed:
-            self._changed.wait_for(lambda: len(self._waiting) < _WAITING_RESPONSES_LIMIT or self._closed)
-            self._waiting.append(response)
+            self._changed.wait_for(self._is_free)
+            if not self._leaving:
+                self._waiting.append(response)
+                self._changed.notify_all()
+            return not self._closed and not self._leaving
+
+    def _is_free(self) -> bool:
+        return len(self._waiting) < _WAITING_RESPONSES_LIMIT or self._closed or self._leaving
+
+    def _leave(self) -> None:
+        """Ends the watch at the next response, of which a thread that waits for it hears nothing."""
+        with self._changed:
+            self._leaving = True
             self._changed.notify_all()
-            return not self._closed
 
 
 _running: Set[Watch] = set()
@@ -92,6 +104,6 @@ def _end_all() -> None:
     deadline = monotonic() + _SECONDS_TO_END
     running = list(_running)
     for watch in running:
-        watch.close()
+        watch._leave()
     for watch in running:
         watch._thread.join(max(0.0, deadline - monotonic()))
