@@ -30,7 +30,6 @@ class Watch(Iterator[bytes]):
         self._ended = False
         self._error: Optional[BaseException] = None
         self._thread = Thread(target=self._receive, name="scope.Watch", daemon=True)
-        _running.add(self)
         self._thread.start()
 
     def __enter__(self) -> "Watch":
@@ -64,6 +63,7 @@ class Watch(Iterator[bytes]):
             self._changed.notify_all()
 
     def _receive(self) -> None:
+        _running.add(self)
         error: Optional[BaseException] = None
         try:
             self._run(self._take)
@@ -100,9 +100,10 @@ _running: Set[Watch] = set()
 @atexit.register
 def _end_all() -> None:
     """A response that comes from C while the interpreter ends would crash the process. So the watches end before, at
-    their next response; those that are silent are not waited for longer than a second, all of them together."""
+    their next response; those that are silent are not waited for longer than a second, all of them together. In the
+    child of a fork their threads are not there, and may have left a lock locked."""
     deadline = monotonic() + _SECONDS_TO_END
-    running = list(_running)
+    running = [watch for watch in list(_running) if watch._process == os.getpid()]
     for watch in running:
         watch._leave()
     for watch in running:
