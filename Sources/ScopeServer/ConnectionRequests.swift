@@ -415,8 +415,8 @@ extension Connection {
 
   /// Where something waits to be taken, that is the sign of life: what nobody reads must not become more.
   private func beat(_ ticket: UInt64, _ interval: TimeAmount) {
+    requests.waiting[ticket]?.at = .now() + interval
     guard requests.waiting[ticket] != nil, let context else { return }
-    requests.waiting[ticket]!.at = .now() + interval
     look(context)
     guard !unsent.isBehind, let stream = requests.parked.first(where: { $0.ticket == ticket })?.stream else { return }
     reply { dispatcher, out in stream.beat(using: dispatcher, into: &out) }
