@@ -44,7 +44,7 @@ enum Flood: String, CaseIterable {
     case .checkMany: "100 clients that send CheckMany of 8,192, answers of 2 MiB, and never read"
     case .slowFrame: "5,000 clients that send a byte a second, 64 of them beside a watch that beats"
     case .slowReaders: "64 clients that take 20 KB a second of large answers"
-    case .cold: "16 clients with 200 questions each about 400 cold companies; budget a tenth"
+    case .cold: "16 clients with 200 questions each about 100 cold companies; budget a twentieth"
     case .writers8: "8 clients with 250 changes under way"
     case .writers24: "24 clients with 250 changes under way"
     case .heartbeats: "64 clients with 16 watches each that beat every 100 ms, and never read"

@@ -13,8 +13,9 @@ enum FloodCompanies {
 
   /// In a data folder of their own, with a memory budget.
   static let hot: [Name] = ["hot-1", "hot-2"]
-  static let coldCount = 400
-  static let coldShape = ContactCentre.Shape(users: 100, groups: 13, projects: 20, objects: 1_000, customFields: 20)
+  /// Each takes some ten milliseconds to load; the budget has room for a few.
+  static let coldCount = 100
+  static let coldShape = ContactCentre.Shape(users: 500, groups: 33, projects: 100, objects: 10_000, customFields: 100)
 
   static func cold(_ number: Int) -> Name { Name(stringLiteral: "cold-\(number + 1)") }
 

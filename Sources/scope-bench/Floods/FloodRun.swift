@@ -79,14 +79,14 @@ final class FloodRun {
     return started
   }
 
-  /// A tenth of what all companies take.
+  /// A twentieth of what all companies take.
   private func budget(_ folder: String) throws -> Int {
     if let coldBudget { return coldBudget }
     let whole = try FloodDaemon(folder)
     let bytes = Int(try whole.server.client().health().indexBytes)
     whole.server.child.stop()
-    coldBudget = bytes / 10
-    return bytes / 10
+    coldBudget = bytes / 20
+    return bytes / 20
   }
 
   /// Has it keep what it will keep of any use: the models of companies that are changed.
