@@ -201,8 +201,10 @@ extension Loader {
   /// Somebody waits for it still. Whoever does not is told so.
   private func isAwaited(_ id: Name) -> Bool {
     guard let all = waiting.removeValue(forKey: id) else { return false }
-    let others = all.filter(\.waiter.isWaiting)
-    for waiting in all where !waiting.waiter.isWaiting { waiting.reply(.failure(.notBegun)) }
+    var others: [Waiting] = []
+    for waiting in all {  // each is looked at once: whoever leaves meanwhile must not be replied to twice
+      if waiting.waiter.isWaiting { others.append(waiting) } else { waiting.reply(.failure(.notBegun)) }
+    }
     if !others.isEmpty { waiting[id] = others }
     return !others.isEmpty
   }

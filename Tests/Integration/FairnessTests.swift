@@ -353,6 +353,30 @@ extension Authority {
     }
   }
 
+  /// Time is over for some of those who wait for a company at the very moment when somebody looks who still waits. A
+  /// second reply would give room back twice, which ends the process.
+  @Test func whoLeavesAsTheLoadBeginsIsRepliedToOnce() async throws {
+    let count = 20_000
+    var limits = Limits()
+    (limits.coldWaiting, limits.framesWaitingBytes) = (4 * count, .max)
+    var loading = LoadingConfiguration()
+    loading.loadsAtStart = false
+    let held = try HeldAuthority(in: try await Self.folder(["c"]), limits: limits, loading: loading)
+    await held.hold()
+    let (answers, source, begun) = (Answers(), Source(), NIODeadline.now())
+    for number in 0..<count {
+      // One after the other from about now on, for longer than a look at all of them takes.
+      let waiter = Waiter(source, until: begun + .milliseconds(100) + .microseconds(Int64(10 * number)))
+      held.authority.load("c", for: waiter) { answers.add("\(number)", $0) }
+    }
+    held.letGo()
+    try await answers.wait(for: count)
+    try await held.authority.close()
+    let replied = answers.all
+    #expect(replied.count == count && Set(replied.map(\.label)).count == count)
+    #expect(replied.contains { $0.reason == "not_begun" } && replied.contains { $0.reason == "" })
+  }
+
   /// Two companies in constant use beside sixteen connections with 200 cold questions each, in memory for a tenth.
   @Test(arguments: [true, false]) func whatIsInUseStays(isKept: Bool) async throws {
     let cold = (0..<190).map { Self.id("cold", $0) }
