@@ -92,6 +92,15 @@ struct Dialplan {
   }
 }
 
+/// What the calls of one Asterisk share.
+final class DialplanGlobals {
+  fileprivate(set) var values: [String: String]
+  /// Which call holds a LOCK().
+  fileprivate var locks: [String: ObjectIdentifier] = [:]
+
+  init(_ plan: Dialplan) { values = plan.globals }
+}
+
 /// One call on its way through a dialplan, as far as the applications that are used here go.
 final class DialplanCall {
   enum Outcome: Equatable {
@@ -100,6 +109,8 @@ final class DialplanCall {
     case hungUp(cause: String)
     /// The caller hung up while an AGI ran.
     case callerGone
+    /// TIMEOUT(absolute) was over, and no extension `T` was there.
+    case timedOut
     /// Nothing is there for what was dialled, or the last priority was done: Asterisk hangs up.
     case ranOut
   }
@@ -110,38 +121,80 @@ final class DialplanCall {
     var priority: Int
   }
 
-  /// How an AGI() goes, given its address, its arguments and the channel.
-  typealias AGI = (String, [String], DialplanCall) throws -> AsteriskAGI.Status
+  /// How an AGI() goes, given its address, its arguments and the channel. Nil: it hangs.
+  typealias AGI = (String, [String], DialplanCall) throws -> AsteriskAGI.Status?
 
   private let plan: Dialplan
   private let agi: AGI
-  var variables: [String: String]
-  private(set) var globals: [String: String]
+  private(set) var variables: [String: String] = [:]
+  /// The underscores that variables were set with: one, and the channel dialled has it; two, and those after it as well.
+  private var underscores: [String: String] = [:]
+  private let globals: DialplanGlobals
   private(set) var log: [String] = []
   /// AGI() calls so far.
   private(set) var asked = 0
+  /// Seconds until the channel is hung up, TIMEOUT(absolute); nil: no limit. Time passes only while an AGI() hangs, and by
+  /// `pass`.
+  private(set) var limit: Double?
+  /// After how many seconds the caller gives up; nil: never.
+  private let patience: Double?
   private var place: Place
   private var returns: [(Place, arguments: [String: String?])] = []
+  /// An application whose argument is substituted, and that is not yet executed.
+  private var next: (application: String, argument: String)?
 
   init(
     _ plan: Dialplan, from context: String, to exten: String, variables: [String: String] = [:],
-    globals: [String: String] = [:], agi: @escaping AGI
+    globals: DialplanGlobals? = nil, limit: Double? = nil, patience: Double? = nil, agi: @escaping AGI
   ) {
     self.plan = plan
     self.agi = agi
-    self.variables = variables
-    self.globals = plan.globals.merging(globals) { $1 }
+    self.globals = globals ?? DialplanGlobals(plan)
+    self.limit = limit
+    self.patience = patience
     place = Place(context: context, exten: exten, priority: 1)
+    for (name, value) in variables { assign(name, value) }
   }
 
-  func run() throws -> Outcome {
-    for _ in 0..<1_000 {
-      guard let steps = plan.steps(place.context, place.exten), place.priority <= steps.count else { return .ranOut }
-      let step = steps[place.priority - 1]
-      place.priority += 1
-      if let outcome = try execute(step.application, substitute(step.argument)) { return outcome }
+  /// What a channel that this one dials starts with.
+  var inherited: [String: String] {
+    var inherited: [String: String] = [:]
+    for (name, marks) in underscores {
+      inherited[(marks.count > 1 ? marks : "") + name] = variables[name]
     }
-    throw TestFailure("the dialplan goes in circles")
+    return inherited
+  }
+
+  /// Sets a variable as a daemon or a configuration does; underscores in front say who inherits.
+  func assign(_ name: String, _ value: String) {
+    let bare = String(name.drop { $0 == "_" })
+    variables[bare] = value
+    underscores[bare] = name == bare ? nil : String(name.dropLast(bare.count))
+  }
+
+  func pass(seconds: Double) { limit = limit.map { $0 - seconds } }
+
+  func run() throws -> Outcome {
+    for _ in 0..<2_000 {
+      if let outcome = try step() { return outcome }
+    }
+    throw TestFailure("the dialplan goes in circles, or waits for a lock that is never free")
+  }
+
+  /// Half of a priority: its argument is substituted, then its application executed. Others may come between. While it waits
+  /// for a lock, nothing happens.
+  func step() throws -> Outcome? {
+    if let (application, argument) = next {
+      next = nil
+      return try execute(application, argument)
+    }
+    guard let steps = plan.steps(place.context, place.exten), place.priority <= steps.count else { return .ranOut }
+    let step = steps[place.priority - 1]
+    do {
+      next = (step.application, try substitute(step.argument))
+      place.priority += 1
+    } catch is LockIsHeld {}
+    return nil
   }
 
   private func execute(_ application: String, _ argument: String) throws -> Outcome? {
@@ -151,6 +204,7 @@ final class DialplanCall {
     case "Set": try set(argument)
     case "Goto": try go(to: argument)
     case "GotoIf": try goIf(argument)
+    case "ExecIf": return try executeIf(argument)
     case "Gosub": try enter(argument)
     case "Return": try leave()
     case "Dial": return .dialled(argument)
@@ -165,11 +219,28 @@ final class DialplanCall {
   private func ask(_ argument: String) throws -> Outcome? {
     let parts = argument.components(separatedBy: ",")
     asked += 1
-    let status = try agi(parts[0], Array(parts.dropFirst()), self)
+    guard let status = try agi(parts[0], Array(parts.dropFirst()), self) else { return try hang() }
     variables["AGISTATUS"] = status.rawValue
     return status == .hangup ? .callerGone : nil
   }
+
+  /// Nothing comes of an AGI(): what ends it first?
+  private func hang() throws -> Outcome? {
+    let end = min(limit ?? .infinity, patience ?? .infinity)
+    if end == limit {
+      limit = nil
+      guard plan.steps(place.context, "T") != nil else { return .timedOut }
+      place = Place(context: place.context, exten: "T", priority: 1)
+      return nil
+    }
+    guard end == patience, variables["AGIEXITONHANGUP"] == "yes" else {
+      throw TestFailure("the channel is held without limit")
+    }
+    return .callerGone
+  }
 }
+
+private struct LockIsHeld: Error {}
 
 // MARK: - Going places
 
@@ -195,6 +266,16 @@ extension DialplanCall {
     if isTrue { try go(to: targets[0]) } else if targets.count > 1 { try go(to: targets[1]) }
   }
 
+  /// `CONDITION?APPLICATION(ARGUMENT)`
+  private func executeIf(_ argument: String) throws -> Outcome? {
+    let parts = argument.split(separator: "?", maxSplits: 1).map(String.init)
+    guard parts.count == 2, let open = parts[1].firstIndex(of: "("), parts[1].hasSuffix(")") else {
+      throw TestFailure("ExecIf: \(argument)")
+    }
+    if ["", "0"].contains(parts[0]) { return nil }
+    return try execute(String(parts[1][..<open]), String(parts[1][parts[1].index(after: open)...].dropLast()))
+  }
+
   /// `CONTEXT,EXTEN,PRIORITY(ARGUMENTS)`; the arguments are ARG1, ARG2, … until Return.
   private func enter(_ argument: String) throws {
     guard let open = argument.firstIndex(of: "("), argument.hasSuffix(")") else {
@@ -216,14 +297,15 @@ extension DialplanCall {
     place = from
   }
 
-  /// Underscores in front say who inherits, and are no part of the name.
   private func set(_ argument: String) throws {
     guard let equals = argument.firstIndex(of: "=") else { throw TestFailure("Set without '=': \(argument)") }
     let (name, value) = (String(argument[..<equals]), String(argument[argument.index(after: equals)...]))
     if name.hasPrefix("GLOBAL(") {
-      globals[String(name.dropFirst(7).dropLast())] = value
+      globals.values[String(name.dropFirst(7).dropLast())] = value
+    } else if name == "TIMEOUT(absolute)" {
+      limit = Double(value).flatMap { $0 > 0 ? $0 : nil }
     } else {
-      variables[String(name.drop { $0 == "_" })] = value
+      assign(name, value)
     }
   }
 }
@@ -259,29 +341,85 @@ extension DialplanCall {
   }
 
   private func value(of name: String) throws -> String {
-    if name.hasPrefix("FILTER(") {
-      let parts = name.dropFirst(7).dropLast().split(separator: ",", maxSplits: 1, omittingEmptySubsequences: false)
-      guard parts.count == 2, parts[0] == "0-9" else { throw TestFailure("FILTER: \(name)") }
-      return parts[1].filter { ("0"..."9").contains($0) }
+    guard let open = name.firstIndex(of: "("), name.hasSuffix(")") else {
+      return name == "EXTEN" ? place.exten : variables[name] ?? globals.values[name] ?? ""
     }
-    if name.hasPrefix("LEN(") { return "\(name.utf8.count - "LEN()".utf8.count)" }
-    if name.contains("(") { throw TestFailure("function '\(name)' is not known here") }
-    return name == "EXTEN" ? place.exten : variables[name] ?? globals[name] ?? ""
+    return try call(String(name[..<open]), String(name[name.index(after: open)...].dropLast()))
+  }
+
+  private func call(_ function: String, _ text: String) throws -> String {
+    let words = text.split(separator: ",", maxSplits: 2, omittingEmptySubsequences: false).map(String.init)
+    switch function {
+    case "FILTER" where words.count > 1 && words[0] == "0-9":
+      return text.dropFirst(4).filter { ("0"..."9").contains($0) }
+    case "FILTER" where text.hasPrefix("\\n\\r,"):
+      return String(text.dropFirst(5).unicodeScalars.filter { $0 == "\n" || $0 == "\r" })
+    case "CALLERID": return variables["CALLERID(\(text))"] ?? ""
+    case "LEN": return "\(text.utf8.count)"
+    case "GLOBAL": return globals.values[text] ?? ""
+    case "TIMEOUT" where text == "absolute": return limit.map { String(format: "%.3f", $0) } ?? "0"
+    case "LOCK":
+      let holder = globals.locks[text] ?? ObjectIdentifier(self)
+      guard holder == ObjectIdentifier(self) else { throw LockIsHeld() }
+      globals.locks[text] = holder
+      return "1"
+    case "UNLOCK": return globals.locks.removeValue(forKey: text) == nil ? "0" : "1"
+    case "FIELDQTY" where words.count == 2: return "\(try value(of: words[0]).components(separatedBy: words[1]).count)"
+    case "CUT" where words.count == 3 && words[2].hasPrefix("1-"):
+      let fields = try value(of: words[0]).components(separatedBy: words[1])
+      return fields.prefix(Int(words[2].dropFirst(2)) ?? 0).joined(separator: words[1])
+    default: throw TestFailure("function '\(function)(\(text))' is not known here")
+    }
   }
 }
 
-/// `$[…]`: comparisons of texts, and sums. Quotes are part of a text, as in Asterisk.
+/// `$[…]`, as far as it is used here: blanks stand around each operator. Quotes are part of a text, as in Asterisk, but
+/// where a text is matched.
 private enum DialplanExpression {
-  static func evaluate(_ text: String) throws -> String {
-    for (name, isWanted) in [(" != ", false), (" = ", true)] {
-      guard let range = text.range(of: name) else { continue }
-      let (left, right) = (String(text[..<range.lowerBound]), String(text[range.upperBound...]))
-      return (left == right) == isWanted ? "1" : "0"
+  /// By precedence, the loosest first.
+  private static let operators: [[String]] = [["|"], ["&"], ["=", "!=", "<", "<=", ">"], ["+", "-"], [":"]]
+
+  static func evaluate(_ text: String) throws -> String { try evaluate(text, 0) }
+
+  private static func evaluate(_ text: String, _ level: Int) throws -> String {
+    guard level < operators.count else { return text }
+    let found = operators[level].compactMap { name in
+      text.range(of: " \(name) ", options: .backwards).map { (name, $0) }
     }
-    let terms = text.components(separatedBy: " + ")
-    guard terms.count == 2, let sum = Int(terms[0]), let more = Int(terms[1]) else {
-      throw TestFailure("expression '\(text)' is not known here")
+    guard let (name, range) = found.max(by: { $0.1.lowerBound < $1.1.lowerBound }) else {
+      return try evaluate(text, level + 1)
     }
-    return "\(sum + more)"
+    let left = try evaluate(String(text[..<range.lowerBound]), level)
+    let right = try evaluate(String(text[range.upperBound...]), level + 1)
+    return try apply(name, left, right)
+  }
+
+  private static func apply(_ name: String, _ left: String, _ right: String) throws -> String {
+    func truth(_ holds: Bool) -> String { holds ? "1" : "0" }
+    let numbers = Double(left).flatMap { left in Double(right).map { (left, $0) } }
+    switch name {
+    case "|": return truth(left != "0" || right != "0")
+    case "&": return truth(left != "0" && right != "0")
+    case "=": return truth(numbers.map { $0 == $1 } ?? (left == right))
+    case "!=": return truth(numbers.map { $0 != $1 } ?? (left != right))
+    case ":":
+      let match = try text(left).prefixMatch(of: Regex(text(right)))
+      return "\(match?.0.count ?? 0)"
+    default: break
+    }
+    guard let (left, right) = numbers else { throw TestFailure("'\(left) \(name) \(right)' are no numbers") }
+    switch name {
+    case "<": return truth(left < right)
+    case "<=": return truth(left <= right)
+    case ">": return truth(left > right)
+    default:
+      let sum = name == "+" ? left + right : left - right
+      return sum == sum.rounded() ? "\(Int(sum))" : "\(sum)"
+    }
+  }
+
+  private static func text(_ quoted: String) -> String {
+    quoted.count > 1 && quoted.hasPrefix("\"") && quoted.hasSuffix("\"")
+      ? String(quoted.dropFirst().dropLast()) : quoted
   }
 }

@@ -13,13 +13,26 @@ import Testing
     let exten: String
     var subject: String?
     var more: [String: String] = [:]
+    /// Seconds that TIMEOUT(absolute) has left, and that the caller waits.
+    var limit: Double?
+    var patience: Double?
     let outcome: DialplanCall.Outcome
     /// AGI() calls on its way.
     let asked: Int
 
     var testDescription: String { name }
     var variables: [String: String] { more.merging(subject.map { ["SCOPE_SUBJECT": $0] } ?? [:]) { $1 } }
+
+    /// The same call, which a phone is just transferring.
+    var transferred: Case {
+      var call = self
+      call.more["BLINDTRANSFER"] = "PJSIP/phone-201-0000002a"
+      return call
+    }
   }
+
+  /// A transfer that was refused.
+  private static let back = DialplanCall.Outcome.dialled("PJSIP/phone-201,30")
 
   private static let allowed = [
     Case(
@@ -36,6 +49,12 @@ import Testing
       subject: "call_scenario:clinic-main-ivr",
       outcome: .queued("clinic-appointments"), asked: 1),
     Case(
+      name: "a phone calls abroad", context: "scope-phones", exten: "+493055501", subject: "ip_phone:phone-201",
+      outcome: .dialled("PJSIP/+493055501@trunk-main"), asked: 1),
+    Case(
+      name: "a phone calls a queue", context: "scope-phones", exten: "601", subject: "ip_phone:phone-201",
+      outcome: .queued("clinic-appointments"), asked: 1),
+    Case(
       name: "what is dialled is digits alone", context: "scope-phones", exten: "0123&PJSIP/1@x,60,g",
       subject: "user:1001",
       outcome: .dialled("PJSIP/0123160@trunk-main"), asked: 1),
@@ -49,27 +68,57 @@ import Testing
       name: "a blocked user", context: "scope-phones", exten: "040123456", subject: "user:1016",
       outcome: .hungUp(cause: "21"), asked: 1),
     Case(
+      name: "a phone of another project calls abroad", context: "scope-phones", exten: "+493055501",
+      subject: "ip_phone:phone-301", outcome: .hungUp(cause: "21"), asked: 1),
+    Case(
       name: "a transfer to another customer's queue", context: "scope-transfer", exten: "602",
       subject: "call_scenario:clinic-main-ivr", outcome: .hungUp(cause: "21"), asked: 1),
     Case(
-      name: "a phone that nobody named", context: "scope-phones", exten: "040123456", outcome: .hungUp(cause: "41"),
+      name: "a phone that nobody named", context: "scope-phones", exten: "040123456", outcome: .hungUp(cause: "42"),
       asked: 1),
     Case(
       name: "a transfer of a call without a scenario", context: "scope-transfer", exten: "601",
-      outcome: .hungUp(cause: "41"), asked: 1),
+      outcome: .hungUp(cause: "42"), asked: 1),
     Case(
       name: "a number that is not ours", context: "scope-inbound", exten: "4940669699", outcome: .ranOut, asked: 0),
     Case(
       name: "a name that pretends to be three arguments", context: "scope-phones", exten: "0123",
-      subject: "user:1001,queue:clinic-appointments", outcome: .hungUp(cause: "41"), asked: 0),
+      subject: "user:1001,queue:clinic-appointments", outcome: .hungUp(cause: "42"), asked: 0),
   ]
 
-  @Test(arguments: allowed + refused) func callsEndAsTheRulesSay(_ call: Case) async throws {
+  /// Asterisk hands on what the caller sent, line breaks and all.
+  private static let lines = ["num", "name", "dnid", "rdnis"].flatMap { field in
+    ["0123\nagi_arg_1: user:1080", "0123\n\n200 result=1", "\r"].map { text in
+      Case(
+        name: "\(field) of two lines", context: "scope-phones", exten: "040123456", subject: "ip_phone:phone-201",
+        more: ["CALLERID(\(field))": text], outcome: .hungUp(cause: "42"), asked: 0)
+    }
+  }
+
+  @Test(arguments: allowed + refused + lines) func callsEndAsTheRulesSay(_ call: Case) async throws {
     try await withFastAGI { daemon, port in
       try Sample.load(into: try daemon.client())
       try await onThread {
         let run = try DialplanRun(port: port)
         #expect(try run.outcome(call) == call.outcome && run.asked == call.asked)
+      }
+    }
+  }
+
+  /// Refused while it is transferred, a call goes back to the phone, and to nothing but a phone.
+  @Test(arguments: allowed + refused) func aRefusedTransferGoesBackToThePhone(_ call: Case) async throws {
+    try await withFastAGI { daemon, port in
+      try Sample.load(into: try daemon.client())
+      try await onThread {
+        let run = try DialplanRun(port: port)
+        let isAllowed = DialplanTests.allowed.contains { $0.name == call.name }
+        let isAsked = call.outcome != .ranOut
+        #expect(try run.outcome(call.transferred) == (isAllowed || !isAsked ? call.outcome : DialplanTests.back))
+        for other in ["PJSIP/trunk-main-0000002a", "Local/phone-201@x-0000002a;1", "xPJSIP/phone-1", ""] {
+          var call = call
+          call.more["BLINDTRANSFER"] = other
+          #expect(try run.outcome(call) == call.outcome)
+        }
       }
     }
   }
@@ -81,6 +130,7 @@ import Testing
       let run = try DialplanRun(fault)
       let outcome = try run.outcome(call)
       #expect(outcome == fault.outcome, "\(fault), \(outcome)")
+      #expect(try run.outcome(call.transferred) == DialplanTests.back)
     }
   }
 
@@ -96,62 +146,132 @@ import Testing
       let outcome = try run.outcome(DialplanTests.allowed[0])
       // With the third command everything is set: the answer was whole, and the daemon is gone after it.
       let isWhole = command == 3 && status == .success
-      let cause = status == .failure ? "41" : "21"
+      let cause = status == .failure ? "42" : "21"
       #expect(outcome == (isWhole ? DialplanTests.allowed[0].outcome : .hungUp(cause: cause)))
-      #expect(try run.outcome(DialplanTests.allowed[0]) == .hungUp(cause: "41"), "and the next finds nobody")
+      #expect(try run.outcome(DialplanTests.allowed[0]) == .hungUp(cause: "42"), "and the next finds nobody")
     }
   }
 
-  /// The daemon hangs; the channel ends with its caller, and not before.
-  @Test func aDaemonThatHangsHoldsNoChannelWithoutACaller() async throws {
+  /// The daemon hangs: the channel ends after two seconds, or with its caller, or with a limit of its own.
+  @Test func aDaemonThatHangsHoldsNoChannel() async throws {
     let (daemon, port) = try fastAGIProcess()
     daemon.pause()
     try await onThread {
-      let run = try DialplanRun(port: port, callerHangsUp: true)
-      #expect(try run.outcome(DialplanTests.allowed[0]) == .callerGone)
+      let run = try DialplanRun(port: port, hangs: true)
+      var call = DialplanTests.allowed[0]
+      #expect(try run.outcome(call) == .hungUp(cause: "42"))
+      call.patience = 1.5
+      #expect(try run.outcome(call) == .callerGone)
+      call.limit = 1.25
+      #expect(try run.outcome(call.transferred) == .hungUp(cause: "42"))
     }
     daemon.signal(SIGCONT)
     #expect(daemon.stop() == 0)
   }
 
-  /// Emergency numbers, and no others, go through without an answer, and each is counted.
-  @Test func theOwnListGoesThroughAndIsCounted() async throws {
+  /// What is left of a limit of the operator's own goes on when the question is answered, and when it is not.
+  @Test(arguments: [nil, 0.5, 2, 2.25, 90, 7_200]) func anOwnLimitIsKept(_ limit: Double?) async throws {
     try await onThread {
-      let run = try DialplanRun(.away)
-      let emergency = Case(
-        name: "112", context: "scope-phones", exten: "112", outcome: .dialled("PJSIP/112@trunk-main"), asked: 0)
-      for count in 1...3 {
-        #expect(try run.outcome(emergency) == emergency.outcome && run.asked == 0)
-        #expect(run.globals["SCOPE_EMERGENCY_CALLS"] == "\(count)")
-        #expect(run.log == ["WARNING,scope: emergency call \(count) to 112 without a check"])
+      for fault in [DialplanFault.allows, .denies, .silent] {
+        let run = try DialplanRun(fault, seconds: 0.25)
+        var call = DialplanTests.allowed[0]
+        call.limit = limit
+        _ = try run.outcome(call.transferred)
+        #expect(run.last?.limit == limit.map { $0 - 0.25 }, "\(fault)")
       }
-      for exten in ["110", "1120", "11"] {
-        var other = DialplanTests.allowed[0]
-        other = Case(
-          name: exten, context: other.context, exten: exten, subject: other.subject, outcome: other.outcome, asked: 1)
-        #expect(try run.outcome(other) == .hungUp(cause: "41"))
+      let run = try DialplanRun(.hangs)
+      var call = DialplanTests.allowed[0]
+      call.limit = limit
+      let isOver = limit.map { $0 <= 2 } ?? false
+      #expect(try run.outcome(call.transferred) == (isOver ? .hungUp(cause: "42") : DialplanTests.back))
+      #expect(run.last?.limit == (isOver ? nil : limit.map { $0 - 2 }))
+    }
+  }
+
+  /// Emergency numbers that were named go through whoever calls and whatever the daemon does, and each is counted.
+  @Test(arguments: DialplanFault.allCases + [.allows], [nil, "user:1016", "user:9999", "ip_phone:phone-301"])
+  func namedEmergencyNumbersGoThrough(_ fault: DialplanFault, _ subject: String?) async throws {
+    try await onThread {
+      let run = try DialplanRun(fault, Dialplan(DialplanRun.withEmergencyNumbers()))
+      for (count, (dialled, sent)) in [("112", "112"), ("110", "110"), ("sos", "112")].enumerated() {
+        let call = Case(
+          name: dialled, context: "scope-phones", exten: dialled, subject: subject,
+          outcome: .dialled("PJSIP/\(sent)@trunk-main"), asked: 0)
+        #expect(try run.outcome(call) == call.outcome && run.asked == 0)
+        #expect(run.globals.values["SCOPE_EMERGENCY_CALLS"] == "\(count + 1)")
+        #expect(run.last?.log == ["WARNING,scope: emergency call \(count + 1) to \(sent) without a check"])
       }
     }
   }
 
-  /// Each line that guards is needed: without it, some call goes through that should not, or a channel stays.
+  /// What nobody named is asked for, and what only looks like one.
+  @Test(arguments: ["112", "1120", "911", "00112"]) func noEmergencyNumberIsNamedAtFirst(_ exten: String) async throws {
+    try await onThread {
+      var call = DialplanTests.allowed[0]
+      call = Case(
+        name: exten, context: call.context, exten: exten, subject: call.subject, outcome: call.outcome, asked: 1)
+      let run = try DialplanRun(.away)
+      #expect(try run.outcome(call) == .hungUp(cause: "42") && run.asked == 1)
+      if exten == "112" { return }
+      let named = try DialplanRun(.away, Dialplan(DialplanRun.withEmergencyNumbers()))
+      #expect(try named.outcome(call) == .hungUp(cause: "42") && named.asked == 1)
+    }
+  }
+
+  /// Calls at the same moment, one step of each after the other: no count is lost. Without the lock it would be.
+  @Test func emergencyCallsAtTheSameMomentAreAllCounted() throws {
+    let text = try DialplanRun.withEmergencyNumbers()
+    let lock = "Set(SCOPE_TURN=${LOCK(scope-emergency)})"
+    #expect(text.contains(lock))
+    for (text, isLocked) in [(text, true), (text.replacing(lock, with: "NoOp()"), false)] {
+      let plan = try Dialplan(text)
+      let globals = DialplanGlobals(plan)
+      let calls = (0..<7).map { _ in
+        DialplanCall(plan, from: "scope-phones", to: "112", globals: globals) { _, _, _ in nil }
+      }
+      var outcomes = [DialplanCall.Outcome?](repeating: nil, count: calls.count)
+      for _ in 0..<1_000 {
+        for (number, call) in calls.enumerated() where outcomes[number] == nil { outcomes[number] = try call.step() }
+      }
+      #expect(outcomes.allSatisfy { $0 == .dialled("PJSIP/112@trunk-main") })
+      #expect((globals.values["SCOPE_EMERGENCY_CALLS"] == "7") == isLocked)
+      #expect((Set(calls.flatMap(\.log)).count == 7) == isLocked)
+    }
+  }
+
+  /// Each line that guards is needed: without it, something ends otherwise.
   @Test(arguments: [
     " same => n,Set(SCOPE_REASON=no_answer)", "exten => s,1,Set(SCOPE_RESULT=deny)",
     " same => n,Set(AGIEXITONHANGUP=yes)", #"GotoIf($["${AGISTATUS}" != "SUCCESS"]?failed)"#,
-    #"GotoIf($["${SCOPE_REASON}" = "no_answer"]?failed)"#, "n(failed),Hangup(41)", "n(denied),Hangup(21)",
-    "GotoIf(${LEN(${ARG3})}?failed)",
+    #"GotoIf($["${SCOPE_REASON}" = "no_answer"]?failed)"#, "n(failed),Goto(scope-refused,42,1)",
+    "n(denied),Goto(scope-refused,21,1)", "GotoIf(${LEN(${ARG3})}?failed)", "Set(SCOPE_CALLER=",
+    "GotoIf(${LEN(${FILTER(", "Set(SCOPE_LIMIT=",
+    "?Set(TIMEOUT(absolute)=2)", " - 2 + ", "?Set(TIMEOUT(absolute)=0)", "exten => T,1,", "=$[${SCOPE_LIMIT} - 2])",
+    "n(over),Hangup(42)", "exten => _XX,1,", "n(back),", "n,Dial(${CUT(", "n(end),Hangup(${EXTEN})",
   ])
   func everyGuardIsNeeded(_ line: String) async throws {
     let text = try DialplanRun.text()
     #expect(text.components(separatedBy: line).count == 2, "'\(line)' stands there once")
     let rows = text.components(separatedBy: "\n").map { $0.contains(line) ? withoutApplication($0) : $0 }
     try await onThread {
-      let plan = try Dialplan(rows.joined(separator: "\n"))
-      let isSeen = DialplanFault.allCases.contains { fault in
-        (try? DialplanRun(fault, plan).outcome(DialplanTests.allowed[0])) != fault.outcome
+      let (whole, without) = (try Dialplan(text), try Dialplan(rows.joined(separator: "\n")))
+      let isSeen = try DialplanTests.probes.contains { fault, call in
+        let expected = try DialplanRun(fault, whole, seconds: 0.25).trace(call)
+        return (try? DialplanRun(fault, without, seconds: 0.25).trace(call)) != expected
       }
-      let isDeceived = try DialplanRun(.allows, plan).outcome(DialplanTests.refused.last!) != .hungUp(cause: "41")
-      #expect(isSeen || isDeceived, "nothing shows that '\(line)' is missing")
+      #expect(isSeen, "nothing shows that '\(line)' is missing")
+    }
+  }
+
+  /// Every fault, with and without a transfer, a limit, and a caller who gives up.
+  private static let probes: [(DialplanFault, Case)] = (DialplanFault.allCases + [.allows]).flatMap { fault in
+    [allowed[0], allowed[0].transferred, refused.last!, lines[0]].flatMap {
+      call in
+      [(nil, nil), (3_600, nil), (1.5, nil), (nil, 1.0)].map { limit, patience in
+        var call = call
+        (call.limit, call.patience) = (limit, patience)
+        return (fault, call)
+      }
     }
   }
 
@@ -164,7 +284,7 @@ import Testing
   @Test(arguments: [
     ("_X.", "12", true), ("_X.", "1", false), ("_X!", "1", true), ("_NXZ", "209", true), ("_NXZ", "109", false),
     ("s", "s", true),
-    ("_112", "112", true), ("_112", "1123", false),
+    ("_112", "112", true), ("_112", "1123", false), ("_+X.", "+49", true), ("_+X.", "49", false), ("_+X.", "+4", false),
   ])
   func patternsMatchAsInAsterisk(_ pattern: String, _ exten: String, _ isMatch: Bool) {
     #expect(Dialplan.matches(pattern, exten) == isMatch)
@@ -182,7 +302,7 @@ struct UncheckedBox<T>: @unchecked Sendable {
 enum DialplanFault: Sendable {
   /// Nobody listens.
   case away
-  /// It says nothing, and the caller hangs up.
+  /// It says nothing.
   case hangs
   /// It closes without a command.
   case silent
@@ -205,9 +325,8 @@ enum DialplanFault: Sendable {
 
   var outcome: DialplanCall.Outcome {
     switch self {
-    case .hangs: .callerGone
     case .reasonOnly, .denies: .hungUp(cause: "21")
-    default: .hungUp(cause: "41")
+    default: .hungUp(cause: "42")
     }
   }
 
@@ -232,36 +351,52 @@ final class DialplanRun {
   private let plan: Dialplan
   private let port: UInt16
   private let statusWhenCut: AsteriskAGI.Status?
-  private let callerHangsUp: Bool
+  private let hangs: Bool
+  private let seconds: Double
   private let event: (Int) -> AsteriskAGI.Event
   private var fake: FakeFastAGI?
-  private(set) var asked = 0
-  private(set) var log: [String] = []
-  private(set) var globals: [String: String] = [:]
+  let globals: DialplanGlobals
+  private(set) var last: DialplanCall?
+
+  var asked: Int { last?.asked ?? 0 }
 
   static func text() throws -> String {
     let path = packageFolder.appendingPathComponent("Scripts/telephony/asterisk/extensions.conf")
     return try String(contentsOf: path, encoding: .utf8)
   }
 
-  /// - Parameters:
-  ///   - statusWhenCut: what the channel says of the AGI; nil: what it is.
-  ///   - event: what happens at each command.
-  init(
-    port: UInt16, _ plan: Dialplan? = nil, statusWhenCut: AsteriskAGI.Status? = nil, callerHangsUp: Bool = false,
-    event: @escaping (Int) -> AsteriskAGI.Event = { _ in .none }
-  ) throws {
-    self.plan = try plan ?? Dialplan(DialplanRun.text())
-    self.port = port
-    self.statusWhenCut = statusWhenCut
-    self.callerHangsUp = callerHangsUp
-    self.event = event
+  /// With the number that is shown, another, and a name for the first.
+  static func withEmergencyNumbers() throws -> String {
+    let (text, shown) = (try text(), "exten => 112,1,Goto(scope-emergency-call,112,1)")
+    guard text.contains("\n;\(shown)\n") else { throw TestFailure("no emergency number is shown") }
+    let names = ["112", "110"].map { shown.replacing("112", with: $0) } + [shown.replacing("=> 112", with: "=> sos")]
+    return text.replacing(";\(shown)", with: names.joined(separator: "\n"))
   }
 
-  convenience init(_ fault: DialplanFault, _ plan: Dialplan? = nil) throws {
+  /// - Parameters:
+  ///   - statusWhenCut: what the channel says of the AGI; nil: what it is.
+  ///   - hangs: nothing comes from the daemon.
+  ///   - seconds: how long an AGI takes.
+  ///   - event: what happens at each command.
+  init(
+    port: UInt16, _ plan: Dialplan? = nil, statusWhenCut: AsteriskAGI.Status? = nil, hangs: Bool = false,
+    seconds: Double = 0, event: @escaping (Int) -> AsteriskAGI.Event = { _ in .none }
+  ) throws {
+    let plan = try plan ?? Dialplan(DialplanRun.text())
+    self.plan = plan
+    self.port = port
+    self.statusWhenCut = statusWhenCut
+    self.hangs = hangs
+    self.seconds = seconds
+    self.event = event
+    globals = DialplanGlobals(plan)
+  }
+
+  convenience init(_ fault: DialplanFault, _ plan: Dialplan? = nil, seconds: Double = 0) throws {
     let fake = FakeFastAGI(listens: fault != .away, hangs: fault == .hangs, commands: fault.commands)
     try self.init(
-      port: fake.port, plan, statusWhenCut: fault == .failed ? .failure : nil, callerHangsUp: fault == .hangs)
+      port: fake.port, plan, statusWhenCut: fault == .failed ? .failure : nil, hangs: fault == .hangs,
+      seconds: seconds)
     self.fake = fake
   }
 
@@ -269,24 +404,30 @@ final class DialplanRun {
     let old = ["SCOPE_RESULT": "allow", "SCOPE_REASON": "shared_project", "AGISTATUS": "SUCCESS"]
     let running = DialplanCall(
       plan, from: call.context, to: call.exten, variables: old.merging(call.variables) { $1 }, globals: globals,
-      agi: ask)
-    let outcome = try running.run()
-    (asked, log, globals) = (running.asked, running.log, running.globals)
-    return outcome
+      limit: call.limit, patience: call.patience, agi: ask)
+    last = running
+    return try running.run()
   }
 
-  private func ask(_ address: String, _ arguments: [String], _ call: DialplanCall) throws -> AsteriskAGI.Status {
+  /// How a call ends, what it logs, and what is left of its limit.
+  func trace(_ call: DialplanTests.Case) throws -> String {
+    let outcome = try outcome(call)
+    return "\(outcome) \(last?.log ?? []) \(last?.limit ?? 0)"
+  }
+
+  private func ask(_ address: String, _ arguments: [String], _ call: DialplanCall) throws -> AsteriskAGI.Status? {
     let head = "agi://127.0.0.1:4573/"
     guard address.hasPrefix(head) else { throw TestFailure("AGI(\(address)) goes elsewhere") }
     guard let channel = try? AsteriskAGI(port: port, event: event) else { return .failure }
     let environment = AsteriskEnvironment(
       script: String(address.dropFirst(head.count)), arguments: arguments, callerName: Array("\"; \\".utf8))
-    if callerHangsUp && call.variables["AGIEXITONHANGUP"] == "yes" {
+    if hangs {
       channel.begin(environment.bytes)
-      return .hangup
+      return nil
     }
-    let status = try channel.run(environment.bytes, within: callerHangsUp ? 0.2 : 30)
-    call.variables.merge(channel.variables) { $1 }
+    let status = try channel.run(environment.bytes)
+    call.pass(seconds: seconds)
+    for (name, value) in channel.variables { call.assign(name, value) }
     return statusWhenCut ?? status
   }
 }

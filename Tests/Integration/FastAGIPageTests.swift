@@ -29,28 +29,43 @@ import Testing
     }
   }
 
-  /// The phones shown call out through the dialplan, one of them in vain; so do agents through the context shown.
+  /// The phones shown call out through the dialplan, one of them in vain; and what they transfer of their own calls asks as
+  /// the phone does. So do agents through the context shown. The carrier's line transfers nothing.
   @Test func theConfigurationShownWorks() async throws {
     let page = try FastAGIPage()
-    let phones = try page.only("pjsip")
+    let sections = try FastAGIPage.sections(page.only("pjsip"))
     let plan = try Dialplan(DialplanRun.text() + "\n" + page.only("dialplan").joined(separator: "\n"))
+    try #require(sections.map(\.name) == ["phone-201", "phone-301", "trunk-main"])
+    #expect(sections[2].options == ["type": "endpoint", "context": "scope-inbound", "allow_transfer": "no"])
     try await withFastAGI { daemon, port in
       try Sample.load(into: try daemon.client())
       try await onThread {
-        let outcomes = try FastAGIPage.sections(phones).map { name, options in
-          let run = try DialplanRun(port: port)
-          let subject = options["set_var"]?.dropFirst("SCOPE_SUBJECT=".count)
-          #expect(options["type"] == "endpoint" && subject == "ip_phone:\(name)")
-          let call = DialplanTests.Case(
-            name: name, context: options["context"]!, exten: "0123", subject: subject.map(String.init),
-            outcome: .ranOut,
+        let run = try DialplanRun(port: port)
+        let outcomes = try sections.dropLast().map { name, options in
+          #expect(options["type"] == "endpoint" && options["context"] == "scope-phones")
+          let setting = try #require(options["set_var"]).split(separator: "=", maxSplits: 1).map(String.init)
+          #expect(setting[1] == "ip_phone:\(name)")
+          let phone = DialplanTests.Case(
+            name: name, context: "scope-phones", exten: "0123", more: [setting[0]: setting[1]], outcome: .ranOut,
             asked: 1)
-          return try run.outcome(call)
+          let outcome = try run.outcome(phone)
+          // The phone transfers whom it has called: that channel has what it inherited, and the phone's context.
+          var inherited = try #require(run.last).inherited
+          inherited["BLINDTRANSFER"] = "PJSIP/\(name)-00000007"
+          return try [outcome]
+            + ["0124", "601", "602"].map {
+              let called = DialplanTests.Case(
+                name: name, context: "scope-phones", exten: $0, more: inherited, outcome: .ranOut, asked: 1)
+              return try run.outcome(called)
+            }
         }
-        #expect(outcomes == [.dialled("PJSIP/0123@trunk-main"), .hungUp(cause: "21")])
+        let back = ["phone-201", "phone-301"].map { DialplanCall.Outcome.dialled("PJSIP/\($0),30") }
+        let out = [DialplanCall.Outcome.dialled("PJSIP/0123@trunk-main"), .dialled("PJSIP/0124@trunk-main")]
+        #expect(outcomes[0] == out + [.queued("clinic-appointments"), back[0]])
+        #expect(outcomes[1] == [.hungUp(cause: "21"), back[1], back[1], back[1]])
         for (agent, outcome) in [
           ("1001", DialplanCall.Outcome.dialled("PJSIP/0123@trunk-main")), ("1016", .hungUp(cause: "21")),
-          ("", .hungUp(cause: "41")), ("1001,queue:shop-orders", .hungUp(cause: "41")),
+          ("", .hungUp(cause: "42")), ("1001,queue:shop-orders", .hungUp(cause: "42")),
         ] {
           let call = DialplanTests.Case(
             name: agent, context: "own-agents", exten: "0123", more: ["OWN_AGENT": agent], outcome: outcome, asked: 1)
