@@ -43,6 +43,31 @@ extension TelephonyTests {
         #expect(shown.output == "allow\tshared_project\tclinic\tclinic-team\n", "\(shown.errors)")
       }
     }
+
+    /// What the unit starts is the daemon, in the folders that systemd makes for it; with the options of the page as well.
+    @Test func theServiceStarts() async throws {
+      let folder = scripts.appendingPathComponent("systemd")
+      let unit = try String(contentsOf: folder.appendingPathComponent("scoped.service"), encoding: .utf8)
+      let page = try String(contentsOf: folder.appendingPathComponent("README.md"), encoding: .utf8)
+      let lines = unit.components(separatedBy: "\n")
+      let start = try #require(lines.first { $0.hasPrefix("ExecStart=/usr/local/bin/scoped ") })
+      let folders = ["StateDirectory=scoped", "RuntimeDirectory=scoped", "RuntimeDirectoryMode=0750", "User=scoped"]
+      #expect(Set(folders).isSubset(of: lines) && page.contains("\nExecStart=\n\(start) --fastagi 127.0.0.1:4573\n"))
+      try await onThread {
+        let folder = TemporaryFolder()
+        // The store is made once, before the unit is.
+        #expect(try ProcessDaemon(in: folder).stop() == 0)
+        let options = start.dropFirst("ExecStart=/usr/local/bin/scoped ".count)
+          .replacing("/var/lib/scoped", with: folder.file("data"))
+          .replacing("/run/scoped/scoped.sock", with: folder.file("socket"))
+        for more in ["", " --fastagi 127.0.0.1:0"] {
+          let launcher = ["/bin/sh", "-c", "exec \"$1\" \(options)\(more)", "sh"]
+          let daemon = try ProcessDaemon(in: folder, launcher: launcher)
+          try loadSample(into: try daemon.client())
+          #expect(daemon.stop() == 0)
+        }
+      }
+    }
   }
 }
 
