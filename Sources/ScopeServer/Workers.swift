@@ -146,6 +146,8 @@ final class LoopWorker {
   /// counted; a connection that goes takes itself out.
   private unowned(unsafe) var lastSender: Connection?
   private var connections: [ObjectIdentifier: Connection] = [:]
+  /// The most since many of them went.
+  private var mostConnections = 0
   private var fastAGI: [ObjectIdentifier: FastAGIConnection] = [:]
   private var isStopping = false
   private var turns: [() -> Void] = []
@@ -263,6 +265,7 @@ final class LoopWorker {
 
   func add(_ connection: Connection) {
     connections[ObjectIdentifier(connection)] = connection
+    mostConnections = max(mostConnections, connections.count)
     if isStopping { connection.finish() }
   }
 
@@ -294,8 +297,16 @@ final class LoopWorker {
   /// Gives back to the system what is free: when it is not taken again at once, and again when all that belonged to it
   /// is gone as well.
   private func trimIfShrunk() {
-    sweepsSinceShrinking = memory.hasShrunk() ? 0 : sweepsSinceShrinking + 1
+    sweepsSinceShrinking = memory.hasShrunk() || haveManyGone() ? 0 : sweepsSinceShrinking + 1
     if [3, 10, 25].contains(sweepsSinceShrinking) { trimHeap() }
+  }
+
+  /// Whether so many connections were closed since the last time that they leave megabytes: each takes some KiB that are
+  /// in no account.
+  private func haveManyGone() -> Bool {
+    if mostConnections - connections.count < 1_024 { return false }
+    mostConnections = connections.count
+    return true
   }
 
   /// Has every connection answer what it was asked and close.
