@@ -40,7 +40,8 @@ let package = Package(
     .target(
       name: "ScopeServer",
       dependencies: [
-        "ScopeModel", "ScopeIndex", "ScopeStore", "ScopeProtocol", "CScopeSystem", nio, posix, locks, log, crypto,
+        "ScopeModel", "ScopeIndex", "ScopeStore", "ScopeProtocol", "CScopeSystem", "CPhoneNumber", nio, posix, locks,
+        log, crypto,
       ]),
     .target(name: "ScopeClient", dependencies: ["CScope", "ScopeModel", "ScopeProtocol"]),
     .executableTarget(

@@ -1393,7 +1393,7 @@ const ProtobufCMessageDescriptor scope__v1__export_numbers_response__descriptor 
   (ProtobufCMessageInit) scope__v1__export_numbers_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor scope__v1__screen_numbers_request__field_descriptors[4] =
+static const ProtobufCFieldDescriptor scope__v1__screen_numbers_request__field_descriptors[5] =
 {
   {
     "subject_type",
@@ -1443,9 +1443,22 @@ static const ProtobufCFieldDescriptor scope__v1__screen_numbers_request__field_d
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "country",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__ScreenNumbersRequest, country),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned scope__v1__screen_numbers_request__field_indices_by_name[] = {
   3,   /* field[3] = calling_list */
+  4,   /* field[4] = country */
   2,   /* field[2] = numbers */
   1,   /* field[1] = subject_id */
   0,   /* field[0] = subject_type */
@@ -1453,7 +1466,7 @@ static const unsigned scope__v1__screen_numbers_request__field_indices_by_name[]
 static const ProtobufCIntRange scope__v1__screen_numbers_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor scope__v1__screen_numbers_request__descriptor =
 {
@@ -1463,7 +1476,7 @@ const ProtobufCMessageDescriptor scope__v1__screen_numbers_request__descriptor =
   "Scope__V1__ScreenNumbersRequest",
   "scope.v1",
   sizeof(Scope__V1__ScreenNumbersRequest),
-  4,
+  5,
   scope__v1__screen_numbers_request__field_descriptors,
   scope__v1__screen_numbers_request__field_indices_by_name,
   1,  scope__v1__screen_numbers_request__number_ranges,

@@ -145,14 +145,16 @@ extension Client {
   /// - Parameters:
   ///   - numbers: at most 1,000, as they were dialled or read.
   ///   - callingList: the list they were taken from; nil: none.
+  ///   - country: numbers without a plus are as they are dialled in it, "US"; nil: they are E.164.
   public func screen(
-    _ numbers: [String], for subject: Subject, callingList: Name? = nil
+    _ numbers: [String], for subject: Subject, callingList: Name? = nil, country: String? = nil
   ) throws(ClientError) -> Screening {
     try askOne { (request, arena) throws(Failure) in
       let call = try arena.make(scope__v1__screen_numbers_request__init)
       (call.pointee.subject_type, call.pointee.subject_id) = try arena.copy(subject)
       (call.pointee.numbers, call.pointee.n_numbers) = (try arena.copy(numbers), numbers.count)
       if let callingList { call.pointee.calling_list = try arena.copy(callingList.text) }
+      if let country { call.pointee.country = try arena.copy(country) }
       request.pointee.screen_numbers = call
       request.pointee.call_case = SCOPE__V1__REQUEST__CALL_SCREEN_NUMBERS
     } take: { response throws(Failure) in

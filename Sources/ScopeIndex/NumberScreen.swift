@@ -50,12 +50,10 @@ public struct NumberScreen {
   /// How many lists each number is looked for on.
   public var listCount: Int { unwanted.count + vip.count + (calling == nil ? 0 : 1) }
 
-  /// What a number is.
-  ///
-  /// - Parameter digits: as somebody wrote it.
-  public func answer(_ digits: UnsafeRawBufferPointer) -> Answer {
+  /// What a number is; nil: what was asked about is none.
+  public func answer(_ number: PhoneNumber?) -> Answer {
     guard refusal == nil else { return Answer(verdict: .outOfScope) }
-    guard let number = PhoneNumber(digits: digits) else { return Answer(verdict: .invalid) }
+    guard let number else { return Answer(verdict: .invalid) }
     if let calling, !calling.contains(number) { return Answer(verdict: .outOfScope) }
     let unwanted = unwanted.first { $0.numbers.contains(number) }?.id
     let vip = vip.first { $0.numbers.contains(number) }?.id

@@ -130,6 +130,12 @@ func peerUser(_ handle: CInt) -> UInt32? {
 /// Lets the kernel hand over what it holds and then report the end of the input.
 func shutdownInput(_ handle: CInt) -> Bool { shutdown(handle, CInt(SHUT_RD)) == 0 }
 
+/// Bytes that have arrived and were not read; nil: nobody can tell.
+func unreadBytes(_ handle: CInt) -> Int? {
+  var count: CInt = 0
+  return ioctl(handle, UInt(FIONREAD), &count) == 0 ? Int(count) : nil
+}
+
 /// Makes way for a socket file: removes one that nobody serves, and refuses to touch anything else.
 func clearSocketFile(_ path: String) throws(AddressError) {
   var status = stat()

@@ -93,6 +93,7 @@ final class Dispatcher {
   /// The index is one of an earlier time.
   private let isPast: Bool
   let reply: Reply
+  let nationalNumbers = NationalNumbers()
   @exclusivity(unchecked) private var patience: Patience?
 
   init(limits: Limits, publisher: IndexPublisher, daemon: DaemonState, isPast: Bool = false) {

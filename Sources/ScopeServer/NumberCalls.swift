@@ -19,20 +19,23 @@ extension Dispatcher {
     let (kind, subject) = try numberSubject(call.pointee.subject_type, call.pointee.subject_id)
     let callingList = call.pointee.calling_list.key
     if !callingList.isEmpty { try Self.name("calling_list", callingList) }
+    let country = try country(call.pointee.country.key)
     let count = call.pointee.n_numbers
     if count == 0 { throw .numbersMissing }
     if count > NumberLimits.candidates { throw .tooMany("numbers", count, limit: NumberLimits.candidates) }
     let index = cursor.root.index(of: request.pointee.company.key)
     if !isAside && index?.lists.entries.count ?? 0 > Dispatcher.screeningsInline { return .aside(Array(frame)) }
     let screen = NumberScreen(index, kind: kind, subject: subject, callingList: callingList)
-    if !isAside && screen.listCount * count > Dispatcher.screeningsInline { return .aside(Array(frame)) }
+    let looks = screen.listCount + (country == nil ? 0 : NationalNumbers.looksPerNumber)
+    if !isAside && looks * count > Dispatcher.screeningsInline { return .aside(Array(frame)) }
     let response = try arena.make(scope__v1__screen_numbers_response__init)
     response.pointee.reason = Scope__V1__Reason(UInt32(screen.refusal?.rawValue ?? 0))
     let rows = try allocate(Scope__V1__ScreenedNumber.self, count)
     let list = try allocate(UnsafeMutablePointer<Scope__V1__ScreenedNumber>?.self, count)
     for place in 0..<count {
       if place & 63 == 0 { try checkPatience(request) }
-      let answer = screen.answer(call.pointee.numbers[place].key)
+      let text = call.pointee.numbers[place].key
+      let answer = screen.answer(country == nil ? PhoneNumber(digits: text) : country!.read(text))
       scope__v1__screened_number__init(rows + place)
       rows[place].verdict = Scope__V1__NumberVerdict(UInt32(answer.verdict.rawValue))
       if let unwanted = answer.unwanted { rows[place].unwanted_list = try arena.copy(unwanted) }
@@ -42,6 +45,12 @@ extension Dispatcher {
     (response.pointee.answers, response.pointee.n_answers) = (list, count)
     reply.setScreened(response)
     return nil
+  }
+
+  private func country(_ code: Key) throws(Failure) -> NationalNumbers.Country? {
+    if code.isEmpty { return nil }
+    guard let country = nationalNumbers.country(code) else { throw .unknownCountry }
+    return country
   }
 
   func listNumberLists(

@@ -130,6 +130,9 @@ struct NumberListCommand: ParsableCommand {
     @Option(help: "The list they were taken from: they must stand on it still.", transform: listID)
     var from: Name?
 
+    @Option(help: "Numbers without a plus are as they are dialled in this country, such as US. (default: E.164)")
+    var country: String?
+
     @OptionGroup var asker: AskerOptions
 
     func validate() throws {
@@ -138,7 +141,7 @@ struct NumberListCommand: ParsableCommand {
 
     func run() throws {
       let client = try asker.client()
-      let found = try asking { try client.screen(numbers, for: asker.asker, callingList: from) }
+      let found = try asking { try client.screen(numbers, for: asker.asker, callingList: from, country: country) }
       let answers = Array(zip(numbers, found.answers))
       if asker.json {
         for (number, answer) in answers { print(answer.json(number, found)) }

@@ -93,8 +93,8 @@ import Testing
     #expect(configuration.timeoutMilliseconds == 2_000 && text.contains("2 s, `--fastagi-timeout`"))
     #expect(configuration.connections == 1_024 && text.contains("1,024, `--fastagi-connections`"))
     #expect(limits.lineBytes == 8_192 && limits.lineWords == 128 && text.contains("8,192 bytes and 128 words"))
-    #expect(limits.environmentLines == 256 && limits.environmentBytes == 256 << 10)
-    #expect(limits.linesBeforeReply == 64 && text.contains("256 lines; beyond 256 KiB"))
+    #expect(limits.environmentLines == 64 && limits.environmentBytes == 32 << 10)
+    #expect(limits.linesBeforeReply == 8 && text.contains("64 lines, and 4 KiB beside"))
   }
 
   /// The program that measures, for a moment: every verdict is right, and all that it tells is there.

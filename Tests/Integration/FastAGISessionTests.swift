@@ -17,14 +17,18 @@ private struct Talk {
     self.verdict = verdict
   }
 
-  /// Hands bytes over in pieces of so many.
+  /// Hands over what has arrived, in pieces of so many bytes. Nothing more arrives until the session has acted.
   mutating func receive(_ bytes: [UInt8], inPiecesOf size: Int = .max) {
     var rest = bytes[...]
     while !rest.isEmpty {
       receiveAtOnce(Array(rest.prefix(size)))
       rest = rest.dropFirst(size)
     }
+    act(on: session.proceed())
   }
+
+  /// Confirms one command after the other.
+  mutating func confirm(times: Int = 1) { for _ in 0..<times { receive(confirmation) } }
 
   private mutating func receiveAtOnce(_ piece: [UInt8]) {
     var taken = 0
@@ -41,7 +45,7 @@ private struct Talk {
     case .goOn: break
     case .ask(let question):
       asked.append(question)
-      act(on: session.answer(verdict))
+      session.answer(verdict)
     case .send(let bytes): sent.append(String(decoding: bytes, as: UTF8.self))
     case .close(let ending):
       #expect(self.ending == nil, "it is closed once")
@@ -82,7 +86,7 @@ private func environment(
     var talk = Talk(denied)
     talk.receive(environment())
     #expect(talk.sent == [set("RESULT", "deny")])
-    talk.receive(confirmation + confirmation + confirmation)
+    talk.confirm(times: 3)
     #expect(talk.sent == [set("RESULT", "deny"), set("REASON", "no_shared_project"), set("PROJECT", "")])
     #expect(talk.ending == .told(denied))
   }
@@ -105,14 +109,36 @@ private func environment(
     case .canSee(_, let subject, let object, let right):
       #expect(["\(subject)", "\(object)"] + (right.map { ["\($0)"] } ?? []) == arguments)
     case .hasRight(_, let user, let right): #expect(["user:\(user)", "\(right)"] == arguments)
-    case .screenNumber(_, let subject, let number, let list):
+    case .screenNumber(_, let subject, let number, let form, let list):
+      #expect(form == .unknown)
       let digits = String(decoding: number, as: UTF8.self)
       #expect(["\(subject)", digits] + (list.map { ["list:\($0)"] } ?? []) == arguments)
     }
   }
 
   @Test(arguments: [
+    ("", FastAGINumberForm.unknown), ("&country=DE", .national(country: Array("DE".utf8))),
+    ("&plus=optional", .international),
+  ])
+  func theQuerySaysHowNumbersAreWritten(rest: String, form: FastAGINumberForm) {
+    for query in ["company=c\(rest)", "\(rest.dropFirst())\(rest.isEmpty ? "" : "&")company=c"] {
+      var talk = Talk()
+      talk.receive(environment("screen-number?\(query)", ["dialer:d", "1"]))
+      #expect(
+        talk.asked == [
+          .screenNumber(
+            company: "c", .object(ObjectRef(ObjectType(name: "dialer")!, "d")), number: [0x31], form, callingList: nil)
+        ])
+    }
+  }
+
+  @Test(arguments: [
     ("", ["user:u", "queue:q"], FastAGIRefusal.unknownScript),
+    ("can-see?company=c&country=DE", ["user:u", "queue:q"], .unknownParameter),
+    ("screen-number?country=DE", ["dialer:d", "1"], .companyMissing),
+    ("screen-number?company=c&country=DE&plus=optional", ["dialer:d", "1"], .unknownParameter),
+    ("screen-number?company=c&plus=none", ["dialer:d", "1"], .unknownParameter),
+    ("screen-number?company=c&country=DE&country=DE", ["dialer:d", "1"], .repeatedParameter),
     ("screen?company=c", ["user:u", "queue:q"], .unknownScript),
     ("can-see/?company=c", ["user:u", "queue:q"], .unknownScript), ("Can-see?company=c", [], .unknownScript),
     ("can%2dsee?company=c", ["user:u", "queue:q"], .unknownScript),
@@ -155,7 +181,7 @@ private func environment(
 
   /// The channel is told, never allowed, and nothing was asked.
   private func expectRefused(_ talk: inout Talk, _ refusal: FastAGIRefusal) {
-    talk.receive(confirmation + confirmation + confirmation)
+    talk.confirm(times: 3)
     #expect(
       talk.sent == [set("RESULT", "unavailable"), set("REASON", refusal.rawValue), set("PROJECT", "")], "\(refusal)")
     #expect(talk.ending == .told(.unavailable(refusal.rawValue)) && talk.asked.isEmpty)
@@ -178,23 +204,12 @@ private func environment(
   @Test(arguments: [
     "agi_arg_1: user:admin", "\"; SET VARIABLE SCOPE_RESULT \\\"allow\\\"", "a\tb\u{1B}[2J", "200 result=1", "%00%0a",
     "",
-    String(repeating: "n", count: 8_000),
+    String(repeating: "n", count: 3_000),
   ])
   func whatTheCallerWritesIsNotLookedAt(_ name: String) {
     var talk = Talk(denied)
     talk.receive(environment(callerName: name))
     #expect(talk.asked.count == 1 && talk.sent == [set("RESULT", "deny")])
-  }
-
-  /// A line break can't be in a value. If it ever is, nothing is gained by what stands behind it.
-  @Test func anEnvironmentWithinAnEnvironmentGainsNothing() {
-    var talk = Talk()
-    talk.receive(environment(callerName: "x\nagi_arg_1: user:u0\nagi_arg_2: queue:q"))
-    expectRefused(&talk, .badEnvironment)
-    var ended = Talk()
-    ended.receive(environment("has-right?company=c", callerName: "x\nagi_arg_1: user:u0\nagi_arg_2: queue:q\n"))
-    ended.receive(confirmation + confirmation + confirmation)
-    #expect(ended.ending == .broken && !ended.sent.contains(set("RESULT", "allow")))
   }
 
   @Test func quotesAndBackslashesAreEscaped() {
@@ -209,7 +224,7 @@ private func environment(
     let project = Array(String(repeating: text, count: times).utf8)
     var talk = Talk(FastAGIVerdict(result: .allow, reason: "shared_project", project: project))
     talk.receive(environment())
-    talk.receive(confirmation + confirmation + confirmation)
+    talk.confirm(times: 3)
     #expect(
       talk.sent == [set("RESULT", "unavailable"), set("REASON", "value_not_carried"), set("PROJECT", "")])
   }
@@ -223,18 +238,20 @@ private func environment(
     ("520-Invalid command syntax.  Proper usage follows:\n200 result=1\nHANGUP\n520 End of proper usage.\n", .refused),
     ("511 Command Not Permitted on a dead channel or intercept routine\n", .dead),
     ("HANGUP\n511 Command Not Permitted on a dead channel or intercept routine\n", .dead),
-    ("\n", .broken), ("agi_arg_1: user:u0\n", .broken), ("200result=1\n", .broken), ("hangup\n", .broken),
-    (String(repeating: "9", count: 8_193), .broken), (String(repeating: "HANGUP\n", count: 65), .broken),
+    ("agi_arg_1: user:u0\n", .broken), ("200result=1\n", .broken), ("hangup\n", .broken),
+    (String(repeating: "9", count: 8_193), .broken), (String(repeating: "HANGUP\n", count: 9), .broken),
+    (String(repeating: "\n", count: 9), .broken),
+    ("200 result=1 " + String(repeating: "x", count: 244) + "\n", .broken),
     ("520-" + String(repeating: "usage\n", count: 66), .broken), ("\0\n", .broken),
   ])
   func otherRepliesEndTheConversation(_ reply: String, _ ending: FastAGISession.Ending) {
     for confirmed in 0...2 {
       var talk = Talk()
       talk.receive(environment())
-      for _ in 0..<confirmed { talk.receive(confirmation) }
+      talk.confirm(times: confirmed)
       talk.receive(reply)
       #expect(talk.ending == ending && talk.sent.count == confirmed + 1, "\(reply)")
-      talk.receive(confirmation + confirmation)
+      talk.confirm(times: 2)
       #expect(talk.sent.count == confirmed + 1, "nothing is sent once it is closed")
     }
   }
@@ -242,7 +259,9 @@ private func environment(
   @Test func aHangupBeforeTheReplyIsPassedOver() {
     var talk = Talk()
     talk.receive(environment())
-    talk.receive("HANGUP\n200 result=1\n200 result=1 (more)\nHANGUP\nHANGUP\n200 result=1\n")
+    for arrived in ["HANGUP\n200 result=1\n", "200 result=1 (more)\nHANGUP\nHAN", "GUP\n", "200 result=1\n"] {
+      talk.receive(arrived)
+    }
     #expect(talk.ending == .told(allowed) && talk.sent.count == 3)
   }
 
@@ -253,6 +272,124 @@ private func environment(
     #expect(Array("HANGUP\n".utf8).withUnsafeBytes { session.receive($0) }.step == .goOn)
     #expect(Array("200 result=1\n".utf8).withUnsafeBytes { session.receive($0) }.step == .close(.broken))
     #expect(!session.isChecking)
+  }
+
+  /// Whatever has arrived when a command is sent was written before, by somebody else.
+  @Test(arguments: 0...2) func whatCameBeforeACommandIsNotItsReply(confirmed: Int) {
+    var talk = Talk()
+    let arrivals = [environment()] + [[UInt8]](repeating: Array(confirmation.utf8), count: confirmed)
+    for arrived in arrivals.dropLast() { talk.receive(arrived) }
+    talk.receive(arrivals.last! + Array(confirmation.utf8))
+    #expect(talk.ending == .broken && talk.sent.count == confirmed)
+  }
+
+  /// A line that has begun before a command is sent is waited for; then it is no reply.
+  @Test func aReplyThatBeganTooEarlyIsNone() {
+    var talk = Talk()
+    talk.receive(environment() + Array("200 res".utf8))
+    #expect(talk.sent.isEmpty && talk.ending == nil)
+    talk.receive("ult=1\n")
+    #expect(talk.sent.isEmpty && talk.ending == .broken)
+  }
+}
+
+/// Somebody decides what stands in one field, line breaks included, and so may write whole lines.
+@Suite struct FastAGIAttacks {
+  /// What Asterisk sends when a field has a text in it. The field: a name, or an argument's number.
+  static func environment(_ field: String, _ text: String, _ arguments: [String] = ["user:u0", "queue:q"]) -> [[UInt8]]
+  {
+    let lines = AsteriskEnvironment(script: "can-see?company=c", arguments: arguments).bytes.split(
+      separator: 0x0A, omittingEmptySubsequences: false
+    ).dropLast()
+    return lines.map { line in
+      let isField = line.starts(with: "agi_\(field): ".utf8)
+      return (isField ? Array("agi_\(field): \(text)".utf8) : Array(line)) + [0x0A]
+    }
+  }
+
+  /// Fields that a caller, or whoever is called, may have a say in.
+  static let fields = [
+    "channel", "callerid", "calleridname", "dnid", "rdnis", "context", "extension", "accountcode", "arg_1", "arg_2",
+  ]
+
+  /// Ends of the environment, with a question of the attacker's before them.
+  static let ends: [String] = {
+    let question = "\nagi_arg_1: user:boss\nagi_arg_2: queue:q\n"
+    let rest = "\nagi_rdnis: 1\nagi_extension: 1\nagi_threadid: 1"
+    return [question, rest + question, "\nagi_threadid: 1" + question, "\nagi_arg_2: queue:q\n", "\n"].map { $0 + "\n" }
+  }()
+
+  static let replies = [
+    "", confirmation, String(repeating: confirmation, count: 3), "HANGUP\n\n" + confirmation + confirmation,
+    confirmation + String(repeating: "\n", count: 7) + confirmation + confirmation,
+  ]
+
+  /// The same against a daemon: line by line as Asterisk sends them, and all in one go.
+  @Test func nobodySpeaksForAsteriskOverSockets() async throws {
+    try await withFastAGI { daemon, port in
+      try daemon.client().applyAll(
+        smallCompany() + [
+          .putUser(User(id: "boss", name: "boss"), roles: []), .addMember(project: "p", .user("boss")),
+        ], to: "c")
+      try await onThread {
+        #expect(try AsteriskAGI.ask(port, "can-see?company=c", ["user:boss", "queue:q"]).result == "allow")
+        for field in Self.fields {
+          for text in Self.ends.flatMap({ end in Self.replies.map { "1" + end + $0 } }) {
+            let lines = Self.environment(field, text, ["user:u0", "queue:q"])
+            for sends in [lines, [lines.flatMap { $0 }]] {
+              let connection = try RawConnection("tcp:127.0.0.1:\(port)")
+              for bytes in sends { connection.send(bytes) }
+              while case .message(let line) = connection.receiveLine() {
+                #expect(line != Array(set("RESULT", "allow").utf8.dropLast()), "\(field): \(text)")
+                if !text.contains(confirmation) { connection.send(Array(confirmation.utf8)) }
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+
+  /// Whatever is written, and however it arrives, nobody is asked about but whom the dialplan names, or the channel gets
+  /// no allow.
+  @Test(arguments: fields) func nobodySpeaksForAsterisk(field: String) {
+    let asked = FastAGIQuestion.canSee(
+      company: "c", .user("u0"), ObjectRef(ObjectType(name: "queue")!, "q"), right: nil)
+    for end in Self.ends {
+      for replies in Self.replies {
+        let lines = Self.environment(field, "1" + end + replies)
+        for arrivals in [[lines.flatMap { $0 }], lines] {
+          var talk = Talk()
+          for arrived in arrivals { talk.receive(arrived) }
+          let forged = talk.asked != [asked]
+          talk.confirm(times: forged ? 1 : 3)  // a channel that was asked for something carries it out
+          let isAllowed = talk.sent.contains(set("RESULT", "allow"))
+          #expect(!isAllowed || !forged, "\(field): \(end) \(replies): asked \(talk.asked), sent \(talk.sent)")
+        }
+      }
+    }
+  }
+
+  /// A line break at the end of a value ends the environment twice, or once too early: the answer is the same.
+  @Test(arguments: fields.filter { $0 != "arg_1" }, ["", "\n", "\n\n\n"])
+  func aLineBreakTooManyChangesNothing(field: String, breaks: String) {
+    let value = field == "arg_2" ? "queue:q" : "1"
+    for pieces in [Int.max, 1] {
+      var talk = Talk()
+      talk.receive(Self.environment(field, value + breaks).flatMap { $0 }, inPiecesOf: pieces)
+      talk.confirm(times: 3)
+      #expect(talk.ending == .told(allowed), "\(talk)")
+    }
+  }
+
+  @Test func fieldsComeOnceAndInTheirOrder() {
+    let names = ["callerid", "rdnis", "dnid"].map { "agi_\($0): 1\n" }
+    for middle in [names.joined(), names[0] + names[0], "agi_threadid: 1\n" + names[0]] {
+      var talk = Talk()
+      talk.receive("agi_network: yes\nagi_network_script: can-see?company=c\n" + middle)
+      talk.receive("agi_threadid: 2\nagi_arg_1: user:u0\nagi_arg_2: queue:q\n\n")
+      #expect(talk.sent == [set("RESULT", "unavailable")] && talk.asked.isEmpty, "\(middle)")
+    }
   }
 }
 
@@ -268,10 +405,20 @@ private func environment(
   }
 
   @Test func aLineHas8192BytesAtMost() {
-    let longest = "agi_channel: " + String(repeating: "c", count: 8_192 - 13)
+    let longest = "agi_request: " + String(repeating: "c", count: 8_192 - 13)
     #expect(reason(longest + "\n") == nil)
     #expect(reason(longest + "c\n") == set("REASON", "line_too_long"))
-    #expect(reason(String(repeating: longest, count: 20) + "\n") == set("REASON", "line_too_long"))
+    #expect(reason(String(repeating: longest, count: 3) + "\n") == set("REASON", "line_too_long"))
+  }
+
+  /// What no dialplan writes is bounded in all: a name and a number that callers send.
+  @Test func aChannelHas4KiBAtMost() {
+    let lines = ["agi_channel", "agi_callerid", "agi_calleridname"].map { $0 + ": " }
+    let rest = 4_096 - "agi_networkyesagi_channelagi_calleridagi_calleridname".utf8.count - 2_000
+    let most = lines[0] + String(repeating: "c", count: 1_000) + "\n" + lines[1] + String(repeating: "1", count: 1_000)
+    #expect(reason(most + "\n" + lines[2] + String(repeating: "n", count: rest) + "\n") == nil)
+    #expect(
+      reason(most + "\n" + lines[2] + String(repeating: "n", count: rest + 1) + "\n") == set("REASON", "line_too_long"))
   }
 
   @Test func aLineHas128WordsAtMost() {
@@ -280,16 +427,16 @@ private func environment(
     #expect(reason(most + "c\n") == set("REASON", "too_many_words"))
   }
 
-  @Test func anEnvironmentHas256LinesAtMost() {
-    let most = (0..<252).map { "agi_x\($0): y\n" }.joined()
+  @Test func anEnvironmentHas64LinesAtMost() {
+    let most = (0..<59).map { "agi_x\($0): y\n" }.joined()
     #expect(reason(most) == nil)
     #expect(reason(most + "agi_y: z\n") == set("REASON", "too_many_lines"))
   }
 
-  @Test func anEnvironmentHas256KiBAtMost() {
+  @Test func anEnvironmentHas32KiBAtMost() {
     let line = "agi_x: " + String(repeating: "y", count: 8_184) + "\n"  // 8 KiB
     var talk = Talk()
-    talk.receive(String(repeating: line, count: 32))
+    talk.receive(String(repeating: line, count: 4))
     #expect(talk.ending == nil)
     talk.receive("a")
     #expect(talk.ending == .broken && talk.sent.isEmpty)
@@ -298,7 +445,7 @@ private func environment(
   @Test func anEndlessLineIsNotKept() {
     var session = FastAGISession()
     let piece = [UInt8](repeating: 0x61, count: 4_096)
-    for _ in 0..<60 {
+    for _ in 0..<8 {
       #expect(piece.withUnsafeBytes { session.receive($0) }.step == .goOn)
       #expect(bytesHeld(by: session) <= 8_192)
     }
@@ -325,11 +472,17 @@ private func bytesHeld(by value: Any) -> Int {
     var (told, allowedOnes) = (0, 0)
     for round in 0..<400 {
       let verdict = random.happens(perMille: 700) ? allowed : denied
-      var bytes = environment() + Array((confirmation + confirmation + confirmation).utf8)
-      for _ in 0..<random.below(4) { mutate(&bytes, &random) }
+      var arrivals = [environment()] + [[UInt8]](repeating: Array(confirmation.utf8), count: 3)
+      for _ in 0..<random.below(4) {
+        let changed = random.below(2) * (1 + random.below(3))  // mostly what comes first
+        mutate(&arrivals[changed], &random)
+      }
       var (whole, cut) = (Talk(verdict), Talk(verdict))
-      whole.receive(bytes)
-      cut.receive(bytes, inPiecesOf: 1 + random.below(60))
+      let size = 1 + random.below(60)
+      for arrived in arrivals {
+        whole.receive(arrived)
+        cut.receive(arrived, inPiecesOf: size)
+      }
       let place = Comment("seed \(seed), round \(round)")
       #expect(whole.sent == cut.sent && whole.ending == cut.ending, place)
       expectSound(whole, place)
@@ -348,7 +501,7 @@ private func bytesHeld(by value: Any) -> Int {
     case 1: bytes.removeSubrange(place..<min(bytes.count, place + 1 + random.below(40)))
     case 2: bytes.insert(contentsOf: random.pick(FastAGIFuzz.pieces), at: place)
     case 3: bytes.insert(contentsOf: bytes[place..<min(bytes.count, place + random.below(60))], at: place)
-    default: bytes.removeLast(random.below(min(40, bytes.count - 1)))
+    default: bytes.removeLast(random.below(min(40, bytes.count)))
     }
     if bytes.isEmpty { bytes = [0x0A] }
   }

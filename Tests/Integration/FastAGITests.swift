@@ -63,7 +63,7 @@ import Testing
           for list in [nil, "shop-calls"] as [Name?] {
             for number in ["+4310000001", "4310000002", "4310000003", "112", "anonymous", ""] {
               let arguments = ["dialer:\(asker)", number] + (list.map { ["list:\($0)"] } ?? [])
-              let told = try AsteriskAGI.ask(port, "screen-number?company=c", arguments)
+              let told = try AsteriskAGI.ask(port, "screen-number?company=c&plus=optional", arguments)
               let screening = try client.screen([number], for: dialer(asker), callingList: list)
               let verdict = try #require(screening.answers[0].verdict)
               let expected = AsteriskAGI.Verdict(
@@ -74,6 +74,38 @@ import Testing
         }
         let told = try AsteriskAGI.ask(port, "screen-number?company=nobody", ["dialer:shop", "4310000001"])
         #expect(told == .init(result: "deny", reason: "unknown_company", project: ""))
+      }
+    }
+  }
+
+  /// A carrier of another country sends the same digits, and means somebody else.
+  @Test func aNumberWithoutAPlusIsOfTheCountryNamed() async throws {
+    try await withFastAGI { daemon, port in
+      try daemon.client().applyAll(numberCompany(), to: "c")
+      let unwanted = ["12025550147", "442079460958", "390612345678"]
+      try WireCaller(daemon.address(.unix), company: "c").add(unwanted.map { NumberRow($0) }, to: "shop-dnc")
+      let cases = [
+        ("", "2025550147", "invalid"), ("", "12025550147", "invalid"), ("", "+12025550147", "unwanted"),
+        ("&plus=optional", "12025550147", "unwanted"), ("&plus=optional", "2025550147", "clear"),
+        ("&country=US", "2025550147", "unwanted"), ("&country=US", "(202) 555-0147", "unwanted"),
+        ("&country=CA", "12025550147", "unwanted"), ("&country=US", "+442079460958", "unwanted"),
+        ("&country=GB", "02079460958", "unwanted"), ("&country=US", "02079460958", "invalid"),
+        ("&country=IT", "0612345678", "unwanted"), ("&country=IT", "112", "invalid"), ("&country=US", "", "invalid"),
+        ("&country=us", "2025550147", "unknown_country"), ("&country=XX", "2025550147", "unknown_country"),
+        ("&country=", "2025550147", "unknown_country"),
+      ]
+      try await onThread {
+        let client = try daemon.client("c")
+        for (query, number, expected) in cases {
+          let told = try AsteriskAGI.ask(port, "screen-number?company=c\(query)", ["dialer:shop", number])
+          #expect(told.reason == expected, "\(query) \(number): \(told)")
+          let result = expected == "clear" ? "allow" : expected == "unknown_country" ? "unavailable" : "deny"
+          #expect(told.result == result)
+          guard query.hasPrefix("&country="), expected != "unknown_country" else { continue }
+          let screening = try client.screen(
+            [number], for: dialer("shop"), country: String(query.dropFirst("&country=".count)))
+          #expect(screening.answers[0].verdict?.code == expected, "the call says the same")
+        }
       }
     }
   }

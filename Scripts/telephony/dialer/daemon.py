@@ -65,12 +65,15 @@ class Daemon:
         return page.numbers, page.next_cursor
 
     def screen(
-        self, numbers: Sequence[str], calling_list: str = "", timeout_ms: Optional[int] = None
+        self, numbers: Sequence[str], calling_list: str = "", timeout_ms: Optional[int] = None, country: str = ""
     ) -> Screening:
-        """At most `CANDIDATES_LIMIT` numbers against the lists that the subject sees."""
+        """At most `CANDIDATES_LIMIT` numbers against the lists that the subject sees.
+
+        :param country: how numbers without a plus are meant: as they are dialled in "US"; "": as E.164
+        """
         request, call = self._request("screen_numbers")
         call.numbers.extend(numbers)
-        call.calling_list = calling_list
+        call.calling_list, call.country = calling_list, country
         response = self._ask(request, timeout_ms)[-1]
         screened = response.screen_numbers
         if len(screened.answers) != len(numbers):

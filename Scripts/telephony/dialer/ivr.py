@@ -24,8 +24,11 @@ Decides what an IVR scenario does with a caller, by what scoped says:
 
 A transfer is decided only if the scenario may use that queue. If it may not use
 the VIP queue, the caller goes to the ordinary one; if not that either, or if
-there is no answer, the scenario does what --otherwise says. A caller without a
-number, or with none that is E.164, stands on no list and is treated as others.
+there is no answer, the scenario does what --otherwise says. A caller who shows
+no number, or one that is invalid, can be on no list and is treated as others.
+
+A number without a plus may be one of this country or of another: it is invalid,
+unless --country or --plus-optional says how your carrier writes numbers.
 """
 
 OUTPUT = """\
@@ -76,17 +79,24 @@ class Deadline:
         return max(1, int((self._end - time.monotonic()) * 1_000))
 
 
-def decide(daemon: Daemon, caller: str, queues: Queues, otherwise: str, timeout_ms: int) -> Decision:
+E164 = "E164"
+"""Numbers without a plus have their country's code."""
+
+
+def decide(
+    daemon: Daemon, caller: str, queues: Queues, otherwise: str, timeout_ms: int, country: str = ""
+) -> Decision:
     """What becomes of the caller. Never raises for what goes wrong on the way.
 
     :param daemon: asks for the scenario
     :param caller: as the telephone system has it
     :param otherwise: the action where no transfer is allowed or there is no answer
     :param timeout_ms: for all questions together
+    :param country: how a number without a plus is meant: as it is dialled in "US", or `E164`; "": it is invalid
     """
     deadline = Deadline(timeout_ms)
     try:
-        verdict, revision = _screen(daemon, caller, deadline)
+        verdict, revision = _screen(daemon, caller, country, deadline)
         if verdict.name == "unwanted":
             why = f"the caller is on {verdict.unwanted_list}"
             return Decision("reject", why, verdict.name, by_list=verdict.unwanted_list, revision=revision)
@@ -101,11 +111,13 @@ class NotAllowed(Exception):
     """The daemon said so."""
 
 
-def _screen(daemon: Daemon, caller: str, deadline: Deadline) -> Tuple[Verdict, int]:
+def _screen(daemon: Daemon, caller: str, country: str, deadline: Deadline) -> Tuple[Verdict, int]:
     """What the caller is. One who shows no number is not asked about."""
     if caller.strip().lower() in WITHHELD:
         return Verdict("withheld", "", ""), 0
-    screening = daemon.screen([_digits(caller)], timeout_ms=deadline.rest_ms())
+    number = _number(caller, country)
+    screening = daemon.screen(
+        [number], timeout_ms=deadline.rest_ms(), country="" if country == E164 else country)
     if screening.refusal:
         raise NotAllowed(f"{daemon.subject} may not ask: {screening.refusal}")
     verdict = screening.verdicts[0]
@@ -114,11 +126,13 @@ def _screen(daemon: Daemon, caller: str, deadline: Deadline) -> Tuple[Verdict, i
     return verdict, screening.revision
 
 
-def _digits(caller: str) -> str:
-    """Without what people write between digits. Nothing is guessed: a national number stays one, and is invalid.
-    What could not be asked about is invalid too."""
-    digits = caller.strip().translate({ord(mark): None for mark in " -.()/"})
-    return digits if digits.isascii() and digits.isprintable() and len(digits) <= 128 else "-"
+def _number(caller: str, country: str) -> str:
+    """As the daemon is asked about it. What could not be asked about, or might be another country's, is invalid."""
+    number = caller.strip()
+    if country in ("", E164):  # with a country, the daemon reads what people write between digits
+        number = number.translate({ord(mark): None for mark in " -.()/"})
+    is_known = country != "" or number.startswith("+")
+    return number if is_known and number.isascii() and number.isprintable() and len(number) <= 128 else "-"
 
 
 def _transfer(
@@ -157,7 +171,13 @@ def parser() -> Parser:
     add_daemon(parser)
     parser.add_argument("--scenario", required=True, metavar="ID", help="the call scenario that asks")
     parser.add_argument(
-        "--caller", required=True, metavar="NUMBER", help='E.164, with a plus or not; "" or "anonymous": withheld')
+        "--caller", required=True, metavar="NUMBER", help='as the telephone system has it; "" or "anonymous": withheld')
+    meaning = parser.add_mutually_exclusive_group()
+    meaning.add_argument(
+        "--country", default="", metavar="CC", help="numbers without a plus are of this country, such as US")
+    meaning.add_argument(
+        "--plus-optional", dest="country", action="store_const", const=E164,
+        help="numbers without a plus have their country's code")
     parser.add_argument("--queue", metavar="ID", help="where callers go")
     parser.add_argument("--vip-queue", default="", metavar="ID", help="where VIP callers go; default: as the others")
     parser.add_argument("--did", metavar="NUMBER", help="the number that was called, in place of --queue")
@@ -208,7 +228,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
         except (scope.CallError, scope.LibraryError) as error:
             parsed.error(str(error))
         daemon = Daemon(client, options.company, "call_scenario", options.scenario)
-        decision = decide(daemon, options.caller, queues, options.otherwise, options.timeout_ms)
+        decision = decide(daemon, options.caller, queues, options.otherwise, options.timeout_ms, options.country)
     print(printed(decision, options.json))
     return exit_code(decision)
 

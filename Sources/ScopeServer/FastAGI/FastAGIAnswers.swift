@@ -28,13 +28,26 @@ extension Dispatcher {
         if let refusal = subject.refusal { return FastAGIVerdict(CheckAnswer(refusal)) }
         return FastAGIVerdict(holding: right.withKey { company.holds(subject, right: $0) })
       }
-    case .screenNumber(_, let subject, let number, let list):
+    case .screenNumber(_, let subject, let number, let form, let list):
+      guard let number = read(number, form) else { return .unavailable(FastAGIRefusal.unknownCountry.rawValue) }
       return FastAGIVerdict(screen(number, for: subject, callingList: list, in: cursor.root.index(of: key)))
     }
   }
 
+  /// Nil: no country has this code. Within: nil: it is no number, or nobody knows which.
+  private func read(_ text: [UInt8], _ form: FastAGINumberForm) -> PhoneNumber?? {
+    text.withUnsafeBytes { text -> PhoneNumber?? in
+      switch form {
+      case .unknown: .some(text.first == UInt8(ascii: "+") ? PhoneNumber(digits: text) : nil)
+      case .international: .some(PhoneNumber(digits: text))
+      case .national(let country):
+        country.withUnsafeBytes { nationalNumbers.country($0) }.map { $0.read(text) }
+      }
+    }
+  }
+
   private func screen(
-    _ number: [UInt8], for subject: Subject, callingList: Name?, in index: CompanyIndex?
+    _ number: PhoneNumber?, for subject: Subject, callingList: Name?, in index: CompanyIndex?
   ) -> (NumberScreen.Answer, Reason?) {
     let screen = subject.id.withKey { id in
       guard let callingList else {
@@ -42,7 +55,7 @@ extension Dispatcher {
       }
       return callingList.withKey { NumberScreen(index, kind: subject.kind, subject: id, callingList: $0) }
     }
-    return (number.withUnsafeBytes(screen.answer), screen.refusal)
+    return (screen.answer(number), screen.refusal)
   }
 }
 

@@ -50,6 +50,8 @@ final class FastAGIConnection: ChannelInboundHandler {
     }
   }
 
+  func channelReadComplete(context: ChannelHandlerContext) { proceed() }
+
   func errorCaught(context: ChannelHandlerContext, error: any Error) { close("connection_lost") }
 
   private func act(on step: FastAGISession.Step) {
@@ -62,6 +64,15 @@ final class FastAGIConnection: ChannelInboundHandler {
     case .close(.dead): close("channel_dead")
     case .close(.broken): close("not_a_reply")
     }
+  }
+
+  /// Sends the next command, if it is time: when nothing more has arrived, read or not.
+  private func proceed() {
+    guard let context, !isClosed, session.isReady else { return }
+    let waiting = try? context.pipeline.syncOperations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) {
+      unreadBytes($0)
+    }
+    if waiting == 0 { act(on: session.proceed()) }  // else there will be something to read, if only the end
   }
 
   private func send(_ command: [UInt8]) {
@@ -111,12 +122,14 @@ extension FastAGIConnection {
   }
 
   private func tellIfAwaited(_ verdict: FastAGIVerdict) {
-    if !isClosed && session.isChecking { tell(verdict) }
+    if isClosed || !session.isChecking { return }
+    tell(verdict)
+    proceed()
   }
 
   private func tell(_ verdict: FastAGIVerdict) {
     loadDeadline?.cancel()
-    act(on: session.answer(verdict))
+    session.answer(verdict)
   }
 }
 

@@ -6,6 +6,14 @@ enum FastAGIScript: String, CaseIterable {
   case canSee = "can-see"
   case hasRight = "has-right"
   case screenNumber = "screen-number"
+
+  /// What the query may name.
+  var parameters: [String] {
+    switch self {
+    case .canSee, .hasRight: ["company"]
+    case .screenNumber: ["company", "country", "plus"]
+    }
+  }
 }
 
 /// A question that a channel asks, with names that are names.
@@ -14,13 +22,23 @@ enum FastAGIQuestion: Hashable, Sendable {
   case canSee(company: Name, Subject, ObjectRef, right: Name?)
   case hasRight(company: Name, user: Name, right: Name)
   /// May this number be dialled, or let through? As it was dialled or came: whatever it is.
-  case screenNumber(company: Name, Subject, number: [UInt8], callingList: Name?)
+  case screenNumber(company: Name, Subject, number: [UInt8], FastAGINumberForm, callingList: Name?)
 
   var company: Name {
     switch self {
-    case .canSee(let company, _, _, _), .hasRight(let company, _, _), .screenNumber(let company, _, _, _): company
+    case .canSee(let company, _, _, _), .hasRight(let company, _, _), .screenNumber(let company, _, _, _, _): company
     }
   }
+}
+
+/// How a number without a plus is meant. Nobody can tell by looking at it: `2125550123` is one of New York, or of Morocco.
+enum FastAGINumberForm: Hashable, Sendable {
+  /// As no number.
+  case unknown
+  /// As E.164.
+  case international
+  /// As it is dialled within this country.
+  case national(country: [UInt8])
 }
 
 /// Why a request is no question. The texts are stable: a channel gets them in `SCOPE_REASON`.
@@ -48,6 +66,8 @@ enum FastAGIRefusal: String, Error, CaseIterable {
   /// Only lists have numbers.
   case notAList = "not_a_list"
   case invalidName = "invalid_name"
+  /// No country has this code.
+  case unknownCountry = "unknown_country"
   /// The answer is one that no command can carry.
   case valueNotCarried = "value_not_carried"
 }
@@ -64,11 +84,13 @@ extension FastAGIQuestion {
     guard let known = FastAGIScript(rawValue: String(decoding: script[..<mark], as: UTF8.self)) else {
       throw .unknownScript
     }
-    let company = try Self.company(inQuery: script[mark...].dropFirst())
+    let parameters = try Self.parameters(inQuery: script[mark...].dropFirst(), of: known)
+    guard let company = parameters["company"], !company.isEmpty else { throw .companyMissing }
+    let name = try Self.name(Self.decoded(company))
     switch known {
-    case .canSee: self = try .canSee(company, arguments)
-    case .hasRight: self = try .hasRight(company, arguments)
-    case .screenNumber: self = try .screenNumber(company, arguments)
+    case .canSee: self = try .canSee(name, arguments)
+    case .hasRight: self = try .hasRight(name, arguments)
+    case .screenNumber: self = try .screenNumber(name, arguments, form: Self.numberForm(parameters))
     }
   }
 
@@ -85,10 +107,12 @@ extension FastAGIQuestion {
     return .hasRight(company: company, user: user, right: try name(arguments[1]))
   }
 
-  private static func screenNumber(_ company: Name, _ arguments: [[UInt8]]) throws(FastAGIRefusal) -> FastAGIQuestion {
+  private static func screenNumber(
+    _ company: Name, _ arguments: [[UInt8]], form: FastAGINumberForm
+  ) throws(FastAGIRefusal) -> FastAGIQuestion {
     try expect(2...3, arguments)
     let list = arguments.count == 3 ? try self.list(arguments[2]) : nil
-    return .screenNumber(company: company, try subject(arguments[0]), number: arguments[1], callingList: list)
+    return .screenNumber(company: company, try subject(arguments[0]), number: arguments[1], form, callingList: list)
   }
 
   private static func expect(_ count: ClosedRange<Int>, _ arguments: [[UInt8]]) throws(FastAGIRefusal) {
@@ -100,18 +124,29 @@ extension FastAGIQuestion {
 // MARK: - The query
 
 extension FastAGIQuestion {
-  /// `company=ACME`, and nothing else.
-  private static func company(inQuery query: ArraySlice<UInt8>) throws(FastAGIRefusal) -> Name {
-    if query.isEmpty { throw .companyMissing }
-    var company: ArraySlice<UInt8>?
-    for parameter in query.split(separator: UInt8(ascii: "&"), omittingEmptySubsequences: false) {
+  /// `company=ACME`, and what else the script takes; values as they stand there.
+  private static func parameters(
+    inQuery query: ArraySlice<UInt8>, of script: FastAGIScript
+  ) throws(FastAGIRefusal) -> [String: ArraySlice<UInt8>] {
+    var found: [String: ArraySlice<UInt8>] = [:]
+    for parameter in query.split(separator: UInt8(ascii: "&"), omittingEmptySubsequences: query.isEmpty) {
       let equals = parameter.firstIndex(of: UInt8(ascii: "=")) ?? parameter.endIndex
-      guard parameter[..<equals].elementsEqual("company".utf8) else { throw .unknownParameter }
-      if company != nil { throw .repeatedParameter }
-      company = parameter[equals...].dropFirst()
+      let name = String(decoding: parameter[..<equals], as: UTF8.self)
+      if !script.parameters.contains(name) { throw .unknownParameter }
+      if found.updateValue(parameter[equals...].dropFirst(), forKey: name) != nil { throw .repeatedParameter }
     }
-    guard let company, !company.isEmpty else { throw .companyMissing }
-    return try name(decoded(company))
+    return found
+  }
+
+  private static func numberForm(
+    _ parameters: [String: ArraySlice<UInt8>]
+  ) throws(FastAGIRefusal) -> FastAGINumberForm {
+    switch (parameters["country"], parameters["plus"]) {
+    case (nil, nil): return .unknown
+    case (let country?, nil): return .national(country: Array(country))
+    case (nil, let plus?) where plus.elementsEqual("optional".utf8): return .international
+    default: throw .unknownParameter
+    }
   }
 
   /// Takes escapes such as `%20` back, once. A plus sign stands for itself.

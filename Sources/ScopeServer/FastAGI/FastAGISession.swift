@@ -22,11 +22,17 @@ struct FastAGILimits: Sendable {
   /// Words of one line, between spaces.
   var lineWords = 128
   /// Lines of the environment; Asterisk sends some twenty, and the arguments.
-  var environmentLines = 256
+  var environmentLines = 64
   /// The environment, in bytes; beyond it the connection is closed without a word.
-  var environmentBytes = 256 << 10
-  /// Lines before the reply that is waited for: `HANGUP`, and the usage of a command.
-  var linesBeforeReply = 64
+  var environmentBytes = 32 << 10
+  /// Of it what is neither the script nor an argument: Asterisk sends about one KiB.
+  var channelBytes = 4_096
+  /// Lines before the reply that is waited for: `HANGUP`, and empty ones.
+  var linesBeforeReply = 8
+  /// The reply to a command, in bytes; Asterisk's have 12.
+  var replyBytes = 256
+  /// Lines of the usage of a command.
+  var usageLines = 64
 }
 
 /// One conversation with a channel: reads its environment, has the question answered, and sets the channel's variables
@@ -34,10 +40,14 @@ struct FastAGILimits: Sendable {
 ///
 /// What forbids is set before the other variables, and what permits after them, when they are confirmed. So a
 /// connection that is cut off at any point has not added an `allow`, and has mostly taken an old one away.
+///
+/// Asterisk does not escape what it tells, and callers write some of it: a line break in a dialled text may end the
+/// environment early, and reply in Asterisk's name. So a command is sent only when nothing more has come, and whatever
+/// came before it is not its reply. Behind a forged end there is always something left of the true environment.
 struct FastAGISession {
   /// What is to be done.
   enum Step: Equatable {
-    /// Nothing, until more has arrived.
+    /// Nothing, until more has arrived, or nothing more has.
     case goOn
     /// Have it answered, and hand the verdict to `answer`.
     case ask(FastAGIQuestion)
@@ -61,6 +71,8 @@ struct FastAGISession {
   private enum State {
     case environment
     case checking
+    /// These commands are left, and none is under way.
+    case ready(ArraySlice<[UInt8]>, FastAGIVerdict)
     /// A command is sent, and its reply awaited; these are left. Usage: its explanation is being read.
     case setting(left: ArraySlice<[UInt8]>, FastAGIVerdict, isUsage: Bool)
     case closed
@@ -85,6 +97,9 @@ struct FastAGISession {
   /// A verdict is waited for.
   var isChecking: Bool { if case .checking = state { true } else { false } }
 
+  /// A command waits for nothing but that nothing more has arrived.
+  var isReady: Bool { if case .ready = state { lines.isEmpty } else { false } }
+
   /// Takes bytes until something is to be done.
   ///
   /// - Returns: how many were taken; those behind are to be handed over again once it is done.
@@ -108,7 +123,7 @@ struct FastAGISession {
   private mutating func take(_ line: FastAGILine) -> Step {
     switch state {
     case .environment: takeEnvironment(line)
-    case .checking: isHangup(line) ? .goOn : close(.broken)
+    case .checking, .ready: isPassedOver(line) ? .goOn : close(.broken)
     case .setting(_, _, isUsage: true): takeUsage(line)
     case .setting(let left, let verdict, isUsage: false): takeReply(line, left, verdict)
     case .closed: .goOn
@@ -116,13 +131,12 @@ struct FastAGISession {
   }
 
   private mutating func takeEnvironment(_ line: FastAGILine) -> Step {
-    if line != .whole([]) {
-      environment.take(line)
-      return .goOn
-    }
+    environment.take(line)
+    if line != .whole([]) || !environment.mayEnd { return .goOn }
     state = .checking
     do throws(FastAGIRefusal) { return .ask(try environment.question()) } catch {
-      return answer(.unavailable(error.rawValue))
+      answer(.unavailable(error.rawValue))
+      return .goOn
     }
   }
 
@@ -135,15 +149,21 @@ struct FastAGISession {
 // MARK: - Setting variables
 
 extension FastAGISession {
-  /// Begins to tell the channel; a verdict must be waited for.
-  mutating func answer(_ verdict: FastAGIVerdict) -> Step {
+  /// Has the channel told; a verdict must be waited for.
+  mutating func answer(_ verdict: FastAGIVerdict) {
     precondition(isChecking, "nothing was asked")
     guard let commands = FastAGISession.commands(verdict, limits) else {
       return answer(.unavailable(FastAGIRefusal.valueNotCarried.rawValue))
     }
+    state = .ready(commands[...], verdict)
+  }
+
+  /// The next command, if there is one, and nothing more has arrived: to be asked for only then.
+  mutating func proceed() -> Step {
+    guard isReady, case .ready(let commands, let verdict) = state else { return .goOn }
     linesBeforeReply = 0
     state = .setting(left: commands.dropFirst(), verdict, isUsage: false)
-    return .send(commands[0])
+    return .send(commands.first!)  // with none left it is closed
   }
 
   /// Nil: some value can't be carried.
@@ -171,13 +191,16 @@ extension FastAGISession {
   private mutating func takeReply(
     _ line: FastAGILine, _ left: ArraySlice<[UInt8]>, _ verdict: FastAGIVerdict
   ) -> Step {
-    if isHangup(line) { return .goOn }
-    guard case .whole(let bytes) = line else { return close(.broken) }
+    if isPassedOver(line) { return .goOn }
+    guard case .whole(let bytes) = line, bytes.count <= limits.replyBytes else { return close(.broken) }
     if bytes.elementsEqual("200 result=1".utf8) || bytes.starts(with: "200 result=1 ".utf8) {
-      return goOn(left, verdict)
+      if left.isEmpty { return close(.told(verdict)) }
+      state = .ready(left, verdict)
+      return .goOn
     }
     if bytes.starts(with: "511".utf8) { return close(.dead) }
     if bytes.starts(with: "520-".utf8) {
+      linesBeforeReply = 0
       state = .setting(left: [], verdict, isUsage: true)
       return .goOn
     }
@@ -185,25 +208,18 @@ extension FastAGISession {
     return close(isReply ? .refused : .broken)
   }
 
-  private mutating func goOn(_ left: ArraySlice<[UInt8]>, _ verdict: FastAGIVerdict) -> Step {
-    guard let command = left.first else { return close(.told(verdict)) }
-    linesBeforeReply = 0
-    state = .setting(left: left.dropFirst(), verdict, isUsage: false)
-    return .send(command)
-  }
-
   /// The command was not understood; what it should have been follows, up to a line that says so.
   private mutating func takeUsage(_ line: FastAGILine) -> Step {
     linesBeforeReply += 1
-    if linesBeforeReply > limits.linesBeforeReply { return close(.broken) }
+    if linesBeforeReply > limits.usageLines { return close(.broken) }
     guard case .whole(let bytes) = line else { return close(.broken) }
     return bytes.starts(with: "520 ".utf8) ? close(.refused) : .goOn
   }
 
-  /// The caller has hung up; the reply still comes.
-  private mutating func isHangup(_ line: FastAGILine) -> Bool {
+  /// The caller has hung up; the reply still comes. Or a value ended in a line break, and so the environment did twice.
+  private mutating func isPassedOver(_ line: FastAGILine) -> Bool {
     linesBeforeReply += 1
-    return linesBeforeReply <= limits.linesBeforeReply && line == .whole(Array("HANGUP".utf8))
+    return linesBeforeReply <= limits.linesBeforeReply && (line == .whole(Array("HANGUP".utf8)) || line == .whole([]))
   }
 }
 
@@ -223,6 +239,9 @@ struct FastAGILines {
   private var isDropping = false
 
   init(limit: Int) { self.limit = limit }
+
+  /// No line has begun.
+  var isEmpty: Bool { begun.isEmpty && !isDropping }
 
   /// The next line; nil: it is not there in full. Moves `position` behind what was taken.
   mutating func next(in bytes: UnsafeRawBufferPointer, from position: inout Int) -> FastAGILine? {
@@ -249,8 +268,21 @@ struct FastAGILines {
 /// What Asterisk tells of a channel. Only the script and the arguments are looked into: much of the rest comes from the
 /// caller, and nobody should be turned away for a tab in a name, nor gain anything by what a name says.
 struct FastAGIEnvironment {
+  /// In the order in which Asterisk sends them, some of them not always; the arguments follow. A later Asterisk may
+  /// send more.
+  private static let fields = [
+    "network", "network_script", "request", "channel", "language", "type", "uniqueid", "version", "callerid",
+    "calleridname", "callingpres", "callingani2", "callington", "callingtns", "dnid", "rdnis", "context", "extension",
+    "priority", "enhanced", "accountcode", "threadid",
+  ].map { Array("agi_\($0)".utf8) }
+  private static let argument = Array("agi_arg_".utf8)
+  private static let last = fields.count - 1
+
   private let limits: FastAGILimits
   private var lines = 0
+  /// Of `fields`, how many may not come any more.
+  private var passed = 0
+  private var channelBytes = 0
   private var script: [UInt8]?
   private var arguments: [[UInt8]] = []
   /// The first thing that was wrong.
@@ -260,10 +292,12 @@ struct FastAGIEnvironment {
 
   static func isControl(_ byte: UInt8) -> Bool { byte < 0x20 || byte == 0x7F }
 
+  /// An empty line is the end; but not before the last field, which Asterisk never leaves out.
+  var mayEnd: Bool { refusal != nil || passed > FastAGIEnvironment.last || !arguments.isEmpty }
+
   /// The question, when all lines have come.
   func question() throws(FastAGIRefusal) -> FastAGIQuestion {
     if let refusal { throw refusal }
-    if lines == 0 { throw .badEnvironment }
     return try FastAGIQuestion(script: script ?? [], arguments: arguments)
   }
 
@@ -276,6 +310,7 @@ struct FastAGIEnvironment {
   private mutating func look(_ line: FastAGILine) throws(FastAGIRefusal) {
     guard case .whole(let bytes) = line else { throw .lineTooLong }
     if lines > limits.environmentLines { throw .tooManyLines }
+    if bytes.isEmpty && lines > 1 { return }  // the end, or a line break of a caller's
     if FastAGIEnvironment.words(in: bytes) > limits.lineWords { throw .tooManyWords }
     guard bytes.starts(with: "agi_".utf8), let colon = bytes.firstIndex(of: UInt8(ascii: ":")), !bytes.contains(0)
     else {
@@ -286,13 +321,21 @@ struct FastAGIEnvironment {
   }
 
   private mutating func note(_ name: ArraySlice<UInt8>, _ value: [UInt8]) throws(FastAGIRefusal) {
-    let isFirst = name.elementsEqual("agi_network".utf8) && value.elementsEqual("yes".utf8)
+    let isFirst = name.elementsEqual(FastAGIEnvironment.fields[0]) && value.elementsEqual("yes".utf8)
     if (lines == 1) != isFirst { throw .badEnvironment }
+    if name.starts(with: FastAGIEnvironment.argument) {
+      return try noteArgument(name.dropFirst(FastAGIEnvironment.argument.count), value)
+    }
+    if !arguments.isEmpty { throw .badEnvironment }
+    if let place = FastAGIEnvironment.fields.firstIndex(where: { name.elementsEqual($0) }) {
+      if place < passed { throw .badEnvironment }
+      passed = place + 1
+    }
     if name.elementsEqual("agi_network_script".utf8) {
-      if script != nil { throw .badEnvironment }
       script = try FastAGIEnvironment.plain(value)
-    } else if name.starts(with: "agi_arg_".utf8) {
-      try noteArgument(name.dropFirst("agi_arg_".utf8.count), value)
+    } else if !name.elementsEqual("agi_request".utf8) {
+      channelBytes += name.count + value.count
+      if channelBytes > limits.channelBytes { throw .lineTooLong }
     }
   }
 

@@ -27,11 +27,12 @@ class IvrCase(DaemonCase):
         self.scoped.add("clinic-dnc", [int(OTHERS)])
 
     def decide(
-        self, caller: str, queues: ivr.Queues = QUEUES, scenario: str = "shop", timeout_ms: int = PATIENT_MS
+        self, caller: str, queues: ivr.Queues = QUEUES, scenario: str = "shop", timeout_ms: int = PATIENT_MS,
+        country: str = ivr.E164
     ) -> ivr.Decision:
         with scope.Client(self.scoped.address, company="c") as client:
             daemon = Daemon(client, "c", "call_scenario", scenario)
-            return ivr.decide(daemon, caller, queues, "announce", timeout_ms)
+            return ivr.decide(daemon, caller, queues, "announce", timeout_ms, country)
 
     def run_program(self, *arguments: str) -> Tuple[int, str, str]:
         done = subprocess.run(
@@ -67,6 +68,24 @@ class Decisions(IvrCase):
                 self.assertEqual((found.action, found.caller, found.queue, found.by_list), (action, kind, queue, by))
                 self.assertEqual(found.is_vip, kind == "vip")
                 self.assertFalse(found.is_unavailable)
+
+    def test_a_number_without_a_plus_is_what_the_carrier_means_by_it(self) -> None:
+        """2025550147 is one of Washington, and +20 25550147 would be one of Cairo."""
+        self.scoped.add("shop-dnc", [12025550147, 442079460958])
+        for caller, country, kind in (
+            ("2025550147", "", "invalid"), ("2025550147", "US", "unwanted"), ("1 (202) 555-0147", "US", "unwanted"),
+            ("2025550147", ivr.E164, "clear"), ("12025550147", ivr.E164, "unwanted"), ("12025550147", "", "invalid"),
+            ("+12025550147", "", "unwanted"), ("+12025550147", "GB", "unwanted"),
+            ("020 7946 0958", "GB", "unwanted"), ("020 7946 0958", "", "invalid"), ("112", "GB", "invalid"),
+            ("020 7946 0958", ivr.E164, "invalid"), ("00442079460958", "DE", "unwanted"),
+        ):
+            with self.subTest(caller=caller, country=country):
+                self.assertEqual(self.decide(caller, country=country).caller, kind)
+
+    def test_an_unknown_country_decides_nothing(self) -> None:
+        found = self.decide("2025550147", country="USA")
+        self.assertTrue(found.is_unavailable)
+        self.assertIn("unknown_country", found.why)
 
     def test_only_an_allowed_queue_is_transferred_to(self) -> None:
         self.assertEqual(self.decide(VIP, ivr.Queues("shop", "clinic")).queue, "shop")

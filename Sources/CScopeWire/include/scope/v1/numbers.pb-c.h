@@ -66,7 +66,7 @@ typedef enum _Scope__V1__NumberVerdict {
    * may not ask
    */
   /*
-   * no E.164 number: a short number, letters, nothing at all
+   * no E.164 number: a short number, letters, nothing at all. It can be on no list:
    */
   SCOPE__V1__NUMBER_VERDICT__NUMBER_VERDICT_INVALID = 5
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SCOPE__V1__NUMBER_VERDICT)
@@ -321,10 +321,18 @@ struct  Scope__V1__ScreenNumbersRequest
    * the list the numbers were taken from: each must still stand on it, the subject
    */
   ProtobufCBinaryData calling_list;
+  /*
+   * must see it, and its purpose be CALLING; empty: they come from nowhere in
+   * particular
+   */
+  /*
+   * how numbers without a plus are meant: as they are dialled within this country, two
+   */
+  ProtobufCBinaryData country;
 };
 #define SCOPE__V1__SCREEN_NUMBERS_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&scope__v1__screen_numbers_request__descriptor) \
-    , SCOPE__V1__ENTITY_TYPE__ENTITY_TYPE_UNSPECIFIED, {0,NULL}, 0,NULL, {0,NULL} }
+    , SCOPE__V1__ENTITY_TYPE__ENTITY_TYPE_UNSPECIFIED, {0,NULL}, 0,NULL, {0,NULL}, {0,NULL} }
 
 
 /*
