@@ -49,7 +49,7 @@ public final class Server: Sendable {
   private let workers: [NIOLoopBound<LoopWorker>]
   private let pool: WorkerPool
   private let historian: Historian
-  private let listeners: [any Channel]
+  private let listeners: [Listener]
   private let sweeps: [RepeatedTask]
   private let daemon: DaemonState
   private let fastAGI: FastAGIService
@@ -101,7 +101,8 @@ public final class Server: Sendable {
     self.logger = logger
     fastAGI = FastAGIService(configuration.fastAGI, logger: logger)
     let acceptor = Acceptor(
-      group: group, workers: workers, daemon: daemon, fastAGI: fastAGI, configuration: configuration, limits: limits)
+      group: group, workers: workers, daemon: daemon, fastAGI: fastAGI, configuration: configuration, limits: limits,
+      logger: logger)
     do {
       for worker in workers { try await worker.eventLoop.flatSubmit { worker.value.begin() }.get() }
       listeners = try await acceptor.listen()
@@ -111,13 +112,17 @@ public final class Server: Sendable {
       try? await group.shutdownGracefully()
       throw error
     }
-    addresses = zip(configuration.addresses, listeners).map { address, channel in
-      channel.localAddress?.port.map(address.with) ?? address
-    }
+    addresses = listeners.map(\.address)
     for worker in workers { authority.feed.onChange { worker.eventLoop.execute { worker.value.wake() } } }
-    sweeps = workers.map { worker in
-      worker.eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in worker.value.sweep() }
-    }
+    let second = TimeAmount.seconds(1)
+    sweeps =
+      workers.map { worker in
+        worker.eventLoop.scheduleRepeatedTask(initialDelay: second, delay: second) { _ in worker.value.sweep() }
+      } + [
+        group.next().scheduleRepeatedTask(initialDelay: second, delay: second) { [listeners] _ in
+          for listener in listeners { listener.look() }
+        }
+      ]
   }
 
   /// Stops: no new connections, what was asked is answered, then everything is closed. What takes longer than a
@@ -127,9 +132,7 @@ public final class Server: Sendable {
   public func stop(within limit: TimeAmount = .milliseconds(4_500)) async throws {
     let begun = NIODeadline.now()
     let deadline = begun + limit - .milliseconds(500)  // the rest is for closing the store
-    // While the socket is still ours: a successor may put its own there as soon as this one is free.
-    for case .unix(let path) in addresses { unlink(path) }
-    for listener in listeners { try? await listener.close() }
+    for listener in listeners { await listener.close() }
     for sweep in sweeps { sweep.cancel() }
     for worker in workers { worker.eventLoop.execute { worker.value.stop() } }
     let end = group.next().scheduleTask(deadline: begun + .nanoseconds(limit.nanoseconds / 4)) { self.end() }
@@ -165,6 +168,28 @@ extension NIOLoopBound {
   }
 }
 
+/// A place that is listened at.
+private enum Listener {
+  case unix(SocketFile)
+  case tcp(any Channel, ListenAddress)
+
+  var address: ListenAddress {
+    switch self {
+    case .unix(let file): .unix(path: file.path)
+    case .tcp(_, let address): address
+    }
+  }
+
+  func look() { if case .unix(let file) = self { file.look() } }
+
+  func close() async {
+    switch self {
+    case .unix(let file): await file.close()
+    case .tcp(let channel, _): try? await channel.close()
+    }
+  }
+}
+
 /// Binds the listeners and sets each connection up.
 private struct Acceptor {
   let group: MultiThreadedEventLoopGroup
@@ -173,44 +198,35 @@ private struct Acceptor {
   let fastAGI: FastAGIService
   let configuration: ServerConfiguration
   let limits: Limits
+  let logger: Logger
 
   private static let kernelBytes = 212_992
 
-  func listen() async throws -> [any Channel] {
-    var channels: [any Channel] = []
+  /// In the order of the configuration, with the ports that the system chose.
+  func listen() async throws -> [Listener] {
+    var listeners: [Listener] = []
     do {
-      for address in configuration.addresses { channels.append(try await listen(at: address)) }
+      for address in configuration.addresses { listeners.append(try await listen(at: address)) }
     } catch {
-      for channel in channels { try? await channel.close() }
+      for listener in listeners { await listener.close() }
       throw error
     }
-    return channels
+    return listeners
   }
 
-  private func listen(at address: ListenAddress) async throws -> any Channel {
-    let bootstrap = bootstrap(for: address)
+  private func listen(at address: ListenAddress) async throws -> Listener {
     switch address {
     case .unix(let path):
-      return try await listen(atSocket: path, bootstrap)
+      let file = SocketFile(path, mode: configuration.socketMode, logger: logger) {
+        bootstrap(for: address).withBoundSocket($0)
+      }
+      try await file.open()
+      return .unix(file)
     case .loopback(let host, let port), .fastAGI(let host, let port):
-      return try await bound(address) { try await bootstrap.bind(host: host, port: port).get() }
+      let bootstrap = bootstrap(for: address)
+      let channel = try await bound(address) { try await bootstrap.bind(host: host, port: port).get() }
+      return .tcp(channel, channel.localAddress?.port.map(address.with) ?? address)
     }
-  }
-
-  /// The socket appears under its name when its mode is set, and in one step.
-  private func listen(atSocket path: String, _ bootstrap: ServerBootstrap) async throws -> any Channel {
-    let (partial, address) = (path + ".new", ListenAddress.unix(path: path))
-    let longest = MemoryLayout.size(ofValue: sockaddr_un().sun_path) - 1 - ".new".utf8.count
-    if path.utf8.count > longest { throw AddressError.pathTooLong(path, limit: longest) }
-    try clearSocketFile(path)
-    try clearSocketFile(partial)
-    let channel = try await bound(address) { try await bootstrap.bind(unixDomainSocketPath: partial).get() }
-    guard chmod(partial, configuration.socketMode) == 0, rename(partial, path) == 0 else {
-      let cause = String(cString: strerror(errno))
-      try await channel.close()
-      throw AddressError.failed(address, cause)
-    }
-    return channel
   }
 
   private func bound(_ address: ListenAddress, _ bind: () async throws -> any Channel) async throws -> any Channel {
@@ -232,7 +248,7 @@ private struct Acceptor {
       .serverChannelInitializer { channel in
         channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(AcceptPace()) }
       }
-      .serverChannelOption(.backlog, value: 1_024)
+      .serverChannelOption(.backlog, value: SocketFile.backlog)
       .serverChannelOption(.maxMessagesPerRead, value: AcceptPace.atOnce)
       .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
       // Of each connection, as it is for Unix sockets anyway. For TCP the kernel would keep megabytes of a client that

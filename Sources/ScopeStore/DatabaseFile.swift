@@ -3,18 +3,24 @@ import GRDB
 
 /// Makes and opens the database file. The directory is locked by then.
 enum DatabaseFile {
-  static func makeDirectory(_ path: String) throws(StoreError) {
+  static func makeDirectory(_ configuration: StoreConfiguration) throws(StoreError) {
+    let path = configuration.directory
+    if !configuration.createsIfMissing {
+      if access(path, F_OK) != 0 && errno == ENOENT { throw .noStore(directory: path, "is not there") }
+      return
+    }
     if mkdir(path, 0o700) != 0 && errno != EEXIST { throw StoreError(call: "mkdir", path: path) }
   }
 
   /// Creates the database where there is none: under another name first, so that a file by the right name is
-  /// always whole, and an empty one always damaged.
-  static func createIfMissing(_ configuration: StoreConfiguration) throws(StoreError) {
+  /// always whole, and an empty one always damaged. False: it was there.
+  static func createIfMissing(_ configuration: StoreConfiguration) throws(StoreError) -> Bool {
     let path = configuration.databasePath
-    if try isThere(path) { return }
+    if try isThere(path) { return false }
     for trace in [configuration.walPath, configuration.headPath] where access(trace, F_OK) == 0 {
       throw .damaged("\(path) is missing beside \(trace)", cause: nil)
     }
+    if !configuration.createsIfMissing { throw .noStore(directory: configuration.directory, "has none") }
     let draft = configuration.draftPath
     for leftover in [draft, draft + "-journal"] { unlink(leftover) }
     try createEmpty(draft)
@@ -22,6 +28,7 @@ enum DatabaseFile {
     try sync(draft, O_RDWR)
     if rename(draft, path) != 0 { throw StoreError(call: "rename", path: path) }
     try sync(configuration.directory, O_DIRECTORY)
+    return true
   }
 
   /// Opens the database. Until `migrate`, nothing of it is changed, and closing it changes nothing.

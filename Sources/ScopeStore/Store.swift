@@ -32,12 +32,14 @@ public final class Store {
   /// Once a write is in doubt, none is tried again.
   private var failure: StoreError?
 
-  /// Locks the directory, creates the database where there is none, and makes an older one today's. Where all can be
+  /// Locks the directory, creates the database where there is none and it may, and makes an older one today's. Where all can be
   /// read but not written, it is opened for reading: `isReadOnly`.
   public init(_ configuration: StoreConfiguration) throws(StoreError) {
-    try DatabaseFile.makeDirectory(configuration.directory)
+    try DatabaseFile.makeDirectory(configuration)
     lock = try DirectoryLock(configuration)
-    try DatabaseFile.createIfMissing(configuration)
+    if try DatabaseFile.createIfMissing(configuration) {
+      notes.append("a new store was made in \(configuration.directory): it is empty, and knows no company")
+    }
     isReadOnly = try !DatabaseFile.isWritable(configuration)
     let broken = configuration.checksHead ? try WALFile.damage(in: configuration.walPath) : nil
     queue = try isReadOnly ? DatabaseFile.openReadOnly(configuration) : DatabaseFile.open(configuration)

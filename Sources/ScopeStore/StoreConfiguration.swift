@@ -4,6 +4,10 @@ public struct StoreConfiguration: Sendable {
   /// parent must be there.
   public var directory: String
 
+  /// Whether a new, empty store is made where there is none. False: opening it fails, for the folder may be that of a
+  /// volume that is not mounted. Default true.
+  public var createsIfMissing = true
+
   /// How long the write-ahead log may grow before its pages are moved into the database, in pages of 4 KiB.
   /// More: rarer but longer pauses, and a longer start after a crash. Default 1,000; 1 to 1,000,000.
   public var checkpointPages = 1_000

@@ -6,6 +6,8 @@ import ScopeModel
 public enum StoreError: Error {
   /// Another process holds the directory. The pid is nil where the holder did not write it down.
   case locked(pid: Int32?, directory: String)
+  /// There is no database, and none is to be made. `what` goes on about the directory.
+  case noStore(directory: String, String)
   /// The file is a database, but another application's.
   case notOurFile(path: String)
   /// The file was written by a newer version; `migrations` are those this version does not know.
@@ -63,6 +65,7 @@ extension StoreError: CustomStringConvertible {
   public var code: String {
     switch self {
     case .locked: "locked"
+    case .noStore: "no_store"
     case .notOurFile: "not_our_file"
     case .newerSchema: "newer_schema"
     case .damaged: "damaged"
@@ -101,7 +104,9 @@ extension StoreError: CustomStringConvertible {
   /// What lay behind it, where it was an error itself.
   public var cause: (any Error)? {
     switch self {
-    case .locked, .notOurFile, .newerSchema, .changesMissing, .wrongRevision, .keyTaken, .replaced, .interrupted: nil
+    case .locked, .noStore, .notOurFile, .newerSchema, .changesMissing, .wrongRevision, .keyTaken, .replaced,
+      .interrupted:
+      nil
     case .damaged(_, let cause), .readOnly(_, let cause), .misfit(_, _, let cause): cause
     case .permissionDenied(_, let cause), .diskFull(let cause), .io(_, let cause), .inDoubt(_, let cause),
       .beforeCommit(let cause), .unexpected(let cause):
@@ -127,6 +132,9 @@ extension StoreError: CustomStringConvertible {
       "process \(pid) is using the data directory \(directory): stop it first, or choose another directory"
     case .locked(nil, let directory):
       "another process is using the data directory \(directory): stop it first (`fuser` tells which)"
+    case .noStore(let directory, let what):
+      "a store (scoped.sqlite) was looked for in \(directory), which \(what): if it should be there, is its volume "
+        + "mounted? To make a new, empty one, start once with --create"
     case .notOurFile(let path): "\(path) is another application's database: choose another data directory"
     case .newerSchema(let path, let migrations):
       "\(path) was written by a newer version (\(migrations.joined(separator: ", "))): install that version; if there is none, restore a backup"

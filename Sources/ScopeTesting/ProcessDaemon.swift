@@ -16,15 +16,17 @@ public final class ProcessDaemon {
   /// - Parameters:
   ///   - descriptors: how many files it may have open; nil: as many as the tests.
   ///   - launcher: a program and its arguments that start it in their turn; none: it is started as it is.
+  ///   - isCreating: where there is no store, it makes one.
   ///   - errors: its standard error; nil: what it writes there is `log`.
   public init(
     in folder: TemporaryFolder, arguments: [String] = [], environment: [String: String] = [:], descriptors: Int? = nil,
-    launcher: [String] = [], errors: FileHandle? = nil
+    launcher: [String] = [], errors: FileHandle? = nil, isCreating: Bool = true
   ) throws {
     self.folder = folder
     _ = FileManager.default.createFile(atPath: folder.file("log"), contents: nil)
     self.errors = errors ?? FileHandle(forWritingAtPath: folder.file("log"))!
-    let command = ["--data", folder.file("data"), "--socket", folder.file("socket")] + arguments
+    let command =
+      ["--data", folder.file("data"), "--socket", folder.file("socket")] + (isCreating ? ["--create"] : []) + arguments
     let program = builtProduct("scoped")
     let limit = descriptors.map { ["/bin/sh", "-c", "ulimit -n \($0); exec \"$@\"", "sh"] }
     let line = (limit ?? launcher) + [program.path] + command

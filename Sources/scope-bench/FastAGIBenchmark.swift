@@ -56,7 +56,7 @@ struct FastAGI: ParsableCommand {
 
   private func start() throws -> (Child, UInt16) {
     let folder = Workspace.current.path("fastagi")
-    let command = [builtProduct("scoped").path, "--data", folder, "--socket", "\(folder).socket"]
+    let command = [builtProduct("scoped").path, "--data", folder, "--create", "--socket", "\(folder).socket"]
     let daemon = try Child(
       command + ["--fastagi", "127.0.0.1:0", "--log-level", "warning"], readyWord: "ready at")
     guard let port = daemon.greeting.split(separator: ":").last.flatMap({ UInt16($0.prefix { $0.isNumber }) }) else {

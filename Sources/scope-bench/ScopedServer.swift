@@ -20,7 +20,9 @@ struct ScopedServer {
     _ folder: String, on processors: [Int]?, threads: Int? = nil, options: [String] = [], wrapper: [String] = []
   ) throws {
     socket = "\(folder).socket"
-    var command = [builtProduct("scoped").path, "--data", folder, "--socket", socket, "--tcp", "127.0.0.1:0"]
+    var command = [
+      builtProduct("scoped").path, "--data", folder, "--socket", socket, "--tcp", "127.0.0.1:0", "--create",
+    ]
     command += ["--log-level", "warning"] + (threads.map { ["--threads", "\($0)"] } ?? []) + options
     child = try Child(wrapper + command, readyWord: "ready at", on: processors)
     guard let port = child.greeting.split(separator: ":").last.flatMap({ UInt16($0.prefix { $0.isNumber }) }) else {

@@ -23,13 +23,23 @@ struct Scoped: ParsableCommand {
       line on standard output when it is ready, and logs on standard error. SIGTERM and SIGINT stop it within \
       five seconds: what was asked is answered, and nothing acknowledged is lost.
 
-      Example:
+      SIGHUP does nothing.
+
+      Examples:
+        scoped --data /var/lib/scoped --socket /run/scoped/scoped.sock --create    # the first time
         scoped --data /var/lib/scoped --socket /run/scoped/scoped.sock
       """,
     version: "\(Release.version)")
 
-  @Option(name: .long, help: "Folder of the rules; made if it is not there. One daemon at a time.")
+  @Option(name: .long, help: "Folder of the rules. One daemon at a time.")
   var data: String
+
+  @Flag(
+    name: .long,
+    help: ArgumentHelp(
+      "Make the folder and a new, empty store where there is none; one that is there is served as it is. Without it, a "
+        + "start that finds no store is refused: its volume may not be mounted. SCOPED_CREATE=1 says the same."))
+  var create = false
 
   @Option(name: .long, help: "Path of the Unix socket to serve.")
   var socket: String
@@ -153,6 +163,7 @@ struct Scoped: ParsableCommand {
     if let tcp { addresses.append(try .tcp(tcp)) }
     addresses += try ListenAddress.fastAGI(fastAGI, exposed: fastAGIWithoutTLS)
     var configuration = ServerConfiguration(store: StoreConfiguration(directory: data), addresses: addresses)
+    configuration.store.createsIfMissing = create || getenv("SCOPED_CREATE").map { String(cString: $0) } == "1"
     configuration.store.acceptedLoss = acceptLoss
     configuration.socketMode = mode_t(socketMode, radix: 8)!
     configuration.tcpScopes = tcpAllows.reduce(into: []) { $0.formUnion($1.scopes) }

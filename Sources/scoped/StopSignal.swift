@@ -4,7 +4,7 @@ import Synchronization
   import Glibc
 #endif
 
-/// SIGTERM and SIGINT. The first begins the stop, and sets the kernel's clock, which ends the process if the stop takes
+/// SIGTERM and SIGINT; SIGHUP, of a terminal that closes or of who rotates logs, is ignored. The first begins the stop, and sets the kernel's clock, which ends the process if the stop takes
 /// too long: however busy the process is, no queue and no thread of it has to run for that. A second one ends it at
 /// once.
 struct StopSignal {
@@ -21,6 +21,7 @@ struct StopSignal {
     startThread { continuation.yield() }
     handle(SIGALRM, with: timeIsOver)
     for number in [SIGTERM, SIGINT] { handle(number, with: stopArrived) }
+    signal(SIGHUP, SIG_IGN)  // there is nothing to read again
   }
 
   /// Waits for the first one.

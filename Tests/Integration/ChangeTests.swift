@@ -406,7 +406,8 @@ private func check(_ client: Client, _ writer: Int, _ board: Board) throws -> St
       builtProduct("scoped"), ["--data", folder.file("data"), "--socket", folder.file("other")])
     #expect(second.status == 69)
     #expect(second.errors.contains("\(daemon.processIdentifier)"), "names the process: \(second.errors)")
-    let third = try run(builtProduct("scoped"), ["--data", folder.file("data2"), "--socket", folder.file("socket")])
+    let third = try run(
+      builtProduct("scoped"), ["--data", folder.file("data2"), "--create", "--socket", folder.file("socket")])
     #expect(third.status == 73)
     #expect(third.errors.contains("serves"), "\(third.errors)")
     #expect(try daemon.client().health().isReady, "the first goes on")

@@ -174,15 +174,53 @@ import Testing
     #expect(refused.output.isEmpty)
   }
 
+  /// A volume that is not mounted must not become a store that knows nobody.
+  @Test(arguments: ["nothing", "an empty folder", "other files", "a store"]) func makesAStoreOnlyWhenTold(
+    what: String
+  ) throws {
+    let folder = TemporaryFolder()
+    let (data, manager) = (folder.file("data"), FileManager.default)
+    switch what {
+    case "nothing": break
+    case "a store":
+      let daemon = try ProcessDaemon(in: folder)
+      try daemon.client().applyAll(smallCompany(), to: "c")
+      #expect(daemon.log.contains("a new store was made in \(data)"))
+      #expect(daemon.stop() == 0)
+    default:
+      try manager.createDirectory(atPath: data, withIntermediateDirectories: true)
+      if what == "other files" { _ = manager.createFile(atPath: data + "/lost+found", contents: nil) }
+    }
+    if what != "a store" {
+      let line = ["--data", data, "--socket", folder.file("socket")]
+      for environment in [[:], ["SCOPED_CREATE": "0"], ["SCOPED_CREATE": ""]] as [[String: String]] {
+        let refused = try run(builtProduct("scoped"), line, environment: environment)
+        #expect(refused.status == 69 && refused.output.isEmpty)
+        for word in [data, "mounted?", "--create"] { #expect(refused.errors.contains(word), "\(refused)") }
+      }
+      #expect(
+        !manager.fileExists(atPath: data + "/scoped.sqlite") && !manager.fileExists(atPath: folder.file("socket")))
+      #expect(manager.fileExists(atPath: data) == (what != "nothing"))
+    }
+    let daemon = try ProcessDaemon(in: folder, environment: ["SCOPED_CREATE": "1"], isCreating: false)
+    #expect(daemon.log.contains("a new store was made") == (what != "a store"))
+    let answer = try daemon.client("c").check("user:u0", "queue:q")
+    #expect((answer.reason == "unknown_company") == (what != "a store"))
+    #expect(daemon.stop() == 0)
+    let again = try ProcessDaemon(in: folder, isCreating: false)
+    #expect(again.stop() == 0, "what is there needs no leave")
+  }
+
   @Test func leavesAFileThatIsNoSocketAlone() throws {
     let folder = TemporaryFolder()
     try "mine".write(toFile: folder.file("socket"), atomically: true, encoding: .utf8)
-    let refused = try run(builtProduct("scoped"), ["--data", folder.file("data"), "--socket", folder.file("socket")])
+    let base = ["--data", folder.file("data"), "--create"]
+    let refused = try run(builtProduct("scoped"), base + ["--socket", folder.file("socket")])
     #expect(refused.status == 73 && refused.errors.contains("not a socket"), "\(refused)")
     #expect(try String(contentsOfFile: folder.file("socket"), encoding: .utf8) == "mine")
     let long = folder.file(String(repeating: "x", count: 120))
-    let tooLong = try run(builtProduct("scoped"), ["--data", folder.file("data"), "--socket", long])
-    #expect(tooLong.status == 73 && tooLong.errors.contains("longer than 103 bytes"), "\(tooLong)")
+    let tooLong = try run(builtProduct("scoped"), base + ["--socket", long])
+    #expect(tooLong.status == 73 && tooLong.errors.contains("longer than 107 bytes"), "\(tooLong)")
   }
 
   @Test func servesLoopbackByAnyOfItsNames() throws {

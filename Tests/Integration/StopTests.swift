@@ -173,3 +173,84 @@ private func problems(_ count: Int, on connection: RawConnection) throws -> [Str
     #expect(daemon.wait() == 0, "\(daemon.log)")
   }
 }
+
+/// The file of a Unix socket belongs to whoever it leads to.
+@Suite struct SocketFiles {
+  private func inode(_ path: String) -> UInt64? {
+    var status = stat()
+    return lstat(path, &status) == 0 ? UInt64(status.st_ino) : nil
+  }
+
+  private func isAnswered(at path: String) -> Bool {
+    (try? Client("unix:\(path)", timeoutMilliseconds: 5_000).health()) != nil
+  }
+
+  /// A successor takes the path over in one step, while its predecessor runs; that one stops later.
+  @Test func aSuccessorKeepsItsSocket() async throws {
+    let folder = TemporaryFolder()
+    let old = try ProcessDaemon(in: folder)
+    let new = try ProcessDaemon(in: TemporaryFolder())
+    #expect(rename(new.folder.file("socket"), folder.file("socket")) == 0)
+    try await waitUntil { old.log.contains("another process serves") }
+    let taken = inode(folder.file("socket"))
+    #expect(old.stop() == 0)
+    #expect(inode(folder.file("socket")) == taken && isAnswered(at: folder.file("socket")))
+    #expect(new.stop() == 0)
+  }
+
+  /// The predecessor of one that was killed takes its place again.
+  @Test func aDeadSuccessorIsReplaced() async throws {
+    let folder = TemporaryFolder()
+    let old = try ProcessDaemon(in: folder)
+    let new = try ProcessDaemon(in: TemporaryFolder())
+    new.killNow()
+    #expect(rename(new.folder.file("socket"), folder.file("socket")) == 0)
+    try await waitUntil { isAnswered(at: folder.file("socket")) }
+    #expect(old.log.contains("it is there again"))
+    #expect(old.stop() == 0 && inode(folder.file("socket")) == nil)
+  }
+
+  @Test func aRemovedSocketIsMadeAgain() async throws {
+    let folder = TemporaryFolder()
+    let daemon = try ProcessDaemon(in: folder, arguments: ["--socket-mode", "600"])
+    let client = try daemon.client()
+    _ = try client.health()
+    for _ in 0..<3 {
+      #expect(unlink(folder.file("socket")) == 0)
+      try await waitUntil { isAnswered(at: folder.file("socket")) }
+      var status = stat()
+      #expect(lstat(folder.file("socket"), &status) == 0 && status.st_mode & 0o777 == 0o600)
+    }
+    #expect(try client.health().isReady, "connections stay")
+    #expect(daemon.stop() == 0 && inode(folder.file("socket")) == nil)
+  }
+
+  /// What is no socket is somebody's file.
+  @Test func anotherFileIsLeftAlone() async throws {
+    let folder = TemporaryFolder()
+    let daemon = try ProcessDaemon(in: folder)
+    try "mine".write(toFile: folder.file("mine"), atomically: false, encoding: .utf8)
+    #expect(rename(folder.file("mine"), folder.file("socket")) == 0)
+    try await waitUntil { daemon.log.contains("is not a socket; it is left alone") }
+    #expect(daemon.stop() == 0)
+    #expect(try String(contentsOfFile: folder.file("socket"), encoding: .utf8) == "mine")
+  }
+
+  /// The kernel names the path that it was bound at, by which clean-ups tell what is in use.
+  @Test func itIsBoundWhereItIs() throws {
+    let daemon = try ProcessDaemon(in: TemporaryFolder())
+    let bound = try String(contentsOfFile: "/proc/net/unix", encoding: .utf8)
+    #expect(bound.split(separator: "\n").contains { $0.hasSuffix(" " + daemon.folder.file("socket")) })
+    #expect(daemon.stop() == 0)
+  }
+
+  /// Whoever rotates logs, or closes a terminal, ends nothing.
+  @Test func aHangupIsIgnored() throws {
+    let daemon = try ProcessDaemon(in: TemporaryFolder())
+    for _ in 0..<20 {
+      kill(daemon.processIdentifier, SIGHUP)
+      #expect(try daemon.client().health().isReady)
+    }
+    #expect(daemon.isRunning && daemon.stop() == 0)
+  }
+}

@@ -40,7 +40,7 @@ class Scoped:
     def start(self) -> None:
         self._log = open(self.folder / "log", "ab")
         self._process = subprocess.Popen(
-            [os.environ["SCOPED"], "--data", str(self.folder / "data"), "--socket", self.socket],
+            [os.environ["SCOPED"], "--data", str(self.folder / "data"), "--create", "--socket", self.socket],
             stdout=subprocess.PIPE, stderr=self._log)
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
