@@ -43,9 +43,11 @@ local settings = {
     ["494066969300"] = { scenario = "clinic-main-ivr", queue = "insurer-claims" },
   },
 
-  -- Numbers that are let through while scoped gives no answer, such as ["112"] = "trunk-main". What scoped
-  -- denies stays denied. Empty: none.
+  -- Emergency numbers, such as ["112"] = "trunk-main": they go to this provider, whoever calls and whatever scoped
+  -- would say. Empty: none. See ../EMERGENCY.md.
   emergency = {},
+  -- The one of them that a call to urn:service:sos goes to; "": such a call is refused.
+  sos = "",
 }
 -- ----------------------------------------------------------------------------------- end of settings
 
@@ -81,7 +83,7 @@ end
 local function find_target(number)
   if settings.extensions[number] then return settings.extensions[number], settings.pbx end
   if not number:match("^%+?%d+$") then return nil end
-  local provider = settings.emergency[number] or find_provider(number)
+  local provider = find_provider(number)
   if provider then return "sip_provider:" .. provider, settings.providers[provider] end
 end
 
@@ -109,14 +111,11 @@ local function relay_call(user, address)
 end
 
 -- Goes on if the verdict is allow; every other one has been answered when this returns false.
-local function is_allowed(subject, object, is_emergency)
+local function is_allowed(subject, object)
   local verdict = scoped.check(settings, subject, object)
   if verdict == "allow" then return true end
   if verdict == "deny" then
     answer(403, DENIED)
-  elseif is_emergency then
-    scoped.count_emergency()
-    return true
   else
     answer(503, UNAVAILABLE)
   end
@@ -125,10 +124,15 @@ end
 
 -- Agent or phone → carrier or extension.
 local function route_from_inside(number)
+  local emergency = settings.emergency[number]
+  if emergency then  -- before anything is read of who calls
+    scoped.count_emergency()
+    return relay_call(number, settings.providers[emergency])
+  end
   local subject = find_subject()
   local object, address = find_target(number)
   if not subject or not object then return deny() end
-  if is_allowed(subject, object, settings.emergency[number] ~= nil) then relay_call(number, address) end
+  if is_allowed(subject, object) then relay_call(number, address) end
 end
 
 -- Carrier → the number's scenario → queue.
@@ -142,6 +146,7 @@ end
 
 local function route_call()
   local source, number = KSR.pv.get("$si"), KSR.pv.gete("$rU")
+  if KSR.pv.gete("$ru"):lower():match("^urn:service:sos") then number = settings.sos end
   if settings.inside[source] then return route_from_inside(number) end
   local carrier = find_carrier(source)
   if carrier then return route_from_carrier(carrier, number) end

@@ -56,7 +56,7 @@ end
 -- Notes a call that went out without an answer, because the operator said so of its number.
 function scoped.count_emergency()
   KSR.statistics.update_stat("scoped_emergency", 1)
-  KSR.warn("scoped: emergency call let through without an answer\n")
+  KSR.warn("scoped: emergency call let through without a check\n")
 end
 
 local function read_secret()
