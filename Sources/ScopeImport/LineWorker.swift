@@ -37,7 +37,8 @@ final class LineWorker: @unchecked Sendable {  // each is used by one thread of 
     self.options = options
     self.csv = csv
     json = JSONLayout(options.columns)
-    numbers = NumberReader(region: options.normalises ? options.region : nil)
+    numbers = NumberReader(
+      region: options.normalises ? options.region : nil, readsLetters: options.readsLetters)
     chunk = .allocate(capacity: limits.chunkBytes)
     recordBytes = limits.recordBytes
   }

@@ -6,10 +6,14 @@ final class NumberReader {
   /// Nil: numbers are E.164 already.
   private let phones: OpaquePointer?
 
-  /// - Parameter region: of national numbers, two capitals; empty: they are refused. Nil: numbers are E.164 already.
-  init(region: String?) {
+  /// - Parameters:
+  ///   - region: of national numbers, two capitals; empty: they are refused. Nil: numbers are E.164 already.
+  ///   - readsLetters: letters behind the first digits stand for digits, as on a keypad.
+  init(region: String?, readsLetters: Bool = false) {
     phones = region.map { region in
-      guard let reader = phone_number_reader_create(region) else { fatalError("no memory for reading numbers") }
+      guard let reader = phone_number_reader_create(region, readsLetters) else {
+        fatalError("no memory for reading numbers")
+      }
       return reader
     }
   }
@@ -42,6 +46,7 @@ extension Refusal {
     case PHONE_NUMBER_NOT_VALID: self = .notValid
     case PHONE_NUMBER_SHORT: self = .shortNumber
     case PHONE_NUMBER_EXTENSION: self = .hasExtension
+    case PHONE_NUMBER_FRACTION: self = .fraction
     default: self = .notANumber
     }
   }

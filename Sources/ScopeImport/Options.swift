@@ -45,6 +45,8 @@ public struct ImportOptions: Codable, Equatable, Sendable {
   public var normalises = true
   /// Region of national numbers, two capitals; empty: they are refused.
   public var region = ""
+  /// Letters behind the first digits of a number stand for digits, as on a keypad: `1-800-FLOWERS`.
+  public var readsLetters = false
   /// Where refused lines are written; nil: nowhere.
   public var report: String?
 

@@ -1,7 +1,7 @@
 /// Why a line is not imported.
 public enum Refusal: Int, Error, CaseIterable, Sendable {
   // What is wrong with the number.
-  case noNumber, notANumber, noRegion, unknownCountry, tooShort, tooLong, notValid, shortNumber, hasExtension
+  case noNumber, notANumber, noRegion, unknownCountry, tooShort, tooLong, notValid, shortNumber, hasExtension, fraction
   // With what stands beside it.
   case labelTooLong, timeZoneTooLong, badText, badColumnName, tooManyColumns, repeatedColumn, rowTooLarge
   // With the line itself.
@@ -19,6 +19,7 @@ public enum Refusal: Int, Error, CaseIterable, Sendable {
     case .notValid: "not_valid"
     case .shortNumber: "short_number"
     case .hasExtension: "has_extension"
+    case .fraction: "fraction"
     case .labelTooLong: "label_too_long"
     case .timeZoneTooLong: "time_zone_too_long"
     case .badText: "bad_text"
@@ -47,6 +48,7 @@ public enum Refusal: Int, Error, CaseIterable, Sendable {
     case .notValid: "its country gives out no such number"
     case .shortNumber: "an emergency or other short number, which stands on no list"
     case .hasExtension: "a number with an extension"
+    case .fraction: "a fraction or an exponent, as spreadsheets write numbers; make the column one of text"
     case .labelTooLong: "the label has more than \(RowLimits.labelBytes) bytes"
     case .timeZoneTooLong: "the time zone has more than \(RowLimits.timeZoneBytes) bytes"
     case .badText: "a text is not valid UTF-8, or has a control character"

@@ -31,7 +31,7 @@ final class NationalNumbers {
     let code = String(decoding: code, as: UTF8.self)
     if let reader = readers[code] { return Country(reader: reader) }
     if !phone_number_knows_region(code) { return nil }
-    guard let reader = phone_number_reader_create(code) else { fatalError("no memory for reading numbers") }
+    guard let reader = phone_number_reader_create(code, false) else { fatalError("no memory for reading numbers") }
     readers[code] = reader
     return Country(reader: reader)
   }

@@ -154,6 +154,9 @@ struct ReadingOptions: ParsableArguments {
   @Flag(name: .long, help: "Numbers are E.164 already: 7 to 15 digits, with or without a plus. Ten times as fast.")
   var noNormalise = false
 
+  @Flag(name: .long, help: "Letters behind a number's first digits stand for digits, as on a keypad: 1-800-FLOWERS.")
+  var vanity = false
+
   @Option(name: .long, help: "What stands between two cells of CSV: a sign such as ';', or tab.")
   var delimiter = ","
 
@@ -176,6 +179,7 @@ struct ReadingOptions: ParsableArguments {
   var keepAll = false
 
   func validate() throws {
+    if noNormalise && vanity { throw ValidationError("--vanity is for numbers that are normalised.") }
     if noNormalise && region != nil { throw ValidationError("--region is for numbers that are normalised.") }
     if let region, !ImportOptions.knows(region: region) {
       throw ValidationError("--region '\(region)' is none; it is two capitals such as DE.")
@@ -195,7 +199,7 @@ struct ReadingOptions: ParsableArguments {
 
   func fill(_ options: inout ImportOptions) throws {
     options.format = format ?? (options.file.hasSuffix(".jsonl") || options.file.hasSuffix(".ndjson") ? .jsonl : .csv)
-    (options.normalises, options.region) = (!noNormalise, region ?? "")
+    (options.normalises, options.region, options.readsLetters) = (!noNormalise, region ?? "", vanity)
     (options.delimiter, options.hasHeader) = (delimiterByte ?? 0x2C, !noHeader)
     options.columns.number = numberColumn ?? (noHeader && options.format == .csv ? "1" : "number")
     (options.columns.label, options.columns.timeZone) = (labelColumn, timeZoneColumn)

@@ -1,3 +1,4 @@
+import CPhoneNumber
 import Foundation
 import ScopeTesting
 import Testing
@@ -30,6 +31,83 @@ import Testing
     #expect(throws: expected) { try read(text, region) }
   }
 
+  /// How people and programs write one and the same number.
+  @Test(arguments: [
+    "+43 664 1234567", "0043-664-1234567", "(0664) 1234567", "0664/1234567", "+43 (0) 664 / 12 34 567", "0664.1234567",
+    "+43.6641234567", "(+43) 664 – 1234567", "+43\u{A0}664\u{202F}1234567", "\u{FF0B}\u{FF14}\u{FF13} 664 1234567",
+    " 0664 1234567\t", "TEL:+43-664-1234567", "+43 664 12.34.567", "٠٦٦٤ ١٢٣٤٥٦٧",
+  ])
+  func readsWhatIsUsual(_ text: String) throws { #expect(try read(text, "AT") == 43_664_123_4567) }
+
+  /// More than a number is none, whatever could be taken out of it.
+  @Test(
+    arguments: [
+      ("436641234567.0", .fraction), ("436641234567.5", .fraction), ("436641234567,0", .fraction),
+      ("436641234567,", .fraction), ("4.36641234567E11", .fraction), ("4.3664e+11", .fraction), ("43E10", .fraction),
+      ("+436641234567.00", .fraction), ("-436641234567.0", .fraction), ("06641234567.0", .fraction),
+      ("0664 1234567 (Anna)", .notANumber), ("0664 1234567 home", .notANumber), ("from 8h 0664 1234567", .notANumber),
+      ("0664 12345xx", .notANumber), ("O664 1234567", .notANumber), ("0664 12E4567", .notANumber),
+      ("0664 1234567; 0664 7654321", .notANumber), ("0664 1234567/8", .notANumber), ("0664 123/4567/8901", .notANumber),
+      ("0664 1234567 0664 7654321 +", .notANumber), ("++436641234567", .notANumber), ("43+6641234567", .notANumber),
+      ("(0664 1234567", .notANumber), ("0664) 1234567", .notANumber), ("()06641234567", .notANumber),
+      ("0664 - - - - 1234567", .notANumber), ("0664\n1234567", .notANumber), ("*06641234567", .notANumber),
+      ("-436641234567", .notANumber), ("0664-1234567-", .notANumber), ("1-800-FLOWERS", .notANumber),
+      ("☎ 06641234567", .notANumber), ("0664 1234567 x", .notANumber), ("+", .notANumber), ("tel:", .notANumber),
+      ("0664 1234567 ext. 12", .hasExtension), ("0664 1234567 x12", .hasExtension),
+      ("0664 1234567#3", .hasExtension), ("tel:+43-664-1234567;ext=12", .hasExtension),
+      ("0664 1234567 Durchwahl 12", .hasExtension),
+    ] as [(String, Refusal)])
+  func refusesMoreThanANumber(_ text: String, _ expected: Refusal) {
+    #expect(throws: expected) { try read(text, "AT") }
+  }
+
+  @Test func lettersStandForDigitsOnlyWhenAskedFor() throws {
+    for (text, digits) in [("1-800-FLOWERS", 1_800_356_9377), ("1 800 GOTJunk", 1_800_468_5865)] as [(String, UInt64)] {
+      #expect(try read(text, "US", readsLetters: true) == digits)
+      #expect(throws: Refusal.notANumber) { try read(text, "US") }
+    }
+    for text in ["FLOWERS", "1800 3569377 ☎", "ab 1800 356"] {
+      #expect(throws: Refusal.notANumber, "\(text)") { try read(text, "US", readsLetters: true) }
+    }
+  }
+
+  private static let regions = """
+    AE AR AT AU BD BE BG BO BR CA CH CI CL CM CN CO CR CU CY CZ DE DK DZ EC EE EG ES ET FI FR GB GE GH GR GT HK HN HR HU \
+    ID IE IL IN IQ IR IS IT JM JO JP KE KH KR KW KZ LB LK LT LU LV LY MA MD ME MG MK MN MT MX MY MZ NG NI NL NO NP NZ OM \
+    PA PE PH PK PL PT PY QA RO RS RU SA SE SG SI SK SM SN SV SY TH TN TR TW TZ UA UG US UY UZ VE VN YE ZA ZM ZW
+    """.split(separator: " ").map(String.init)
+
+  private static func example(_ region: String, isMobile: Bool, style: Int32) -> String? {
+    let bytes = [UInt8](unsafeUninitializedCapacity: 64) { buffer, count in
+      count = buffer.withMemoryRebound(to: CChar.self) {
+        phone_number_example(region, isMobile, style, $0.baseAddress, $0.count)
+      }
+    }
+    return bytes.isEmpty ? nil : String(decoding: bytes, as: UTF8.self)
+  }
+
+  /// What the library writes in any of its ways is read as the same number; with any sign more that belongs to none, it
+  /// is refused.
+  @Test(arguments: regions) func isTheSameNumberInAnyUsualForm(_ region: String) throws {
+    let foreign = Array(
+      "aAeExXoOlIzß@*_=;,:!?&%\"'<>{}[]|\\~^`#\u{0}\n\r\u{7F}☎é\u{FEFF}\u{200B}\u{301}".unicodeScalars)
+    var random = SeededRandom(seed: UInt64(region.utf8.reduce(7) { $0 &* 31 &+ Int($1) }))
+    for isMobile in [true, false] {
+      guard let plain = Self.example(region, isMobile: isMobile, style: 0) else { continue }
+      let digits = try #require(UInt64(plain.dropFirst()))
+      for style in 0...3 as ClosedRange<Int32> {
+        let text = try #require(Self.example(region, isMobile: isMobile, style: style))
+        #expect(try read(text, region) == digits, "\(region): \(text)")
+        for sign in foreign {
+          var scalars = Array(text.unicodeScalars)
+          scalars.insert(sign, at: random.below(scalars.count + 1))
+          let more = String(String.UnicodeScalarView(scalars))
+          #expect(throws: Refusal.self, "\(region): \(more.debugDescription)") { try read(more, region) }
+        }
+      }
+    }
+  }
+
   @Test(arguments: [
     ("1234567", 1_234_567), ("+491711234567", 491_711_234_567), ("999999999999999", 999_999_999_999_999),
   ])
@@ -51,8 +129,8 @@ import Testing
     #expect(!NumberReader.knows(region: "de") && !NumberReader.knows(region: "") && !NumberReader.knows(region: "XX"))
   }
 
-  private func read(_ text: String, _ region: String?) throws -> UInt64 {
-    try Array(text.utf8).withUnsafeBytes { try NumberReader(region: region).read($0) }
+  private func read(_ text: String, _ region: String?, readsLetters: Bool = false) throws -> UInt64 {
+    try Array(text.utf8).withUnsafeBytes { try NumberReader(region: region, readsLetters: readsLetters).read($0) }
   }
 }
 
