@@ -17,6 +17,8 @@ public struct ImportSummary: Sendable {
   public internal(set) var removed: UInt64 = 0
   /// Numbers on the list now; nil: nothing was sent.
   public internal(set) var total: UInt64?
+  /// Nothing was sent, since lines were refused.
+  public internal(set) var isWithheld = false
 }
 
 /// One import from beginning to end.
@@ -80,6 +82,9 @@ public final class Importer {
     return Manifest(optionsDigest: options.digest, file: input.identity, key: key)
   }
 
+  /// What was read so far.
+  public var tally: Tally { manifest.tally }
+
   /// Something is done already.
   public var isResumed: Bool { manifest.place.offset > 0 || manifest.isRead }
 
@@ -89,6 +94,11 @@ public final class Importer {
     try mergeRuns()
     var summary = ImportSummary()
     summary.tally = manifest.tally
+    if sending.isStrict && manifest.tally.refusedLines > 0 {
+      summary.isWithheld = true
+      progress.finish()
+      return summary
+    }
     try send(&summary)
     if client != nil { folder.remove() }
     progress.finish()

@@ -28,6 +28,8 @@ final class LineWorker: @unchecked Sendable {  // each is used by one thread of 
   /// Of the line that is read.
   private var numberText = LineWorker.nothing
   private var keptKeys: [UnsafeRawBufferPointer] = []
+  /// Of the line that is read: what was wrong beside its number.
+  private var mended: [Refusal] = []
   private let recordBytes: Int
   private var lines: [UInt8] = []
   private var reported = 0
@@ -91,6 +93,25 @@ final class LineWorker: @unchecked Sendable {  // each is used by one thread of 
     if options.report != nil { ReportLine.append(refusal, line: line, number: number, to: &lines) }
   }
 
+  /// Has a text kept that stands beside a number: as it is, or cleaned, or else not. The number stays in any case.
+  private func keepBeside(
+    _ text: UnsafeRawBufferPointer, atMost bytes: Int,
+    _ add: (inout RowPacker, UnsafeRawBufferPointer) throws(Refusal) -> Void
+  ) {
+    do throws(Refusal) { try add(&packer, text) } catch {
+      mended.append(error)
+      let clean = RowPacker.cleaned(text, atMost: bytes)
+      clean.withUnsafeBytes { clean in
+        do throws(Refusal) { try add(&packer, clean) } catch {}  // there is no room for it
+      }
+    }
+  }
+
+  /// Notes what was mended on a line that is taken.
+  private func noteMended(line: Int, number: UnsafeRawBufferPointer) {
+    for refusal in mended { yield.tally.noteMended(refusal, line: line, number: ReportLine.shown(number)) }
+  }
+
   private func keep(_ number: UInt64, offset: Int, _ makeRun: MakeRun) throws(ImportError) {
     if rows.isFull { try writeRun(makeRun) }
     rows.append(number, sequence: UInt64(offset), beside: packer.packed)
@@ -114,6 +135,7 @@ final class LineWorker: @unchecked Sendable {  // each is used by one thread of 
         refuse(error, line: records.line, number: number(in: records.cells, layout))
         continue
       }
+      noteMended(line: records.line, number: number(in: records.cells, layout))
       try keep(found, offset: chunk.offset + (start - base), makeRun)
     }
   }
@@ -130,14 +152,27 @@ final class LineWorker: @unchecked Sendable {  // each is used by one thread of 
     if record == .badQuote { throw .badQuote }
     if let count = layout.columnCount, cells.count != count { throw .columnCount }
     packer.clear()
+    mended.removeAll(keepingCapacity: true)
     let digits = try numbers.read(number(in: cells, layout))
     if options.mode == .remove { return digits }
-    if let label = layout.label, label < cells.count { try packer.addLabel(cells[label]) }
-    if let zone = layout.timeZone, zone < cells.count { try packer.addTimeZone(cells[zone]) }
+    if let label = layout.label, label < cells.count { addLabel(cells[label]) }
+    if let zone = layout.timeZone, zone < cells.count { addTimeZone(cells[zone]) }
     for column in layout.kept where column.index < cells.count {
-      try packer.addColumn(column.name, cells[column.index])
+      keepBeside(cells[column.index], atMost: RowLimits.besideBytes) { packer, text throws(Refusal) in
+        try packer.addColumn(column.name, text)
+      }
     }
     return digits
+  }
+
+  private func addLabel(_ text: UnsafeRawBufferPointer) {
+    keepBeside(text, atMost: RowLimits.labelBytes) { packer, text throws(Refusal) in try packer.addLabel(text) }
+  }
+
+  private func addTimeZone(_ text: UnsafeRawBufferPointer) {
+    keepBeside(text, atMost: RowLimits.timeZoneBytes) { packer, text throws(Refusal) in
+      try packer.addTimeZone(text)
+    }
   }
 
   // MARK: - JSON Lines
@@ -163,6 +198,7 @@ final class LineWorker: @unchecked Sendable {  // each is used by one thread of 
     do throws(Refusal) { number = try packLine(text) } catch {
       return refuse(error, line: line, number: numberText)
     }
+    noteMended(line: line, number: numberText)
     try keep(number, offset: offset, makeRun)
   }
 
@@ -171,6 +207,7 @@ final class LineWorker: @unchecked Sendable {  // each is used by one thread of 
     if text.count > recordBytes { throw .lineTooLong }
     try object.read(text)
     packer.clear()
+    mended.removeAll(keepingCapacity: true)
     try takeMembers()
     return try numbers.read(numberText)
   }
@@ -192,14 +229,16 @@ final class LineWorker: @unchecked Sendable {  // each is used by one thread of 
 
   private func take(_ member: JSONObject.Member, _ role: JSONLayout.Role) throws(Refusal) {
     switch role {
-    case .label: try packer.addLabel(member.value)
-    case .timeZone: try packer.addTimeZone(member.value)
+    case .label: addLabel(member.value)
+    case .timeZone: addTimeZone(member.value)
     default:
-      if Name.error(in: member.key) != nil { throw .badColumnName }
+      if Name.error(in: member.key) != nil { return mended.append(.badColumnName) }
       let isRepeated = keptKeys.contains { isEqual($0, member.key) }
       if isRepeated { throw .repeatedColumn }
       keptKeys.append(member.key)
-      try packer.addColumn(member.key, member.value)
+      keepBeside(member.value, atMost: RowLimits.besideBytes) { packer, text throws(Refusal) in
+        try packer.addColumn(member.key, text)
+      }
     }
   }
 }

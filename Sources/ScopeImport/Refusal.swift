@@ -81,6 +81,10 @@ public struct Tally: Codable, Equatable, Sendable {
   public internal(set) var refused: [String: Int] = [:]
   /// The first of each kind.
   public internal(set) var examples: [String: [Example]] = [:]
+  /// Texts beside numbers that were cleaned or left out, by `Refusal.code`. The numbers are there.
+  public internal(set) var mended: [String: Int] = [:]
+  /// The first of each kind.
+  public internal(set) var mendedExamples: [String: [Example]] = [:]
 
   static let examplesOfAKind = 3
 
@@ -91,7 +95,18 @@ public struct Tally: Codable, Equatable, Sendable {
 
   mutating func note(_ refusal: Refusal, line: Int, number: @autoclosure () -> String) {
     refused[refusal.code, default: 0] += 1
-    if examples[refusal.code, default: []].count < Tally.examplesOfAKind {
+    Tally.add(refusal, line, number, to: &examples)
+  }
+
+  mutating func noteMended(_ refusal: Refusal, line: Int, number: @autoclosure () -> String) {
+    mended[refusal.code, default: 0] += 1
+    Tally.add(refusal, line, number, to: &mendedExamples)
+  }
+
+  private static func add(
+    _ refusal: Refusal, _ line: Int, _ number: () -> String, to examples: inout [String: [Example]]
+  ) {
+    if examples[refusal.code, default: []].count < examplesOfAKind {
       examples[refusal.code, default: []].append(Example(line: line, number: number()))
     }
   }
@@ -100,7 +115,13 @@ public struct Tally: Codable, Equatable, Sendable {
   mutating func add(_ other: Tally) {
     lines += other.lines
     refused.merge(other.refused) { $0 + $1 }
-    examples.merge(other.examples) { Array(($0 + $1).sorted { $0.line < $1.line }.prefix(Tally.examplesOfAKind)) }
+    mended.merge(other.mended) { $0 + $1 }
+    examples.merge(other.examples, uniquingKeysWith: Tally.first)
+    mendedExamples.merge(other.mendedExamples, uniquingKeysWith: Tally.first)
+  }
+
+  private static func first(_ some: [Example], _ others: [Example]) -> [Example] {
+    Array((some + others).sorted { $0.line < $1.line }.prefix(examplesOfAKind))
   }
 }
 

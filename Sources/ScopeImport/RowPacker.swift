@@ -82,6 +82,20 @@ struct RowPacker: ~Copyable {
     }
   }
 
+  /// A text that is taken: what is not UTF-8 is marked as such, control characters become blanks, and what is too much is
+  /// cut off.
+  static func cleaned(_ text: UnsafeRawBufferPointer, atMost bytes: Int) -> [UInt8] {
+    var clean: [UInt8] = []
+    for scalar in String(decoding: text, as: UTF8.self).unicodeScalars {
+      let isControl = scalar.properties.generalCategory == .control
+      let next = isControl ? " ".utf8 : String(scalar).utf8
+      if clean.count + next.count > bytes { break }
+      clean += next
+    }
+    while clean.last == ASCII.space { clean.removeLast() }
+    return clean
+  }
+
   // MARK: - Bytes
 
   private mutating func put(_ key: UInt8, _ text: UnsafeRawBufferPointer) {

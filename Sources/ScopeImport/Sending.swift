@@ -11,6 +11,8 @@ public struct SendingOptions: Sendable {
   public var retrySeconds = 60
   /// Another import under way on the list is forgotten.
   public var abandonsOther = false
+  /// Nothing is sent if a line was refused.
+  public var isStrict = false
 
   public init() {}
 }

@@ -29,8 +29,8 @@ struct ScopeImportCommand: ParsableCommand {
       Whatever ends it, the same command goes on where it stopped. With --mode replace, the list keeps its old numbers \
       until all new ones are there.
 
-      Exit codes: 0 done; 1 refused by the daemon's rules; 2 unavailable: the daemon did not answer; 3 done, but lines \
-      were refused (only with --strict); 64 wrong usage; 65 bad input data; 66 the file can't be read; 73 a file can't \
+      Exit codes: 0 done; 1 refused by the daemon's rules; 2 unavailable: the daemon did not answer; 3 lines were \
+      refused, and nothing was sent (only with --strict); 64 wrong usage; 65 bad input data; 66 the file can't be read; 73 a file can't \
       be written; 75 another scope-import has the work folder; 130, 143 ended by Ctrl-C, SIGTERM. Completion for your \
       shell: scope-import --generate-completion-script bash
       """,
@@ -76,7 +76,7 @@ struct ScopeImportCommand: ParsableCommand {
   @Flag(name: .long, help: "Forget another import that is under way on the list.")
   var abandonOther = false
 
-  @Flag(name: .long, help: "Exit with 3 if lines were refused.")
+  @Flag(name: .long, help: "If lines are refused, leave the list as it is, and exit with 3.")
   var strict = false
 
   @Flag(name: .long, help: "Print the summary as JSON.")
@@ -106,24 +106,31 @@ struct ScopeImportCommand: ParsableCommand {
     let workFolder = workFolder ?? "\(file).scope-import"
     let words = stopWords(workFolder)
     let signals = StopSignals(progress, words: words)
-    let refusedLines: Int
+    let isWithheld: Bool
+    var read: Importer?
     do throws(ImportError) {
       let importer = try Importer(
-        options, client: client, sending: connection.sending(abandonsOther: abandonOther), workFolder: workFolder,
+        options, client: client, sending: connection.sending(abandonsOther: abandonOther, isStrict: strict),
+        workFolder: workFolder,
         threads: threads ?? ProcessInfo.processInfo.activeProcessorCount, segmentBytes: segmentBytes,
         progress: progress)
+      read = importer
       let summary = try importer.run()
       signals.disarm()
       print(json ? summary.json(options, isDryRun: dryRun) : summary.text(options, isDryRun: dryRun))
-      if dryRun { progress.say("\(workFolder) stays: the same command without --dry-run goes on from it") }
-      refusedLines = summary.tally.refusedLines
+      if summary.isWithheld || dryRun {
+        let without = summary.isWithheld ? "--strict" : "--dry-run"
+        progress.say("\(workFolder) stays: the same command without \(without) goes on from it")
+      }
+      isWithheld = summary.isWithheld || dryRun && strict && summary.tally.refusedLines > 0
     } catch {
       progress.finish()
-      printError("scope-import: \(error)")
+      if error.kind == .badData { read?.tally.texts.forEach(printError) }
+      printError("scope-import: \(escaped("\(error)"))")
       if error.kind == .unavailable || error.kind == .refused { printError("scope-import: \(words)") }
       throw ExitCode(error.kind.rawValue)
     }
-    if strict && refusedLines > 0 { throw ExitCode(3) }
+    if isWithheld { throw ExitCode(3) }
   }
 
   /// What is true whenever it ends.
@@ -253,9 +260,10 @@ struct ConnectionOptions: ParsableArguments {
     }
   }
 
-  func sending(abandonsOther: Bool) -> SendingOptions {
+  func sending(abandonsOther: Bool, isStrict: Bool) -> SendingOptions {
     var options = SendingOptions()
-    (options.timeoutMilliseconds, options.retrySeconds, options.abandonsOther) = (timeout, retry, abandonsOther)
+    (options.timeoutMilliseconds, options.retrySeconds) = (timeout, retry)
+    (options.abandonsOther, options.isStrict) = (abandonsOther, isStrict)
     return options
   }
 }

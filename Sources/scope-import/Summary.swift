@@ -7,11 +7,12 @@ extension ImportSummary {
     let head =
       "\(counted(tally.lines, "line")) read: \(counted(numbers, "number")), \(tally.refusedLines) refused, "
       + "\(counted(duplicates, "duplicate"))"
-    return ([head] + refusedText + [outcome(options, isDryRun)]).joined(separator: "\n")
+    return ([head] + tally.texts + [outcome(options, isDryRun)]).joined(separator: "\n")
   }
 
   private func outcome(_ options: ImportOptions, _ isDryRun: Bool) -> String {
     let list = "list \(options.list)"
+    if isWithheld { return "\(list) is as it was: nothing is sent where lines were refused (--strict)" }
     if isDryRun { return "\(list) is as it was: a dry run sends nothing" }
     let now = total.map { "; it has \($0) now" } ?? ""
     switch options.mode {
@@ -21,19 +22,6 @@ extension ImportSummary {
     }
   }
 
-  private var refusedText: [String] {
-    refusedKinds.map { kind in
-      let examples = (tally.examples[kind.code] ?? []).map { "line \($0.line) '\($0.number)'" }
-      return "  \(kind.code): \(tally.refused[kind.code] ?? 0), \(kind.words): \(examples.joined(separator: ", "))"
-    }
-  }
-
-  /// Most frequent first.
-  private var refusedKinds: [Refusal] {
-    Refusal.allCases.filter { tally.refused[$0.code] != nil }
-      .sorted { (tally.refused[$0.code]!, $1.rawValue) > (tally.refused[$1.code]!, $0.rawValue) }
-  }
-
   /// For machines.
   func json(_ options: ImportOptions, isDryRun: Bool) -> String {
     let encoder = JSONEncoder()
@@ -41,7 +29,9 @@ extension ImportSummary {
     let summary = Output(
       list: options.list, mode: options.mode, dry_run: isDryRun, lines: tally.lines, numbers: numbers,
       duplicates: duplicates, refused: tally.refusedLines, refused_by_reason: tally.refused,
-      first_refused: tally.examples, before: before, added: added, altered: altered, removed: removed, total: total)
+      first_refused: tally.examples, mended: tally.mended.values.reduce(0, +), mended_by_reason: tally.mended,
+      first_mended: tally.mendedExamples, before: before, added: added, altered: altered, removed: removed, total: total
+    )
     guard let bytes = try? encoder.encode(summary) else { fatalError("the summary can't be encoded") }
     return String(decoding: bytes, as: UTF8.self)
   }
@@ -54,9 +44,39 @@ extension ImportSummary {
     let lines, numbers, duplicates, refused: Int
     let refused_by_reason: [String: Int]
     let first_refused: [String: [Tally.Example]]
+    let mended: Int
+    let mended_by_reason: [String: Int]
+    let first_mended: [String: [Tally.Example]]
     let before, added, altered, removed: UInt64
     let total: UInt64?
   }
 }
 
 private func counted(_ count: Int, _ thing: String) -> String { "\(count) \(thing)\(count == 1 ? "" : "s")" }
+
+extension Tally {
+  /// For people: what was refused, the most frequent first, and what was cleaned or left out beside numbers.
+  var texts: [String] {
+    Tally.texts(refused, examples)
+      + Tally.texts(mended, mendedExamples).map { $0 + " (cleaned or left out; the number is there)" }
+  }
+
+  private static func texts(_ counts: [String: Int], _ examples: [String: [Example]]) -> [String] {
+    let kinds = Refusal.allCases.filter { counts[$0.code] != nil }
+      .sorted { (counts[$0.code]!, $1.rawValue) > (counts[$1.code]!, $0.rawValue) }
+    return kinds.map { kind in
+      let shown = (examples[kind.code] ?? []).map { "line \($0.line) '\(escaped($0.number))'" }
+      return "  \(kind.code): \(counts[kind.code] ?? 0), \(kind.words): \(shown.joined(separator: ", "))"
+    }
+  }
+}
+
+/// For a terminal, which would obey control characters: they are shown by their codes.
+func escaped(_ text: String) -> String {
+  text.unicodeScalars.map { scalar in
+    switch scalar.properties.generalCategory {
+    case .control, .format, .lineSeparator, .paragraphSeparator: "\\u{\(String(scalar.value, radix: 16))}"
+    default: String(scalar)
+    }
+  }.joined()
+}

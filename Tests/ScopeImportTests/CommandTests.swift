@@ -46,6 +46,14 @@ import Testing
       let refused = try scopeImport(
         ["--company", "acme", "--list", "dnc", "--no-normalise", bad, "--socket", daemon.path, "--strict"])
       #expect(refused.status == 3 && refused.output.contains("not_a_number: 1"), "\(refused)")
+      #expect(refused.output.contains("list dnc is as it was: nothing is sent where lines were refused"))
+      #expect(daemon.rows.count == 1 && refused.errors.contains("without --strict goes on from it"), "\(refused)")
+      let none = try daemon.file("number,label\nx\u{1B}[31m,a\n")
+      for more in [["--quiet"], ["--quiet", "--json"], ["--quiet", "--dry-run"]] {
+        let all = try scopeImport(
+          ["--company", "acme", "--list", "dnc", "--no-normalise", none, "--socket", daemon.path] + more)
+        #expect(all.status == 65 && all.errors.contains(#"not_a_number: 1"#) && all.errors.contains(#"'x\u{1b}[31m'"#))
+      }
     }
   }
 
