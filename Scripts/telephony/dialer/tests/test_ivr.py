@@ -34,10 +34,10 @@ class IvrCase(DaemonCase):
             daemon = Daemon(client, "c", "call_scenario", scenario)
             return ivr.decide(daemon, caller, queues, "announce", timeout_ms, country)
 
-    def run_program(self, *arguments: str) -> Tuple[int, str, str]:
+    def run_program(self, *arguments: str, meaning: Tuple[str, ...] = ("--plus-optional",)) -> Tuple[int, str, str]:
         done = subprocess.run(
             [sys.executable, str(FOLDER / "ivr.py"), "--address", self.scoped.address, "--company", "c", "--scenario",
-             "shop", "--timeout-ms", str(PATIENT_MS), *arguments],
+             "shop", "--timeout-ms", str(PATIENT_MS), *meaning, *arguments],
             capture_output=True, text=True, check=False)
         return done.returncode, done.stdout, done.stderr
 
@@ -165,6 +165,15 @@ class Program(IvrCase):
         self.scoped.kill()
         code, output, _ = self.run_program("--caller", CLEAR, *queues)
         self.assertEqual((code, output[:32]), (2, "announce: no answer: connect_fai"))
+
+    def test_options_say_what_a_number_without_a_plus_is(self) -> None:
+        for meaning, caller, kind in (
+            ((), VIP, "invalid"), ((), f"+{VIP}", "vip"), (("--plus-optional",), VIP, "vip"),
+            (("--country", "AT"), "0" + VIP[2:], "invalid"), (("--country", "AT"), f"+{VIP}", "invalid"),
+        ):
+            with self.subTest(meaning=meaning, caller=caller):
+                out = self.run_program("--caller", caller, "--queue", "shop", "--json", meaning=meaning)[1]
+                self.assertEqual(json.loads(out)["caller"], kind)
 
     def test_json(self) -> None:
         _, output, _ = self.run_program("--caller", VIP, "--queue", "shop", "--json")
