@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -51,14 +52,24 @@ static enum scope_io start_connecting(struct scope_connection *connection,
   return SCOPE_IO_CLOSED;
 }
 
+static bool make_socket(struct scope_connection *connection, int family) {
+  connection->fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  struct stat status;
+  if (connection->fd >= 0 && fstat(connection->fd, &status) == 0) {
+    connection->device = status.st_dev;
+    connection->inode = status.st_ino;
+    return true;
+  }
+  connection->system_error = errno;
+  if (connection->fd >= 0) close(connection->fd);
+  connection->fd = -1;
+  return false;
+}
+
 enum scope_io scope_connection_open(struct scope_connection *connection,
                                     const struct scope_address *address, int64_t deadline) {
   int family = address->socket.ss_family;
-  connection->fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (connection->fd < 0) {
-    connection->system_error = errno;
-    return SCOPE_IO_CLOSED;
-  }
+  if (!make_socket(connection, family)) return SCOPE_IO_CLOSED;
   if (family != AF_UNIX) {
     int on = 1;
     setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // slower without, no more
@@ -68,13 +79,28 @@ enum scope_io scope_connection_open(struct scope_connection *connection,
   return connected;
 }
 
+static bool is_ours(const struct scope_connection *connection) {
+  struct stat status;
+  return fstat(connection->fd, &status) == 0 && status.st_dev == connection->device &&
+         status.st_ino == connection->inode;
+}
+
+static void forget(struct scope_connection *connection) {
+  connection->fd = -1;
+  connection->begin = connection->end = 0;
+}
+
 // `fd` is forgotten before it is closed: a fork in between must not find a number that may be
 // another file's by then. No shutdown(): after a fork the connection is the parent's as well.
 void scope_connection_close(struct scope_connection *connection) {
   int fd = connection->fd;
-  connection->fd = -1;
-  connection->begin = connection->end = 0;
-  if (fd >= 0) close(fd);
+  bool ours = fd >= 0 && is_ours(connection);
+  forget(connection);
+  if (ours) close(fd);
+}
+
+void scope_connection_check(struct scope_connection *connection) {
+  if (connection->fd >= 0 && !is_ours(connection)) forget(connection);
 }
 
 void scope_connection_free(struct scope_connection *connection) {

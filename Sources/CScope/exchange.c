@@ -164,6 +164,7 @@ static enum attempt send_and_take(struct scope_call_state *call,
 // an answer.
 static enum attempt attempt(struct scope_call_state *call, const struct scope_exchange *exchange) {
   struct scope_connection *connection = &call->client->connection;
+  scope_connection_check(connection);
   bool kept = connection->fd >= 0;
   // What must not be sent twice is not sent into a connection that is known to be dead.
   if (kept && !call->resendable && scope_connection_is_stale(connection)) {

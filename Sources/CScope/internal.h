@@ -111,6 +111,8 @@ enum scope_io {
 
 struct scope_connection {
   int fd;  // -1: not connected
+  dev_t device;      // of the socket: which file the number stood for when it was opened
+  ino_t inode;
   int system_error;  // errno of the last failure, for the message
   bool received;     // a byte has arrived since the last send
   uint8_t *buffer;   // what was received: [begin, end) is not yet taken
@@ -120,6 +122,9 @@ struct scope_connection {
 enum scope_io scope_connection_open(struct scope_connection *connection,
                                     const struct scope_address *address, int64_t deadline);
 void scope_connection_close(struct scope_connection *connection);
+// Forgets the connection if the program has closed its descriptor: the number may be another file's by
+// now, which is neither read, written nor closed.
+void scope_connection_check(struct scope_connection *connection);
 void scope_connection_free(struct scope_connection *connection);
 // Whether the other side has ended the connection, or sent what nobody asked for. Does not wait.
 bool scope_connection_is_stale(const struct scope_connection *connection);

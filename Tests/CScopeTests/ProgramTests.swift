@@ -43,6 +43,12 @@ import Testing
     #expect(daemon.connectionCount == 2, "the parent does not try again")
   }
 
+  @Test(arguments: Checker.allCases) func whatTheProgramClosedIsNotOursAnyMore(_ checker: Checker) throws {
+    let daemon = FakeDaemon { question in [checkReply(to: question.id)] }
+    defer { daemon.stop() }
+    #expect(try runProgram("descriptors", [daemon.address], checker) == "ok\n")
+  }
+
   /// Signals of a program's timers end system calls early, and no call of ours.
   @Test(arguments: Checker.allCases) func signalsDoNotDisturb(_ checker: Checker) throws {
     let daemon = FakeDaemon { connection, _ in
