@@ -70,7 +70,7 @@ static bool set_up(scope_client *client, const char *address, const scope_option
   client->backoff.min_ms = options->backoff_min_ms;
   client->backoff.max_ms = options->backoff_max_ms;
   start_state(client);
-  atomic_store(&client->gate.pid, (int)getpid());
+  atomic_store(&client->gate.process, scope_process());
   if (scope_gate_make(&client->gate)) return true;
   scope_fail_no_memory(error);
   return false;
@@ -129,16 +129,16 @@ static void start_over(scope_client *client) {
 
 // Threads that the child made before its first call may come here together: one does the work.
 void scope_client_adopt(scope_client *client) {
-  int here = (int)getpid(), seen = atomic_load(&client->gate.pid);
+  int here = scope_process(), seen = atomic_load(&client->gate.process);
   while (seen != here) {
-    if (seen != -here && atomic_compare_exchange_strong(&client->gate.pid, &seen, -here)) {
+    if (seen != -here && atomic_compare_exchange_strong(&client->gate.process, &seen, -here)) {
       start_over(client);
       scope_gate_make(&client->gate);           // can't fail where it did not fail before
-      atomic_store(&client->gate.pid, here);    // lets the others go on
+      atomic_store(&client->gate.process, here);    // lets the others go on
       return;
     }
     sched_yield();
-    seen = atomic_load(&client->gate.pid);
+    seen = atomic_load(&client->gate.process);
   }
 }
 

@@ -1,6 +1,7 @@
 // What the files of libscope share. From the bottom up:
 //   clock, failure, names, ref,
 //   version                      small helpers
+//   process                      whether this is a child by now
 //   address                      text to socket address
 //   breaker                      when to try at all; decisions only, no I/O
 //   connection                   one socket: connect, send a frame, receive a frame
@@ -35,6 +36,11 @@ int64_t scope_deadline_after(uint32_t milliseconds);
 int scope_milliseconds_left(int64_t deadline);
 // The next number of a pseudo-random sequence (splitmix64). For jitter and ids, not for secrets.
 uint64_t scope_random(uint64_t *state);
+
+// ----------------------------------------------------------------------------------- process
+
+// Which process this is, above 0: another number than that of any ancestor whose memory it has.
+int scope_process(void);
 
 // ----------------------------------------------------------------------------------- failure
 
@@ -150,7 +156,7 @@ struct scope_gate {
   pthread_cond_t left;
   bool busy;
   pthread_t holder;  // while busy
-  atomic_int pid;    // the process whose gate this is; negative while that process makes it anew
+  atomic_int process;  // whose gate this is; negative while that process makes it anew
 };
 
 bool scope_gate_make(struct scope_gate *gate);

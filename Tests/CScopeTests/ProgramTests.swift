@@ -6,7 +6,8 @@ import Testing
 /// processes of their own, which Swift can't fork. Each runs by itself and under what finds faults of
 /// memory and races, which then end it with an error.
 @Suite struct ProgramTests {
-  @Test(arguments: Checker.allCases) func everyProcessOfAForkGetsItsOwnAnswers(_ checker: Checker) throws {
+  @Test(arguments: Checker.allCases, ["fork", "fork_same_id"])
+  func everyProcessOfAForkGetsItsOwnAnswers(_ checker: Checker, _ program: String) throws {
     let daemon = FakeDaemon { question in
       let subject = question.subject.dropFirst(2)
       let same = subject == question.object.dropFirst(3)
@@ -17,7 +18,7 @@ import Testing
       ]
     }
     defer { daemon.stop() }
-    #expect(try runProgram("fork", [daemon.address], checker) == "ok\n")
+    #expect(try runProgram(program, [daemon.address], checker) == "ok\n")
     #expect(daemon.connectionCount == 5, "the parent's and one of each child")
   }
 
