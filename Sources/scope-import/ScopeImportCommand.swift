@@ -86,6 +86,7 @@ struct ScopeImportCommand: ParsableCommand {
   var quiet = false
 
   static func main() {
+    StandardOutput.begin("scope-import")
     do { main(try CommandArguments.read()) } catch { exit(withError: ValidationError("\(error)")) }
   }
 
@@ -147,6 +148,9 @@ struct ScopeImportCommand: ParsableCommand {
     return options
   }
 }
+
+/// In place of Swift's, which does not notice that nothing could be written.
+func print(_ line: String) { StandardOutput.line(line) }
 
 func printError(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
 

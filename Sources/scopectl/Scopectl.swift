@@ -23,7 +23,7 @@ struct Scopectl: ParsableCommand {
       would do. --at asks as of an earlier time.
 
       Exit codes: 0 done, or allowed; 1 denied, or refused by the rules; 2 unavailable: no answer was had; 64 \
-      wrong usage; 65 bad input data. Completion for your shell: scopectl --generate-completion-script bash
+      wrong usage; 65 bad input data; 73 the output, or a file, could not be written. Completion for your shell: scopectl --generate-completion-script bash
       """,
     version: "\(Release.version)",
     subcommands: [
@@ -39,6 +39,7 @@ struct Scopectl: ParsableCommand {
 
 extension Scopectl {
   static func main() {
+    StandardOutput.begin("scopectl")
     do { main(try CommandArguments.read()) } catch { exit(withError: ValidationError("\(error)")) }
   }
 }
@@ -134,6 +135,9 @@ func hint(for error: ClientError) -> String {
 func asking<T>(_ body: () throws -> T) throws -> T {
   do { return try body() } catch let error as ClientError { throw fail(error) }
 }
+
+/// In place of Swift's, which does not notice that nothing could be written.
+func print(_ line: String) { StandardOutput.line(line) }
 
 func printError(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
 

@@ -197,7 +197,8 @@ private let printing = NSLock()
 private func printNow(_ line: String) {
   printing.lock()
   defer { printing.unlock() }
-  FileHandle.standardOutput.write(Data((line + "\n").utf8))
+  StandardOutput.line(line)
+  StandardOutput.flush()
 }
 
 /// Makes Ctrl-C end the program with 0, between two lines.
