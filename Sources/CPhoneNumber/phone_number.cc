@@ -128,7 +128,8 @@ bool IsFraction(const std::u32string &signs) {
     while (place < signs.size() && DigitOf(signs[place]) >= 0) ++place;
   }
   if (place != signs.size() || !(has_point || has_exponent)) return false;
-  return has_exponent || is_comma || zeros == fraction || !may_be_parts;
+  constexpr size_t kLeastPart = 5;
+  return has_exponent || is_comma || zeros == fraction || fraction < kLeastPart || !may_be_parts;
 }
 
 // Whether what follows a number names an extension: "ext. 7", "x7", "#7", ";ext=7".
@@ -151,6 +152,7 @@ bool IsExtension(std::u32string signs) {
 phone_number_kind Digits(const std::string &text, bool vanity, std::string &digits) {
   constexpr int kMostBetween = 3;         // ") - "
   constexpr size_t kLeastBehindSlash = 4;  // "/8" names another number
+  constexpr size_t kMostBeforeSlash = 7;   // "0049 171/"
   digits.clear();
   std::u32string signs;
   for (size_t place = 0; place < text.size();) signs += Next(text, place);
@@ -175,10 +177,10 @@ phone_number_kind Digits(const std::string &text, bool vanity, std::string &digi
       is_open = true;
       opened = count;
       ++between;
-    } else if (sign == ')' && is_open && count > opened) {
+    } else if (sign == ')' && is_open && count > opened && !is_last) {
       is_open = false;
       ++between;
-    } else if (sign == '/' && !is_slash_seen && count > 0 && !is_last) {
+    } else if (sign == '/' && !is_slash_seen && count > 0 && count <= kMostBeforeSlash && !is_last) {
       is_slash_seen = true;
       slash = count;
       ++between;

@@ -51,6 +51,8 @@ import Testing
       ("0664 1234567 0664 7654321 +", .notANumber), ("++436641234567", .notANumber), ("43+6641234567", .notANumber),
       ("(0664 1234567", .notANumber), ("0664) 1234567", .notANumber), ("()06641234567", .notANumber),
       ("0664 - - - - 1234567", .notANumber), ("0664\n1234567", .notANumber), ("*06641234567", .notANumber),
+      ("+436641234567.5", .fraction), ("0664123456.25", .fraction), ("0664 123456 (2)", .notANumber),
+      ("0664 1234567 (22)", .notANumber), ("0664 12345/67890", .notANumber),
       ("-436641234567", .notANumber), ("0664-1234567-", .notANumber), ("1-800-FLOWERS", .notANumber),
       ("☎ 06641234567", .notANumber), ("0664 1234567 x", .notANumber), ("+", .notANumber), ("tel:", .notANumber),
       ("0664 1234567 ext. 12", .hasExtension), ("0664 1234567 x12", .hasExtension),
