@@ -169,15 +169,11 @@ extension IndexRoot {
     return IndexRoot(revision: revision, companies: index.map { [$0] } ?? [], seed: known.seed)
   }
 
-  /// Whether a company was asked for, at this time, within so many milliseconds: from memory, or by being loaded.
-  public func wasAsked(_ id: Name, within milliseconds: UInt32, at now: UInt32) -> Bool {
-    guard let number = number(of: id) else { return false }
+  /// For how long nobody has asked for the company, in memory or cold; nil: nobody ever did. In milliseconds.
+  public func rest(of id: Name, at now: UInt32) -> UInt32? {
+    guard let number = number(of: id) else { return nil }
     let times = entries[number].times
-    return isWithin(milliseconds, times.lastUse, now) || isWithin(milliseconds, times.lastLoad, now)
-  }
-
-  private func isWithin(_ milliseconds: UInt32, _ time: UInt32?, _ now: UInt32) -> Bool {
-    time.map { now &- $0 <= milliseconds } ?? false
+    return [times.lastUse, times.lastLoad].compactMap { $0.map { now &- $0 } }.min()
   }
 
   /// Notes that companies are loaded since somebody asks. Before the root is published.
@@ -185,8 +181,17 @@ extension IndexRoot {
     for number in ids.lazy.compactMap(number) { entries[number].times.lastLoad = now }
   }
 
-  /// Chooses what to drop: goes round, and takes companies that were not asked for lately once they were in memory.
-  /// Before the root is published.
+  /// Takes the marks of use away, and keeps when that was: how old a mark is, nobody could tell. To ask for what is cold
+  /// is no use. Before the root is published.
+  public func noteUse(at now: UInt32) {
+    for number in indexes.indices where indexes[number] != nil && entries[number].isUsed.load(ordering: .relaxed) {
+      entries[number].isUsed.store(false, ordering: .relaxed)
+      entries[number].times.lastUse = now
+    }
+  }
+
+  /// Chooses what to drop: goes round, and takes companies that were not asked for lately once they were in memory, as
+  /// `noteUse` has kept it.
   ///
   /// - Parameters:
   ///   - bytes: how much memory they are to give free; less, where those that may be chosen do not take that much.
@@ -210,25 +215,23 @@ extension IndexRoot {
     return chosen
   }
 
-  /// Takes the mark of use away, and keeps when that was.
   private func isUsed(_ number: Int, within milliseconds: UInt32, at now: UInt32) -> Bool {
-    if entries[number].isUsed.load(ordering: .relaxed) {
-      entries[number].isUsed.store(false, ordering: .relaxed)
-      entries[number].times.lastUse = now
-    }
-    return isWithin(milliseconds, entries[number].times.lastUse, now)
+    entries[number].times.lastUse.map { now &- $0 <= milliseconds } ?? false
   }
 
-  /// Chooses what to drop of companies that were all asked for lately: those for which that is longest ago. Before the
-  /// root is published.
-  public func longestUnused(freeing bytes: Int, sparing spared: Set<Name>, at now: UInt32) -> [Name] {
-    let candidates = indexes.indices.compactMap { number -> (index: CompanyIndex, age: UInt32)? in
-      guard let index = indexes[number], !spared.contains(index.id) else { return nil }
-      _ = isUsed(number, within: 0, at: now)
-      return (index, entries[number].times.lastUse.map { now &- $0 } ?? .max)
+  /// Chooses what to drop of companies that were all asked for lately: those for which that is longest ago, but the last
+  /// one stays. Before the root is published.
+  ///
+  /// - Parameter rests: of companies loaded since somebody asks, for how long nobody had asked before; nil: nobody had.
+  public func longestAtRest(freeing bytes: Int, _ rests: [Name: UInt32?], at now: UInt32) -> [Name] {
+    let candidates = indexes.indices.compactMap { number -> (index: CompanyIndex, rest: UInt32, isNew: Bool)? in
+      guard let index = indexes[number] else { return nil }
+      if let rest = rests[index.id] { return (index, rest ?? .max, true) }
+      return (index, entries[number].times.lastUse.map { now &- $0 } ?? .max, false)
     }
+    let sorted = candidates.sorted { ($0.rest, $0.isNew ? 1 : 0) > ($1.rest, $1.isNew ? 1 : 0) }
     var freed = 0
-    return candidates.sorted { $0.age > $1.age }.prefix { candidate in
+    return sorted.dropLast().prefix { candidate in
       defer { freed += candidate.index.byteCount }
       return freed < bytes
     }.map(\.index.id)

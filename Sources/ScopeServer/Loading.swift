@@ -341,36 +341,32 @@ extension Loader {
   /// - Parameter spared: what the change is about.
   func fit(_ root: IndexRoot, sparing spared: Set<Name>) -> IndexRoot {
     guard let budget = configuration.budgetBytes, root.byteCount > budget else { return root }
-    let root = dropping(unused(root, beyond: budget, sparing: spared), from: root)
+    let root = dropping(unused(root, beyond: budget, sparing: spared, at: milliseconds), from: root)
     if root.byteCount > budget { warn(root.byteCount, budget) }
     return root
   }
 
-  /// The root of companies that were loaded, with others dropped if all take more than the budget. Where all others were
-  /// asked for lately, one that nobody asked for before is not kept: it answers those who wait for it, and is gone. One
-  /// that is asked for again and again comes in the place of the one that has rested longest.
+  /// The root of companies that were loaded, with others dropped if all take more than the budget. Where all were asked
+  /// for lately, those go that have rested longest. Those that were loaded had rested until they were asked for again:
+  /// one that nobody asked for before answers those who wait for it, and is gone.
   ///
   /// - Parameter asked: those of the new ones that somebody waits for.
   private func fit(_ full: IndexRoot, asked: [Name]) -> IndexRoot {
     guard let budget = configuration.budgetBytes else { return full }
     let now = milliseconds
-    let wasAsked = { full.wasAsked($0, within: self.configuration.keptMilliseconds, at: now) }
-    let once = asked.filter { !wasAsked($0) }
+    let rests = Dictionary(uniqueKeysWithValues: asked.map { ($0, full.rest(of: $0, at: now)) })
     full.noteLoad(of: asked, at: now)
     if full.byteCount <= budget { return full }
-    var root = dropping(unused(full, beyond: budget, sparing: Set(asked)), from: full)
+    let root = dropping(unused(full, beyond: budget, sparing: Set(asked), at: now), from: full)
     if root.byteCount <= budget { return root }
     warn(root.byteCount, budget)
-    for id in once where root.byteCount > budget && root.loadedCount > 1 { root = dropping([id], from: root) }
-    let kept = Set(asked.filter { !root.isCold($0) })
-    if root.byteCount <= budget || kept.isEmpty { return root }
-    return dropping(root.longestUnused(freeing: root.byteCount - budget, sparing: kept, at: now), from: root)
+    return dropping(root.longestAtRest(freeing: root.byteCount - budget, rests, at: now), from: root)
   }
 
-  private func unused(_ root: IndexRoot, beyond budget: Int, sparing spared: Set<Name>) -> [Name] {
-    root.unused(
-      freeing: root.byteCount - budget, from: &hand, sparing: spared, for: configuration.keptMilliseconds,
-      at: milliseconds)
+  private func unused(_ root: IndexRoot, beyond budget: Int, sparing spared: Set<Name>, at now: UInt32) -> [Name] {
+    root.noteUse(at: now)
+    return root.unused(
+      freeing: root.byteCount - budget, from: &hand, sparing: spared, for: configuration.keptMilliseconds, at: now)
   }
 
   private func dropping(_ ids: [Name], from root: IndexRoot) -> IndexRoot {

@@ -43,7 +43,8 @@ import Testing
   private func dropped(
     _ root: IndexRoot, _ bytes: Int, _ hand: inout Int, sparing spared: Set<Name> = [], at now: UInt32
   ) -> [Name] {
-    root.unused(freeing: bytes, from: &hand, sparing: spared, for: 1_000, at: now)
+    root.noteUse(at: now)
+    return root.unused(freeing: bytes, from: &hand, sparing: spared, for: 1_000, at: now)
   }
 
   @Test func whatIsAskedStaysForASecond() {
@@ -90,33 +91,66 @@ import Testing
     #expect(Set(dropped(last, .max, &hand, at: 900)) == ["b", "c"], "and times as well")
   }
 
-  @Test func ofThoseThatAreAllUsedTheLongestUnusedGoes() {
+  @Test func ofThoseThatAreAllUsedTheLongestAtRestGo() {
     let root = IndexRoot(revision: 1, companies: ["a", "b", "c", "d"].map(index), seed: 9)
     let size = root.index(of: "a")!.byteCount
     for (time, ids) in [(10, ["b", "d"]), (20, ["a"]), (30, ["d"])] as [(UInt32, [String])] {
       for id in ids { #expect(isThere(id, root)) }
-      #expect(root.longestUnused(freeing: 0, sparing: [], at: time).isEmpty)
+      root.noteUse(at: time)
     }
-    #expect(root.longestUnused(freeing: 2 * size, sparing: [], at: 40) == ["c", "b"])
-    #expect(root.longestUnused(freeing: 2 * size, sparing: ["b", "c"], at: 40) == ["a", "d"])
+    #expect(root.longestAtRest(freeing: 0, [:], at: 40).isEmpty)
+    #expect(root.longestAtRest(freeing: 2 * size, [:], at: 40) == ["c", "b"])
+    #expect(root.longestAtRest(freeing: .max, [:], at: 40) == ["c", "b", "a"], "one stays, however large it is")
+  }
+
+  /// One that is loaded again and again takes the place of those alone that rest for longer than it does.
+  @Test func whatIsLoadedAgainHasRestedAsWell() {
+    let root = IndexRoot(revision: 1, companies: ["busy", "calm", "new"].map(index), seed: 9)
+    for (time, id) in [(500, "calm"), (990, "busy")] as [(UInt32, String)] {
+      #expect(isThere(id, root))
+      root.noteUse(at: time)
+    }
+    let size = root.index(of: "new")!.byteCount
+    for (rest, dropped) in [(nil, "new"), (700, "new"), (500, "new"), (499, "calm"), (5, "calm")] as [(UInt32?, Name)] {
+      #expect(root.longestAtRest(freeing: size, ["new": rest], at: 1_000) == [dropped], "\(String(describing: rest))")
+    }
+    #expect(root.longestAtRest(freeing: 2 * size, ["new": 100], at: 1_000) == ["calm", "new"])
+  }
+
+  /// However often the others are loaded: the one that is asked every 4 ms is not the one that rested longest.
+  @Test func whatIsAskedAllTheTimeStaysAmongWhatIsLoadedAgain() {
+    let ids = (0..<9).map { Name(stringLiteral: "c\($0)") }
+    var root = IndexRoot(revision: 1, companies: ["hot", "c7", "c8"].map(index), cold: Array(ids.prefix(7)), seed: 9)
+    let size = root.index(of: "hot")!.byteCount
+    for now in UInt32(1)...2_000 {
+      if now % 4 == 0 { #expect(isThere("hot", root)) }
+      if now % 50 == 0 { for id in ids { _ = isThere(id.text, root) } }
+      guard now % 3 == 0, case let id = ids[Int(now / 3) % 9], root.isCold(id) else { continue }
+      let full = root.replacing([id: index(id)], revision: 1, seed: 9)
+      let rest = full.rest(of: id, at: now)
+      full.noteLoad(of: [id], at: now)
+      full.noteUse(at: now)
+      root = full.dropping(full.longestAtRest(freeing: size, [id: rest], at: now))
+      #expect(!root.isCold("hot" as Name) && root.loadedCount == 3, "\(now) ms")
+    }
   }
 
   /// To ask for a cold company is no use of what is in memory.
   @Test func whatWasAskedWhileColdIsNotUsedYet() {
     let root = IndexRoot(revision: 1, companies: [], cold: ["a"], seed: 9)
     #expect(!isThere("a", root))
+    root.noteUse(at: 5)
+    #expect(root.rest(of: "a", at: 9) == nil)
     var hand = 0
     #expect(dropped(root.replacing(["a": index("a")], revision: 1, seed: 9), 1, &hand, at: 10) == ["a"])
   }
 
   @Test func aLoadIsRememberedWhenTheCompanyIsGone() {
     let root = IndexRoot(revision: 1, companies: [index("a")], cold: ["b"], seed: 9)
-    #expect(!root.wasAsked("a", within: 1_000, at: 2_000) && !root.wasAsked("zz", within: 1_000, at: 2_000))
+    #expect(root.rest(of: "a", at: 2_000) == nil && root.rest(of: "zz", at: 2_000) == nil)
     root.noteLoad(of: ["a", "b"], at: 5_000)
     let next = root.dropping(["a"])
-    for id in ["a", "b"] as [Name] {
-      #expect(next.wasAsked(id, within: 1_000, at: 6_000) && !next.wasAsked(id, within: 1_000, at: 6_001))
-    }
+    for id in ["a", "b"] as [Name] { #expect(next.rest(of: id, at: 6_000) == 1_000) }
   }
 
   @Test func aRootOfOneCompanyHoldsNoOther() {
