@@ -1662,7 +1662,7 @@ const ProtobufCMessageDescriptor scope__v1__add_numbers_request__descriptor =
   (ProtobufCMessageInit) scope__v1__add_numbers_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor scope__v1__add_numbers_response__field_descriptors[3] =
+static const ProtobufCFieldDescriptor scope__v1__add_numbers_response__field_descriptors[4] =
 {
   {
     "added",
@@ -1700,16 +1700,29 @@ static const ProtobufCFieldDescriptor scope__v1__add_numbers_response__field_des
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "purpose",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__AddNumbersResponse, purpose),
+    &scope__v1__list_purpose__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned scope__v1__add_numbers_response__field_indices_by_name[] = {
   0,   /* field[0] = added */
   1,   /* field[1] = altered */
+  3,   /* field[3] = purpose */
   2,   /* field[2] = total */
 };
 static const ProtobufCIntRange scope__v1__add_numbers_response__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 4 }
 };
 const ProtobufCMessageDescriptor scope__v1__add_numbers_response__descriptor =
 {
@@ -1719,7 +1732,7 @@ const ProtobufCMessageDescriptor scope__v1__add_numbers_response__descriptor =
   "Scope__V1__AddNumbersResponse",
   "scope.v1",
   sizeof(Scope__V1__AddNumbersResponse),
-  3,
+  4,
   scope__v1__add_numbers_response__field_descriptors,
   scope__v1__add_numbers_response__field_indices_by_name,
   1,  scope__v1__add_numbers_response__number_ranges,
@@ -1841,7 +1854,7 @@ const ProtobufCMessageDescriptor scope__v1__remove_numbers_response__descriptor 
   (ProtobufCMessageInit) scope__v1__remove_numbers_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor scope__v1__import_numbers_request__field_descriptors[7] =
+static const ProtobufCFieldDescriptor scope__v1__import_numbers_request__field_descriptors[8] =
 {
   {
     "actor",
@@ -1927,10 +1940,23 @@ static const ProtobufCFieldDescriptor scope__v1__import_numbers_request__field_d
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "compare",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__ImportNumbersRequest, compare),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned scope__v1__import_numbers_request__field_indices_by_name[] = {
   6,   /* field[6] = abandon */
   0,   /* field[0] = actor */
+  7,   /* field[7] = compare */
   5,   /* field[5] = finish */
   2,   /* field[2] = key */
   1,   /* field[1] = list */
@@ -1940,7 +1966,7 @@ static const unsigned scope__v1__import_numbers_request__field_indices_by_name[]
 static const ProtobufCIntRange scope__v1__import_numbers_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor scope__v1__import_numbers_request__descriptor =
 {
@@ -1950,14 +1976,14 @@ const ProtobufCMessageDescriptor scope__v1__import_numbers_request__descriptor =
   "Scope__V1__ImportNumbersRequest",
   "scope.v1",
   sizeof(Scope__V1__ImportNumbersRequest),
-  7,
+  8,
   scope__v1__import_numbers_request__field_descriptors,
   scope__v1__import_numbers_request__field_indices_by_name,
   1,  scope__v1__import_numbers_request__number_ranges,
   (ProtobufCMessageInit) scope__v1__import_numbers_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor scope__v1__import_numbers_response__field_descriptors[5] =
+static const ProtobufCFieldDescriptor scope__v1__import_numbers_response__field_descriptors[7] =
 {
   {
     "parts",
@@ -2019,18 +2045,44 @@ static const ProtobufCFieldDescriptor scope__v1__import_numbers_response__field_
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "kept",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__ImportNumbersResponse, kept),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "purpose",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__ImportNumbersResponse, purpose),
+    &scope__v1__list_purpose__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned scope__v1__import_numbers_response__field_indices_by_name[] = {
   3,   /* field[3] = before */
   2,   /* field[2] = finished */
+  5,   /* field[5] = kept */
   1,   /* field[1] = numbers */
   0,   /* field[0] = parts */
+  6,   /* field[6] = purpose */
   4,   /* field[4] = total */
 };
 static const ProtobufCIntRange scope__v1__import_numbers_response__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor scope__v1__import_numbers_response__descriptor =
 {
@@ -2040,7 +2092,7 @@ const ProtobufCMessageDescriptor scope__v1__import_numbers_response__descriptor 
   "Scope__V1__ImportNumbersResponse",
   "scope.v1",
   sizeof(Scope__V1__ImportNumbersResponse),
-  5,
+  7,
   scope__v1__import_numbers_response__field_descriptors,
   scope__v1__import_numbers_response__field_indices_by_name,
   1,  scope__v1__import_numbers_response__number_ranges,

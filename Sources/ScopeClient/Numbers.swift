@@ -156,6 +156,18 @@ public struct ImportState: Equatable, Sendable {
   /// When finished: how many numbers the list had, and has.
   public let before: UInt64
   public let total: UInt64
+  /// When compared: of the list's numbers, those in the parts.
+  public let kept: UInt64
+  public let purpose: ListPurpose
+}
+
+/// What is done once a part is held.
+public enum ImportStep: Sendable {
+  case wait
+  /// Compares the parts with the numbers that the list has.
+  case compare
+  /// Puts the parts in the place of the list's numbers.
+  case finish
 }
 
 /// What came of adding numbers to a list.
@@ -164,6 +176,7 @@ public struct AddedNumbers: Equatable, Sendable {
   public let altered: UInt32
   /// Numbers on the list.
   public let total: UInt64
+  public let purpose: ListPurpose
 }
 
 /// What came of removing numbers from a list.
@@ -193,13 +206,15 @@ extension Client {
   ///   - key: of the import, 1 to 128 bytes; the same key goes on with the same import.
   ///   - part: from 1; a part that is held already is passed over. 0: only asks.
   ///   - numbers: ascending, and above those of the parts before.
-  ///   - finish: with this part it is complete and takes the place of the list's numbers.
   public func importNumbers(
-    _ target: NumberListTarget, key: String, part: UInt32, numbers: PackedNumbers? = nil, finish: Bool = false,
+    _ target: NumberListTarget, key: String, part: UInt32, numbers: PackedNumbers? = nil, then step: ImportStep = .wait,
     timeoutMilliseconds: UInt32
   ) throws(ClientError) -> ImportState {
-    let tail = ProtoWriter { $0.number(6, finish ? 1 : 0) }
-    return try importStep(target, key, part: part, numbers, tail: tail, finish, timeoutMilliseconds)
+    let tail = ProtoWriter {
+      $0.number(6, step == .finish ? 1 : 0)
+      $0.number(8, step == .compare ? 1 : 0)
+    }
+    return try importStep(target, key, part: part, numbers, tail: tail, step == .finish, timeoutMilliseconds)
   }
 
   /// Forgets the import under way on a list, whatever its key.
@@ -222,7 +237,7 @@ extension Client {
       let wire = response.import_numbers.pointee
       return ImportState(
         parts: wire.parts, numbers: wire.numbers, isFinished: wire.finished != 0, before: wire.before,
-        total: wire.total)
+        total: wire.total, kept: wire.kept, purpose: ListPurpose(wire.purpose))
     }
   }
 
@@ -236,7 +251,8 @@ extension Client {
     return try alter(.add, head, numbers, ProtoWriter { _ in }, mayRepeat: false, timeoutMilliseconds) { response in
       guard response.result_case == SCOPE__V1__RESPONSE__RESULT_ADD_NUMBERS else { return nil }
       let wire = response.add_numbers.pointee
-      return AddedNumbers(added: wire.added, altered: wire.altered, total: wire.total)
+      return AddedNumbers(
+        added: wire.added, altered: wire.altered, total: wire.total, purpose: ListPurpose(wire.purpose))
     }
   }
 
@@ -317,5 +333,12 @@ private struct ProtoWriter {
       rest >>= 7
     }
     bytes.append(UInt8(rest))
+  }
+}
+
+extension ListPurpose {
+  /// One that this client does not know yet counts as none.
+  fileprivate init(_ wire: Scope__V1__ListPurpose) {
+    self = ListPurpose(rawValue: UInt8(clamping: wire.rawValue)) ?? .none
   }
 }

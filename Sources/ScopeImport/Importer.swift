@@ -9,16 +9,50 @@ public struct ImportSummary: Sendable {
   public internal(set) var numbers = 0
   /// Lines whose number stands on a later line as well.
   public var duplicates: Int { tally.acceptedLines - numbers }
-  /// Of the mode `replace`: numbers the list had.
+  /// Of the mode `replace`: numbers the list had, and those of them that the file has as well.
   public internal(set) var before: UInt64 = 0
-  /// Of `add` and `remove`.
+  public internal(set) var kept: UInt64 = 0
   public internal(set) var added: UInt64 = 0
   public internal(set) var altered: UInt64 = 0
   public internal(set) var removed: UInt64 = 0
   /// Numbers on the list now; nil: nothing was sent.
   public internal(set) var total: UInt64?
-  /// Nothing was sent, since lines were refused.
-  public internal(set) var isWithheld = false
+  /// Why the list was left as it was; nil: it was not, or nothing was to be sent.
+  public internal(set) var withheld: Withheld?
+  /// What the list is for; nil: nobody asked the daemon.
+  public internal(set) var purpose: ListPurpose?
+}
+
+/// Why an import left the list as it was.
+public enum Withheld: Equatable, Sendable {
+  /// Lines were refused, and none may be.
+  case strict
+  /// More lines were refused than this percentage of all.
+  case refused(percent: Double)
+  /// More numbers would go than may without an answer.
+  case loss
+
+  /// For machines.
+  public var code: String {
+    switch self {
+    case .strict: "strict"
+    case .refused: "too_many_refused"
+    case .loss: "large_loss"
+    }
+  }
+}
+
+/// What would become of a list's numbers.
+public struct Replacement: Equatable, Sendable {
+  /// Numbers on the list, and in the file.
+  public let before, numbers: UInt64
+  /// In both.
+  public let kept: UInt64
+
+  public var added: UInt64 { numbers - kept }
+  public var gone: UInt64 { before - kept }
+  /// More go than is usual from one file to the next: more than half, or ten and more than a tenth.
+  public var isLargeLoss: Bool { gone * 2 > before || gone >= 10 && gone * 10 > before }
 }
 
 /// One import from beginning to end.
@@ -29,11 +63,15 @@ public final class Importer {
   private let options: ImportOptions
   private let sending: SendingOptions
   private let client: PatientClient?
+  private let company: Name
   private let target: NumberListTarget
   private let folder: WorkFolder
   private let progress: ImportProgress
   private let threads: Int
   private let segmentBytes: Int?
+  private let confirm: (Replacement) -> Bool
+  /// Of the list, as far as the daemon said.
+  private var purpose: ListPurpose?
   private var manifest: Manifest
   private let input: Input?
 
@@ -44,9 +82,10 @@ public final class Importer {
   ///   - workFolder: made where there is none; removed when all is done.
   ///   - threads: that read, at least 1; each takes some 64 MiB.
   ///   - segmentBytes: of the input, after which what is done is noted. Nil: some seconds' work.
+  ///   - confirm: whether the list's numbers are to be replaced.
   public init(
     _ options: ImportOptions, client: Client?, sending: SendingOptions = SendingOptions(), workFolder: String,
-    threads: Int, segmentBytes: Int? = nil, progress: ImportProgress
+    threads: Int, segmentBytes: Int? = nil, progress: ImportProgress, confirm: @escaping (Replacement) -> Bool
   ) throws(ImportError) {
     self.options = options
     self.sending = sending
@@ -54,8 +93,12 @@ public final class Importer {
     self.progress = progress
     self.threads = threads
     self.segmentBytes = segmentBytes
-    do throws(NameError) { target = NumberListTarget(list: try Name(options.list), actor: options.actor) } catch {
-      throw ImportError(.badData, "the list's id \(error)")
+    self.confirm = confirm
+    do throws(NameError) {
+      company = try Name(options.company)
+      target = NumberListTarget(list: try Name(options.list), actor: options.actor)
+    } catch {
+      throw ImportError(.badData, "the company's or the list's id \(error)")
     }
     let opened = options.isStandardInput ? nil : try Input(options)
     folder = try WorkFolder(workFolder)
@@ -94,21 +137,32 @@ public final class Importer {
     try mergeRuns()
     var summary = ImportSummary()
     summary.tally = manifest.tally
-    if sending.isStrict && manifest.tally.refusedLines > 0 {
-      summary.isWithheld = true
-      progress.finish()
-      return summary
-    }
-    try send(&summary)
-    if client != nil { folder.remove() }
+    summary.withheld = whyWithheld
+    try send(&summary, summary.withheld == nil ? client : nil)
+    summary.purpose = summary.withheld == nil ? sending.purpose ?? purpose : purpose
+    if client != nil && summary.withheld == nil { folder.remove() }
     progress.finish()
     return summary
+  }
+
+  /// Decided before anything is sent.
+  private var whyWithheld: Withheld? {
+    let refused = manifest.tally.refusedLines
+    if refused == 0 { return nil }
+    if sending.isStrict { return .strict }
+    let percent = sending.refusedPercent(purpose)
+    let isTooMany = Double(refused) * 100 > percent * Double(manifest.tally.lines)
+    // Without a daemon nobody knows what the list is for: a dry run tells what it is told.
+    let isKnown = client != nil || sending.refusedPercent != nil || sending.purpose != nil
+    return options.mode == .replace && isTooMany && isKnown ? .refused(percent: percent) : nil
   }
 
   /// What would be refused in the end is refused before hours of reading.
   private func greet() throws(ImportError) {
     guard let client, options.mode == .replace else { return }
-    if try askHeld(client).isFinished && !manifest.isSending { manifest.key = Importer.otherKey(manifest.key) }
+    let known = try askHeld(client)
+    purpose = known.purpose
+    if known.isFinished && !manifest.isSending { manifest.key = Importer.otherKey(manifest.key) }
   }
 
   /// The daemon knows the last import of a list by its key, and does not do it again. An earlier run of the same command
@@ -151,12 +205,13 @@ public final class Importer {
 
   // MARK: - Sending
 
-  private func send(_ summary: inout ImportSummary) throws(ImportError) {
+  /// - Parameter client: nil: the numbers are only counted.
+  private func send(_ summary: inout ImportSummary, _ client: PatientClient?) throws(ImportError) {
     let rows = manifest.runs.reduce(0) { $0 + $1.rows }
     if rows == 0 {
       throw ImportError(.badData, "no line has a number that can be imported; the list is left as it is")
     }
-    progress.beginSending(totalRows: rows)
+    if client != nil { progress.beginSending(totalRows: rows) }
     let (call, runs, path) = (packedCall, manifest.runs, folder.path)
     let parts = PartsAhead { () throws(ImportError) in PartCutter(call, try Merge(runs, in: path)) }
     defer { parts.stop() }
@@ -192,18 +247,50 @@ public final class Importer {
     manifest.isSending = true
     try folder.write(manifest)
     let known = try askHeld(client)
-    let held = known.parts
-    if held > 0 { progress.say("the daemon holds \(held) parts already") }
     (summary.before, summary.total) = (known.before, known.total)
+    if known.parts > 0 { progress.say("the daemon holds \(known.parts) parts already") }
     let (target, key, milliseconds) = (target, manifest.key, sending.timeoutMilliseconds)
-    try each(parts, &summary) { (part, summary) throws(ImportError) in
-      if known.isFinished || part.number <= held && !part.isLast { return }
-      let state = try client.call { client throws(ClientError) in
+    try each(parts, &summary) { (part, _) throws(ImportError) in
+      if known.isFinished || part.number <= known.parts { return }
+      _ = try client.call { client throws(ClientError) in
         try client.importNumbers(
-          target, key: key, part: part.number, numbers: part.numbers, finish: part.isLast,
-          timeoutMilliseconds: milliseconds)
+          target, key: key, part: part.number, numbers: part.numbers, timeoutMilliseconds: milliseconds)
       }
-      if part.isLast { (summary.before, summary.total) = (state.before, state.total) }
+    }
+    if known.isFinished { return }
+    let step = { (step: ImportStep) throws(ImportError) -> ImportState in
+      try client.call { client throws(ClientError) in
+        try client.importNumbers(target, key: key, part: 0, then: step, timeoutMilliseconds: milliseconds)
+      }
+    }
+    let compared = try step(.compare)
+    let replacement = Replacement(before: compared.before, numbers: compared.numbers, kept: compared.kept)
+    (summary.before, summary.kept) = (replacement.before, replacement.kept)
+    (summary.added, summary.removed) = (replacement.added, replacement.gone)
+    if !confirm(replacement) {
+      (summary.withheld, summary.total) = (.loss, replacement.before)
+      _ = try client.call { client throws(ClientError) in
+        try client.abandonImport(target, key: key, timeoutMilliseconds: milliseconds)
+      }
+      return
+    }
+    try givePurpose(client)
+    let done = try step(.finish)
+    (summary.before, summary.total) = (done.before, done.total)
+  }
+
+  /// Before numbers are there that it is to protect.
+  private func givePurpose(_ client: PatientClient) throws(ImportError) {
+    guard let purpose = sending.purpose, purpose != self.purpose else { return }
+    let (target, company, milliseconds) = (target, company, sending.timeoutMilliseconds)
+    _ = try client.call { client throws(ClientError) in
+      do throws(RefusedApply) {
+        return try client.apply(
+          [.setPurpose(list: target.list, purpose)], to: company, actor: target.actor, timeoutMilliseconds: milliseconds
+        )
+      } catch {
+        throw error.error
+      }
     }
   }
 
@@ -226,6 +313,7 @@ public final class Importer {
   private func alter(
     _ parts: PartsAhead, _ client: PatientClient, _ summary: inout ImportSummary
   ) throws(ImportError) {
+    try givePurpose(client)
     try each(parts, &summary) { (part, summary) throws(ImportError) in
       if part.numbers.count == 0 || part.numbers.last <= manifest.sent.through { return }
       summary.total = try alter(part, client)
@@ -245,6 +333,7 @@ public final class Importer {
       }
       manifest.sent.added += UInt64(result.added)
       manifest.sent.altered += UInt64(result.altered)
+      purpose = result.purpose
       return result.total
     }
     let result = try client.call { client throws(ClientError) in

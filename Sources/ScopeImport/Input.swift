@@ -164,7 +164,11 @@ final class Input: @unchecked Sendable {  // everything that varies is reached u
       isAtEnd = more == 0
       count += more
     }
-    return place.offset == 0 && carry.isEmpty ? withoutMark(memory, count) : count
+    if place.offset > 0 || !carry.isEmpty { return count }
+    if let encoding = ForeignEncoding(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(memory)[..<count])) {
+      throw ImportError(.badData, "\(name) is \(encoding.words)")
+    }
+    return withoutMark(memory, count)
   }
 
   /// The mark of UTF-8 at the very beginning belongs to nothing.

@@ -3,7 +3,7 @@ public enum Refusal: Int, Error, CaseIterable, Sendable {
   // What is wrong with the number.
   case noNumber, notANumber, noRegion, unknownCountry, tooShort, tooLong, notValid, shortNumber, hasExtension, fraction
   // With what stands beside it.
-  case labelTooLong, timeZoneTooLong, badText, badColumnName, tooManyColumns, repeatedColumn, rowTooLarge
+  case labelTooLong, timeZoneTooLong, badText, notUTF8, badColumnName, tooManyColumns, repeatedColumn, rowTooLarge
   // With the line itself.
   case columnCount, badQuote, unclosedQuote, lineTooLong, notJSON, nestedValue
 
@@ -23,6 +23,7 @@ public enum Refusal: Int, Error, CaseIterable, Sendable {
     case .labelTooLong: "label_too_long"
     case .timeZoneTooLong: "time_zone_too_long"
     case .badText: "bad_text"
+    case .notUTF8: "not_utf8"
     case .badColumnName: "bad_column_name"
     case .tooManyColumns: "too_many_columns"
     case .repeatedColumn: "repeated_column"
@@ -51,7 +52,8 @@ public enum Refusal: Int, Error, CaseIterable, Sendable {
     case .fraction: "a fraction or an exponent, as spreadsheets write numbers; make the column one of text"
     case .labelTooLong: "the label has more than \(RowLimits.labelBytes) bytes"
     case .timeZoneTooLong: "the time zone has more than \(RowLimits.timeZoneBytes) bytes"
-    case .badText: "a text is not valid UTF-8, or has a control character"
+    case .badText: "a text has a control character"
+    case .notUTF8: "a text is not UTF-8; if the file is in Windows-1252: iconv -f WINDOWS-1252 -t UTF-8"
     case .badColumnName: "the name of a column is empty, longer than 128 bytes, or no text"
     case .tooManyColumns: "more than \(RowLimits.columns) columns are kept"
     case .repeatedColumn: "a column stands there twice"

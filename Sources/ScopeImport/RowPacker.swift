@@ -73,13 +73,17 @@ struct RowPacker: ~Copyable {
   /// Valid UTF-8 without control characters, as in names.
   private static func check(_ text: UnsafeRawBufferPointer) throws(Refusal) {
     if text.count <= Name.maximumBytes {
-      if Name.error(in: text) != nil { throw .badText }
+      if Name.error(in: text) != nil { throw RowPacker.fault(of: text) }
     } else {
       do throws(NameError) { _ = try Remark(utf8: text) } catch {
         if case .tooLong = error { throw .rowTooLarge }
-        throw .badText
+        throw RowPacker.fault(of: text)
       }
     }
+  }
+
+  private static func fault(of text: UnsafeRawBufferPointer) -> Refusal {
+    String(validating: text, as: UTF8.self) == nil ? .notUTF8 : .badText
   }
 
   /// A text that is taken: what is not UTF-8 is marked as such, control characters become blanks, and what is too much is

@@ -13,6 +13,19 @@ public struct SendingOptions: Sendable {
   public var abandonsOther = false
   /// Nothing is sent if a line was refused.
   public var isStrict = false
+  /// Of all lines, as a percentage: if more are refused, nothing is replaced. Nil: none for a list that protects, else
+  /// `usualRefusedPercent`.
+  public var refusedPercent: Double?
+  /// Given to the list before its numbers are changed; nil: it keeps the one it has.
+  public var purpose: ListPurpose?
+
+  public static let usualRefusedPercent = 5.0
+
+  /// - Parameter known: what the list is for so far.
+  func refusedPercent(_ known: ListPurpose?) -> Double {
+    if let refusedPercent { return refusedPercent }
+    return [.unwanted, .vip].contains(purpose ?? known) ? 0 : SendingOptions.usualRefusedPercent
+  }
 
   public init() {}
 }
@@ -79,7 +92,6 @@ struct Part: Sendable {
   /// From 1.
   let number: UInt32
   let numbers: PackedNumbers
-  let isLast: Bool
 }
 
 /// Cuts ascending rows into parts; the same rows always into the same parts. The last may be empty.
@@ -115,7 +127,7 @@ struct PartCutter {
 
   private mutating func part(_ numbers: PackedNumbers) -> Part {
     number += 1
-    return Part(number: number, numbers: numbers, isLast: isAtEnd)
+    return Part(number: number, numbers: numbers)
   }
 }
 

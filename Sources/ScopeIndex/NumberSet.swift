@@ -65,6 +65,20 @@ public struct NumberSet: Sendable {
     }
   }
 
+  /// How many of the numbers are in the other set as well.
+  public func countOfNumbers(alsoIn other: NumberSet) -> Int {
+    var (common, block, place) = (0, 0, 0)
+    for mine in blocks {
+      for number in mine {
+        while block < other.blocks.count && other.blocks[block].last! < number { (block, place) = (block + 1, 0) }
+        if block == other.blocks.count { return common }
+        while other.blocks[block][place] < number { place += 1 }
+        if other.blocks[block][place] == number { common += 1 }
+      }
+    }
+    return common
+  }
+
   /// A set in which some blocks are replaced, each by none, one or several.
   ///
   /// - Parameter replaced: ascending by index. Where the set has no block, index 0 stands for all of it.

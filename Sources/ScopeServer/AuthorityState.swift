@@ -304,6 +304,12 @@ extension AuthorityState {
       throw Failure(error)
     }
     let list = company.lists[job.list] ?? NumberList(id: job.list)
+    var changed = try takeStep(job, list, company)
+    changed.purpose = list.purpose
+    return changed
+  }
+
+  private func takeStep(_ job: NumberJob, _ list: NumberList, _ company: Company) throws(Failure) -> NumbersChanged {
     switch job.step {
     case .add(let rows):
       return try change(job, list, company) { numbers throws(StoreError) in
@@ -313,8 +319,8 @@ extension AuthorityState {
       return try change(job, list, company) { numbers throws(StoreError) in
         try NumberPatch(removing: others, from: list, of: job.company, numbers, store)
       }
-    case .stage(let key, let part, let blocks, let finish):
-      return try stage(job, list, company, key, part, blocks, finish: finish)
+    case .stage(let key, let part, let blocks, let then):
+      return try stage(job, list, company, key, part, blocks, then)
     case .abandon:
       return try abandon(job, list)
     }
@@ -382,7 +388,7 @@ extension AuthorityState {
 
   private func stage(
     _ job: NumberJob, _ list: NumberList, _ company: Company, _ key: Name, _ part: UInt32, _ blocks: [StoredBlock],
-    finish: Bool
+    _ then: NumberJob.Step.Then
   ) throws(Failure) -> NumbersChanged {
     let known = try stored { () throws(StoreError) in try store.stagedImport(of: job.list, company: job.company) }
     if known?.key != key, try stored({ () throws(StoreError) in try store.lastImport(of: list.blockSet) }) == key {
@@ -396,9 +402,10 @@ extension AuthorityState {
     }
     if staged.key != key { throw .importUnderWay(job.list, staged.key) }
     if part > staged.parts { staged = try stage(job, part, blocks, staged) }
-    if finish { return try self.finish(job, list, company, staged) }
+    if then == .finish { return try finish(job, list, company, staged) }
     return NumbersChanged(
-      revision: store.revision, before: list.count, total: list.count, parts: staged.parts, staged: staged.numbers)
+      revision: store.revision, before: list.count, total: list.count, parts: staged.parts, staged: staged.numbers,
+      kept: then == .compare ? try kept(list, staged) : 0)
   }
 
   private func stage(
@@ -425,6 +432,15 @@ extension AuthorityState {
       try NumberPatch(finishing: staged, of: list, of: job.company, store)
     }
     return try commit(job, list, numbers, patch)
+  }
+
+  /// How many of the list's numbers are in the parts.
+  private func kept(_ list: NumberList, _ staged: StagedImport) throws(Failure) -> UInt64 {
+    try stored { () throws(StoreError) in
+      if list.blockSet == 0 || staged.parts == 0 { return 0 }
+      let held = NumberSet(try store.skeleton(ofSet: list.blockSet))
+      return UInt64(held.countOfNumbers(alsoIn: NumberSet(try store.skeleton(ofSet: staged.set))))
+    }
   }
 
   private func abandon(_ job: NumberJob, _ list: NumberList) throws(Failure) -> NumbersChanged {

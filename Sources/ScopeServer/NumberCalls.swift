@@ -156,7 +156,8 @@ extension Dispatcher {
       if call.abandon != 0 { return .abandon }
       guard let key = try Self.optionalName("key", call.key.key) else { throw .badName("key", .empty) }
       let rows = try ascending(UnsafeBufferPointer(start: call.numbers, count: call.n_numbers), request)
-      return .stage(key: key, part: call.part, rows.blocks().map(StoredBlock.init), finish: call.finish != 0)
+      let then: NumberJob.Step.Then = call.finish != 0 ? .finish : call.compare != 0 ? .compare : .wait
+      return .stage(key: key, part: call.part, rows.blocks().map(StoredBlock.init), then: then)
     }
   }
 
@@ -188,6 +189,7 @@ extension Dispatcher {
         response.pointee.added = UInt32(changed.added)
         response.pointee.altered = UInt32(changed.altered)
         response.pointee.total = changed.total
+        response.pointee.purpose = Scope__V1__ListPurpose(UInt32(changed.purpose.rawValue))
         reply.setAdded(response)
       case SCOPE__V1__REQUEST__CALL_REMOVE_NUMBERS:
         let response = try arena.make(scope__v1__remove_numbers_response__init)
@@ -201,6 +203,8 @@ extension Dispatcher {
         response.pointee.finished = changed.isFinished ? 1 : 0
         response.pointee.before = changed.before
         response.pointee.total = changed.total
+        response.pointee.kept = changed.kept
+        response.pointee.purpose = Scope__V1__ListPurpose(UInt32(changed.purpose.rawValue))
         reply.setImported(response)
       }
       reply.end(into: &out)

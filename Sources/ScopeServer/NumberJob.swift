@@ -11,8 +11,15 @@ struct NumberJob: Sendable {
     /// Ascending, each once.
     case remove([UInt64])
     /// - part: its number from 1; 0: there is none, and no blocks.
-    case stage(key: Name, part: UInt32, [StoredBlock], finish: Bool)
+    case stage(key: Name, part: UInt32, [StoredBlock], then: Then)
     case abandon
+
+    enum Then: Sendable {
+      case wait
+      /// Says how many of the list's numbers are in the parts.
+      case compare
+      case finish
+    }
 
     /// Numbers may be gone from the list by it: an import puts others in place of those it holds.
     var takes: Bool {
@@ -65,6 +72,9 @@ struct NumbersChanged: Sendable {
   /// Of the import: held.
   var parts: UInt32 = 0
   var staged: UInt64 = 0
+  /// Of the list's numbers, those that are in the parts.
+  var kept: UInt64 = 0
+  var purpose = ListPurpose.none
   var isFinished = false
 }
 

@@ -116,7 +116,7 @@ struct NumberBenchmark: ParsableCommand {
       let high = min(count, low + NumberLimits.numbersPerPart)
       let state = try client.importNumbers(
         NumberListTarget(list: Self.list), key: "bench", part: part, numbers: packed(low..<high),
-        finish: high == count, timeoutMilliseconds: 60_000)
+        then: high == count ? .finish : .wait, timeoutMilliseconds: 60_000)
       if high == count && state.total != UInt64(count) { throw BenchFailure("\(state.total) numbers were kept") }
     }
     figures.importedPerSecond = Double(count) / (Double(nanoseconds() - start) / 1e9)

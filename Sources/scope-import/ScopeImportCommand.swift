@@ -7,6 +7,10 @@ import ScopeProtocol
 
 extension ImportOptions.Mode: ExpressibleByArgument {}
 extension ImportOptions.Format: ExpressibleByArgument {}
+extension ListPurpose: ExpressibleByArgument {
+  public init?(argument: String) { self.init(name: argument) }
+  public static var allValueStrings: [String] { allCases.filter { $0 != .none }.map(\.name) }
+}
 
 /// The import tool for number lists.
 @main
@@ -27,10 +31,11 @@ struct ScopeImportCommand: ParsableCommand {
         scope-import --list dnc --mode remove --no-normalise --no-header --number-column 1 back.csv
 
       Whatever ends it, the same command goes on where it stopped. With --mode replace, the list keeps its old numbers \
-      until all new ones are there.
+      until all new ones are there. It keeps them for good if too many lines were refused (--max-refused), or if many of \
+      them would go and nobody says yes to it.
 
-      Exit codes: 0 done; 1 refused by the daemon's rules; 2 unavailable: the daemon did not answer; 3 lines were \
-      refused, and nothing was sent (only with --strict); 64 wrong usage; 65 bad input data; 66 the file can't be read; 73 a file can't \
+      Exit codes: 0 done; 1 refused by the daemon's rules; 2 unavailable: the daemon did not answer; 3 the list was \
+      left as it was, since lines were refused or many of its numbers would go; 64 wrong usage; 65 bad input data; 66 the file can't be read; 73 a file can't \
       be written; 75 another scope-import has the work folder; 130, 143 ended by Ctrl-C, SIGTERM. Completion for your \
       shell: scope-import --generate-completion-script bash
       """,
@@ -76,8 +81,25 @@ struct ScopeImportCommand: ParsableCommand {
   @Flag(name: .long, help: "Forget another import that is under way on the list.")
   var abandonOther = false
 
-  @Flag(name: .long, help: "If lines are refused, leave the list as it is, and exit with 3.")
+  @Flag(name: .long, help: "If any line is refused, leave the list as it is, and exit with 3.")
   var strict = false
+
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      """
+      Replace nothing if more of all lines are refused, in percent. (default: 0 for lists that protect, unwanted and \
+      vip; \(percent(SendingOptions.usualRefusedPercent)) for others)
+      """, valueName: "percent"))
+  var maxRefused: Double?
+
+  @Flag(
+    name: .shortAndLong,
+    help: "Replace even if many of the list's numbers go: ten and more than a tenth, or more than half.")
+  var yes = false
+
+  @Option(name: .long, help: "What the list is for: calling, unwanted, vip or script. (default: as it is)")
+  var purpose: ListPurpose?
 
   @Flag(name: .long, help: "Print the summary as JSON.")
   var json = false
@@ -91,6 +113,10 @@ struct ScopeImportCommand: ParsableCommand {
   }
 
   func validate() throws {
+    if let maxRefused, !(0...100).contains(maxRefused) { throw ValidationError("--max-refused is from 0 to 100.") }
+    if mode != .replace && (maxRefused != nil || yes) {
+      throw ValidationError("--max-refused and --yes are for --mode replace.")
+    }
     if let threads, !(1...256).contains(threads) { throw ValidationError("--threads is from 1 to 256.") }
     if let segmentBytes, segmentBytes < 1 { throw ValidationError("--segment-bytes is at least 1.") }
     if file == "-" && workFolder == nil {
@@ -107,23 +133,24 @@ struct ScopeImportCommand: ParsableCommand {
     let workFolder = workFolder ?? "\(file).scope-import"
     let words = stopWords(workFolder)
     let signals = StopSignals(progress, words: words)
-    let isWithheld: Bool
+    var withheld: Withheld?
     var read: Importer?
     do throws(ImportError) {
       let importer = try Importer(
-        options, client: client, sending: connection.sending(abandonsOther: abandonOther, isStrict: strict),
-        workFolder: workFolder,
+        options, client: client, sending: sending, workFolder: workFolder,
         threads: threads ?? ProcessInfo.processInfo.activeProcessorCount, segmentBytes: segmentBytes,
-        progress: progress)
+        progress: progress, confirm: { confirm($0, progress) })
       read = importer
       let summary = try importer.run()
       signals.disarm()
       print(json ? summary.json(options, isDryRun: dryRun) : summary.text(options, isDryRun: dryRun))
-      if summary.isWithheld || dryRun {
-        let without = summary.isWithheld ? "--strict" : "--dry-run"
-        progress.say("\(workFolder) stays: the same command without \(without) goes on from it")
+      if let way = summary.withheld.map(\.wayOn) ?? (dryRun ? "without --dry-run" : nil) {
+        progress.say("\(workFolder) stays: the same command \(way) goes on from it")
       }
-      isWithheld = summary.isWithheld || dryRun && strict && summary.tally.refusedLines > 0
+      if summary.withheld == nil, let purpose = summary.purpose, purpose == .none {
+        printError("scope-import: \(purposeMissing)")
+      }
+      withheld = summary.withheld
     } catch {
       progress.finish()
       if error.kind == .badData { read?.tally.texts.forEach(printError) }
@@ -131,7 +158,32 @@ struct ScopeImportCommand: ParsableCommand {
       if error.kind == .unavailable || error.kind == .refused { printError("scope-import: \(words)") }
       throw ExitCode(error.kind.rawValue)
     }
-    if isWithheld { throw ExitCode(3) }
+    if withheld != nil { throw ExitCode(3) }
+  }
+
+  private var sending: SendingOptions {
+    var options = connection.sending
+    (options.abandonsOther, options.isStrict) = (abandonOther, strict)
+    (options.refusedPercent, options.purpose) = (maxRefused, purpose)
+    return options
+  }
+
+  /// Shows what would become of the list, and asks if much of it would go.
+  private func confirm(_ replacement: Replacement, _ progress: ImportProgress) -> Bool {
+    progress.say(
+      "list \(list): \(replacement.before) numbers before, \(replacement.numbers) now: \(replacement.added) added, "
+        + "\(replacement.gone) gone, \(replacement.kept) kept")
+    if yes || !replacement.isLargeLoss { return true }
+    if file == "-" || isatty(0) != 1 || isatty(2) != 1 { return false }
+    progress.finish()
+    FileHandle.standardError.write(
+      Data("\(replacement.gone) of the list's \(replacement.before) numbers would go. Replace them? [y/N] ".utf8))
+    return ["y", "yes"].contains(readLine()?.lowercased() ?? "")
+  }
+
+  private var purposeMissing: String {
+    "list \(list) has no purpose, so nothing is screened against it; give it one with --purpose, or with: "
+      + "scopectl list purpose \(list) unwanted"
   }
 
   /// What is true whenever it ends.
@@ -264,10 +316,9 @@ struct ConnectionOptions: ParsableArguments {
     }
   }
 
-  func sending(abandonsOther: Bool, isStrict: Bool) -> SendingOptions {
+  var sending: SendingOptions {
     var options = SendingOptions()
     (options.timeoutMilliseconds, options.retrySeconds) = (timeout, retry)
-    (options.abandonsOther, options.isStrict) = (abandonsOther, isStrict)
     return options
   }
 }

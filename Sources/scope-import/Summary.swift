@@ -12,11 +12,12 @@ extension ImportSummary {
 
   private func outcome(_ options: ImportOptions, _ isDryRun: Bool) -> String {
     let list = "list \(options.list)"
-    if isWithheld { return "\(list) is as it was: nothing is sent where lines were refused (--strict)" }
+    if let withheld { return "\(list) is as it was: \(withheld.words)" }
     if isDryRun { return "\(list) is as it was: a dry run sends nothing" }
     let now = total.map { "; it has \($0) now" } ?? ""
     switch options.mode {
-    case .replace: return "\(list) is replaced: \(before) before, \(total ?? 0) now"
+    case .replace:
+      return "\(list) is replaced: \(before) before, \(total ?? 0) now; \(added) added, \(removed) gone, \(kept) kept"
     case .add: return "\(list): \(added) added, \(altered) altered\(now)"
     case .remove: return "\(list): \(removed) removed\(now)"
     }
@@ -30,8 +31,9 @@ extension ImportSummary {
       list: options.list, mode: options.mode, dry_run: isDryRun, lines: tally.lines, numbers: numbers,
       duplicates: duplicates, refused: tally.refusedLines, refused_by_reason: tally.refused,
       first_refused: tally.examples, mended: tally.mended.values.reduce(0, +), mended_by_reason: tally.mended,
-      first_mended: tally.mendedExamples, before: before, added: added, altered: altered, removed: removed, total: total
-    )
+      first_mended: tally.mendedExamples, before: before, kept: kept, added: added, altered: altered, removed: removed,
+      total: total,
+      withheld: withheld?.code, purpose: purpose?.name)
     guard let bytes = try? encoder.encode(summary) else { fatalError("the summary can't be encoded") }
     return String(decoding: bytes, as: UTF8.self)
   }
@@ -47,10 +49,36 @@ extension ImportSummary {
     let mended: Int
     let mended_by_reason: [String: Int]
     let first_mended: [String: [Tally.Example]]
-    let before, added, altered, removed: UInt64
+    let before, kept, added, altered, removed: UInt64
     let total: UInt64?
+    let withheld: String?
+    let purpose: String?
   }
 }
+
+extension Withheld {
+  /// For people.
+  var words: String {
+    switch self {
+    case .strict: "nothing is sent where lines were refused (--strict)"
+    case .refused(let share) where share == 0: "none of its lines may be refused, since it protects (--max-refused)"
+    case .refused(let share): "more than \(percent(share)) percent of the lines were refused (--max-refused)"
+    case .loss: "many of its numbers would go, and nobody said yes to it (--yes)"
+    }
+  }
+
+  /// How to go on all the same.
+  var wayOn: String {
+    switch self {
+    case .strict: "without --strict"
+    case .refused: "with a larger --max-refused"
+    case .loss: "with --yes"
+    }
+  }
+}
+
+/// `5`, `0.5`
+func percent(_ share: Double) -> String { share == share.rounded() ? "\(Int(share))" : "\(share)" }
 
 private func counted(_ count: Int, _ thing: String) -> String { "\(count) \(thing)\(count == 1 ? "" : "s")" }
 

@@ -49,7 +49,10 @@ import Testing
             + ["--work-folder", folder.file("back")], input: Data("49170000000\n".utf8), environment: environment)
         #expect(back.output.hasSuffix("list l: 1 removed; it has 29999 now\n"), "\(back)")
         #expect(
-          end.output.hasSuffix("list l is replaced: \(again == 0 ? 0 : 29_999) before, 30000 now\n"), "\(end.output)")
+          end.output.hasSuffix(
+            again == 0
+              ? "list l is replaced: 0 before, 30000 now; 30000 added, 0 gone, 0 kept\n"
+              : "list l is replaced: 29999 before, 30000 now; 1 added, 0 gone, 29999 kept\n"), "\(end.output)")
       }
       #expect(daemon.stop() == 0)
     }

@@ -14,11 +14,13 @@ extension WireCaller {
   }
 
   struct Staged: Hashable {
-    var parts: Int
-    var numbers: Int
-    var isFinished: Bool
+    var parts = 0
+    var numbers = 0
+    var isFinished = false
     var before = 0
     var total = 0
+    var kept = 0
+    var purpose = 0
   }
 
   /// What a call is refused for; nil: it is answered.
@@ -60,7 +62,7 @@ extension WireCaller {
   @discardableResult
   func stage(
     _ part: UInt32, _ numbers: [NumberRow] = [], of list: String, key: String = "k", finish: Bool = false,
-    abandon: Bool = false, actor: String = ""
+    compare: Bool = false, abandon: Bool = false, actor: String = ""
   ) throws -> Staged {
     try ask(SCOPE__V1__REQUEST__CALL_IMPORT_NUMBERS) { request, arena in
       let call = try arena.make(scope__v1__import_numbers_request__init)
@@ -70,6 +72,7 @@ extension WireCaller {
       call.pointee.part = part
       (call.pointee.numbers, call.pointee.n_numbers) = (try arena.copy(numbers), numbers.count)
       call.pointee.finish = finish ? 1 : 0
+      call.pointee.compare = compare ? 1 : 0
       call.pointee.abandon = abandon ? 1 : 0
       request.pointee.import_numbers = call
     } read: { response in
@@ -77,7 +80,7 @@ extension WireCaller {
       return [
         Staged(
           parts: Int(wire.parts), numbers: Int(wire.numbers), isFinished: wire.finished != 0, before: Int(wire.before),
-          total: Int(wire.total))
+          total: Int(wire.total), kept: Int(wire.kept), purpose: Int(wire.purpose.rawValue))
       ]
     }[0]
   }

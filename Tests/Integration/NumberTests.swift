@@ -475,20 +475,46 @@ import Testing
       let part = (0..<5_000).map { NumberRow("\(4_320_000_000 + $0)", label: "n") }
       #expect(
         try wire.stage(1, part, of: "shop-dnc")
-          == .init(parts: 1, numbers: 5_000, isFinished: false, before: 1, total: 1))
+          == .init(parts: 1, numbers: 5_000, before: 1, total: 1, purpose: 2))
       #expect(
         try client.screen(["4310000001", "4320000001"], for: dialer("shop")).answers.map(\.verdict) == [
           .unwanted, .clear,
         ])
       #expect(try wire.stage(1, part, of: "shop-dnc").numbers == 5_000, "a part sent twice is held once")
       let done = try wire.stage(2, [NumberRow("4330000000")], of: "shop-dnc", finish: true)
-      #expect(done == .init(parts: 0, numbers: 0, isFinished: true, before: 1, total: 5_001))
+      #expect(done == .init(isFinished: true, before: 1, total: 5_001, purpose: 2))
       #expect(
         try client.screen(["4310000001", "4320000001"], for: dialer("shop")).answers.map(\.verdict) == [
           .clear, .unwanted,
         ])
       #expect(try wire.stage(2, [NumberRow("4330000000")], of: "shop-dnc", finish: true).isFinished, "sent again")
       #expect(try client.verify().problems.isEmpty)
+    }
+  }
+
+  /// What would stay is told of parts however they lie beside the list's blocks, and to tell it changes nothing.
+  @Test(arguments: 1...6 as ClosedRange<UInt64>) func areComparedBeforeTheyReplace(seed: UInt64) async throws {
+    try await withLists { client, wire throws in
+      var random = SeededRandom(seed: seed)
+      let old = Set((0..<9_000).map { _ in UInt64(4_310_000_000 + random.below(20_000)) })
+      #expect(try wire.stage(0, of: "shop-dnc", compare: true) == .init(purpose: 2))
+      for part in stride(from: 0, to: old.count, by: 4_000) {
+        try wire.add(
+          old.sorted()[part..<min(part + 4_000, old.count)].map { NumberRow("\($0)", label: "a") }, to: "shop-dnc")
+      }
+      let span = [20_000, 200, 60_000, 3, 20_000, 20_000][Int(seed) - 1]
+      var new = Set((0..<8_000).map { _ in UInt64(4_310_000_000 + random.below(span)) })
+      if seed == 5 { new = old }  // with other labels, in other blocks
+      if seed == 6 { new = Set(old.map { $0 + 20_000 }) }
+      try wire.stage(1, new.sorted().map { NumberRow("\($0)") }, of: "shop-dnc")
+      let compared = try wire.stage(0, of: "shop-dnc", compare: true)
+      #expect(
+        compared
+          == .init(
+            parts: 1, numbers: new.count, before: old.count, total: old.count, kept: old.intersection(new).count,
+            purpose: 2))
+      #expect(try wire.stage(0, of: "shop-dnc").kept == 0 && client.verify().problems.isEmpty)
+      #expect(try wire.stage(0, of: "shop-dnc", finish: true).total == new.count)
     }
   }
 

@@ -45,6 +45,7 @@ import Testing
       let bad = try daemon.file("number\n1234567\nx\n")
       let refused = try scopeImport(
         ["--company", "acme", "--list", "dnc", "--no-normalise", bad, "--socket", daemon.path, "--strict"])
+      #expect(refused.output.contains("2 lines read: 1 number, 1 refused, 0 duplicates"), "\(refused)")
       #expect(refused.status == 3 && refused.output.contains("not_a_number: 1"), "\(refused)")
       #expect(refused.output.contains("list dnc is as it was: nothing is sent where lines were refused"))
       #expect(daemon.rows.count == 1 && refused.errors.contains("without --strict goes on from it"), "\(refused)")
@@ -53,6 +54,38 @@ import Testing
         let all = try scopeImport(
           ["--company", "acme", "--list", "dnc", "--no-normalise", none, "--socket", daemon.path] + more)
         #expect(all.status == 65 && all.errors.contains(#"not_a_number: 1"#) && all.errors.contains(#"'x\u{1b}[31m'"#))
+      }
+    }
+  }
+
+  /// The daily file is a stump: without a yes the list stays, and the command says how to go on.
+  @Test func aLargeLossNeedsAYes() async throws {
+    try await onThread {
+      let old = Dictionary(uniqueKeysWithValues: (0..<50).map { (4_930_000_000 + UInt64($0), StandIn.Row()) })
+      let daemon = try StandIn { ($0.rows, $0.purpose) = (old, .none) }
+      defer { daemon.stop() }
+      let file = try daemon.file("number\n4930000003\n4940000000\nnobody\n")
+      let base = ["--company", "acme", "--list", "dnc", "--no-normalise", "--socket", daemon.path]
+      let refused = try scopeImport(base + ["--purpose", "unwanted", file])
+      #expect(refused.status == 3 && daemon.rows == old, "\(refused)")
+      #expect(refused.output.contains("list dnc is as it was: none of its lines may be refused, since it protects"))
+      #expect(refused.errors.contains("the same command with a larger --max-refused goes on from it"), "\(refused)")
+      let lost = try scopeImport(base + ["--max-refused", "34", "--json", file])
+      #expect(lost.status == 3 && daemon.rows == old, "\(lost)")
+      #expect(lost.errors.contains("list dnc: 50 numbers before, 2 now: 1 added, 49 gone, 1 kept"), "\(lost)")
+      #expect(lost.errors.contains("the same command with --yes goes on from it"), "\(lost)")
+      #expect(lost.output.contains(#""total":50,"withheld":"large_loss""#), "\(lost)")
+      let done = try scopeImport(base + ["--max-refused", "34", "--yes", file])
+      #expect(done.status == 0 && daemon.rows.count == 2, "\(done)")
+      #expect(done.output.contains("list dnc is replaced: 50 before, 2 now; 1 added, 49 gone, 1 kept"), "\(done)")
+      #expect(done.errors.contains("list dnc has no purpose, so nothing is screened against it"), "\(done)")
+      let given = try scopeImport(base + ["--mode", "add", "--purpose", "unwanted", "--json", file])
+      #expect(given.status == 0 && given.output.contains(#""purpose":"unwanted""#), "\(given)")
+      #expect(!given.errors.contains("no purpose") && daemon.state.withLockedValue { $0.purpose } == .unwanted)
+      for wrong in [
+        ["--max-refused", "101"], ["--max-refused", "-1"], ["--mode", "add", "--yes"], ["--purpose", "dnc"],
+      ] {
+        #expect(try scopeImport(base + wrong + [file]).status == 64, "\(wrong)")
       }
     }
   }

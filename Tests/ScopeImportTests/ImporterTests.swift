@@ -1,9 +1,20 @@
 import Foundation
+import NIOConcurrencyHelpers
 import ScopeClient
+import ScopeModel
 import ScopeTesting
 import Testing
 
 @testable import ScopeImport
+
+/// Of 20 lines: what the list is for, what it is said to be for, the share said, lines refused, and what becomes of it.
+private let sharesRefused: [(ListPurpose, ListPurpose?, Double?, Int, Withheld?)] = [
+  (.none, nil, nil, 1, nil), (.calling, nil, nil, 1, nil), (.script, nil, nil, 2, .refused(percent: 5)),
+  (.unwanted, nil, nil, 1, .refused(percent: 0)), (.vip, nil, nil, 1, .refused(percent: 0)),
+  (.none, .unwanted, nil, 1, .refused(percent: 0)), (.unwanted, .calling, nil, 1, nil), (.unwanted, nil, 5, 1, nil),
+  (.unwanted, nil, 4.9, 1, .refused(percent: 4.9)), (.none, nil, 0, 1, .refused(percent: 0)), (.vip, nil, nil, 0, nil),
+  (.none, nil, 100, 19, nil),
+]
 
 /// Whole imports, in this process, into a stand-in for the daemon.
 @Suite struct ImporterTests {
@@ -99,16 +110,16 @@ import Testing
 
   /// Whatever stands beside a number, the number is on the list, and what is wrong with the text is told.
   @Test(arguments: [
-    ("Jörg".data(using: .isoLatin1)!, "J\u{FFFD}rg", "bad_text"),
+    ("Jörg".data(using: .isoLatin1)!, "J\u{FFFD}rg", "not_utf8"),
     (Data("\"two\nlines\"".utf8), "two lines", "bad_text"),
     (Data("tab\t".utf8), "tab", "bad_text"), (Data("a\u{1B}[31mb".utf8), "a [31mb", "bad_text"),
-    (Data("\u{85}\u{7}".utf8), "", "bad_text"), (Data([0xFF]), "\u{FFFD}", "bad_text"),
+    (Data("\u{85}\u{7}".utf8), "", "bad_text"), (Data([0xFF]), "\u{FFFD}", "not_utf8"),
     (Data(String(repeating: "ß", count: 65).utf8), String(repeating: "ß", count: 64), "label_too_long"),
     (Data(String(repeating: "x", count: 1_000).utf8), String(repeating: "x", count: 128), "label_too_long"),
   ])
   func aBadLabelNeverCostsItsNumber(_ label: Data, _ kept: String, _ reason: String) async throws {
     try await onThread {
-      for column in ["label", "time_zone", "city"] where reason == "bad_text" || column == "label" {
+      for column in ["label", "time_zone", "city"] where reason != "label_too_long" || column == "label" {
         let daemon = try StandIn()
         defer { daemon.stop() }
         let file = daemon.folder.file("numbers.csv")
@@ -142,6 +153,115 @@ import Testing
       #expect(summary.tally.mended == ["bad_text": 1, "row_too_large": 1, "bad_column_name": 1], "\(summary.tally)")
       #expect(daemon.rows[1_234_567] == .init(label: "a b", columns: ["note": long]))
       #expect(daemon.rows[7_654_321] == .init(label: "c"))
+    }
+  }
+
+  /// A share of the lines may be refused, and none where the list protects, whoever says what it is for.
+  @Test(arguments: sharesRefused)
+  func nothingIsReplacedIfTooMuchIsRefused(
+    _ known: ListPurpose, _ given: ListPurpose?, _ percent: Double?, _ refused: Int, _ withheld: Withheld?
+  ) async throws {
+    try await onThread {
+      let old = [5_550_000_001: StandIn.Row(label: "old")] as [UInt64: StandIn.Row]
+      let daemon = try StandIn { ($0.purpose, $0.rows) = (known, old) }
+      defer { daemon.stop() }
+      let lines = (0..<20).map { $0 < refused ? "call \($0)" : "\(4_930_000_000 + $0)" }
+      let file = try daemon.file("number\n" + lines.joined(separator: "\n") + "\n")
+      var sending = SendingOptions()
+      (sending.refusedPercent, sending.purpose) = (percent, given)
+      let summary = try daemon.importing(file, sending: sending) { $0.normalises = false }
+      #expect(summary.withheld == withheld && summary.numbers == 20 - refused && summary.duplicates == 0)
+      let (rows, purpose, parts) = daemon.state.withLockedValue { ($0.rows, $0.purpose, $0.partsGot) }
+      #expect(withheld == nil ? rows.count == 20 - refused : rows == old && parts == 0)
+      #expect(purpose == (withheld == nil ? given ?? known : known))
+      #expect(daemon.breaches == [])
+      if withheld == nil { return }
+      sending.refusedPercent = 100
+      #expect(try daemon.importing(file, sending: sending) { $0.normalises = false }.total == UInt64(20 - refused))
+    }
+  }
+
+  /// What is put on a list and taken off it replaces nothing.
+  @Test func whatIsRefusedDoesNotKeepOthersFromBeingAdded() async throws {
+    try await onThread {
+      let daemon = try StandIn { ($0.purpose, $0.rows) = (.unwanted, [4_930_000_001: .init()]) }
+      defer { daemon.stop() }
+      let file = try daemon.file("number\nnone\n4930000002\n")
+      let added = try daemon.importing(file) { ($0.normalises, $0.mode) = (false, .add) }
+      #expect(added.total == 2 && added.withheld == nil && added.purpose == .unwanted)
+      var strict = SendingOptions()
+      strict.isStrict = true
+      let summary = try daemon.importing(file, sending: strict) { ($0.normalises, $0.mode) = (false, .remove) }
+      #expect(summary.withheld == .strict && summary.numbers == 1 && summary.duplicates == 0 && daemon.rows.count == 2)
+    }
+  }
+
+  /// Who replaces sees what comes, what goes and what stays, and a no leaves all as it was.
+  @Test(arguments: [(0, false), (9, false), (10, false), (11, true), (100, true)])
+  func aReplacementIsShownBefore(_ gone: Int, isLarge: Bool) async throws {
+    try await onThread {
+      let old = Dictionary(uniqueKeysWithValues: (0..<100).map { (4_930_000_000 + UInt64($0), StandIn.Row()) })
+      let daemon = try StandIn { ($0.purpose, $0.rows) = (.unwanted, old) }
+      defer { daemon.stop() }
+      let numbers = (gone..<100).map { 4_930_000_000 + $0 } + (0..<7).map { 4_940_000_000 + $0 }
+      let file = try daemon.file("number\n" + numbers.map { "\($0)\n" }.joined())
+      let shown = NIOLockedValueBox<[Replacement]>([])
+      for answer in [false, true] {
+        let summary = try daemon.importing(file) { replacement in
+          shown.withLockedValue { $0.append(replacement) }
+          return answer
+        } _: {
+          $0.normalises = false
+        }
+        #expect(summary.withheld == (answer ? nil : .loss))
+        #expect(summary.added == 7 && summary.removed == gone && summary.kept == 100 - gone && summary.before == 100)
+        #expect(answer ? Set(daemon.rows.keys) == Set(numbers.map(UInt64.init)) : daemon.rows == old)
+        #expect(daemon.state.withLockedValue { $0.key == nil && $0.parts.isEmpty }, "nothing stays under way")
+      }
+      let replacement = Replacement(before: 100, numbers: UInt64(107 - gone), kept: UInt64(100 - gone))
+      #expect(shown.withLockedValue { $0 == [replacement, replacement] })
+      #expect(replacement.isLargeLoss == isLarge && replacement.gone == gone && replacement.added == 7)
+    }
+  }
+
+  /// Of few numbers, more may go.
+  @Test(arguments: [(0, 0, false), (2, 1, false), (2, 2, true), (3, 2, true), (18, 9, false), (18, 10, true)])
+  func aLossIsLarge(_ before: UInt64, _ gone: UInt64, _ isLarge: Bool) {
+    #expect(Replacement(before: before, numbers: 100, kept: before - gone).isLargeLoss == isLarge)
+  }
+
+  @Test func whatIsNoTextInUTF8IsNamed() async throws {
+    try await onThread {
+      let text = "number,label\n4930000001,Jörg\n"
+      let marked = [.utf16LittleEndian, .utf16BigEndian].map {
+        Data("\u{FEFF}".data(using: $0)! + text.data(using: $0)!)
+      }
+      let bare = [.utf16LittleEndian, .utf16BigEndian].map { text.data(using: $0)! }
+      let utf32 = "\u{FEFF}".data(using: .utf32LittleEndian)! + text.data(using: .utf32LittleEndian)!
+      let files =
+        (marked + bare).map { ($0, "iconv -f UTF-16") } + [
+          (utf32, "iconv -f UTF-32"), (Data([0x50, 0x4B, 3, 4, 20, 0]), "save it as CSV"),
+          (Data([0x1F, 0x8B, 8, 0, 0]), "gzip -dc"),
+        ]
+      for (bytes, words) in files {
+        for format in ImportOptions.Format.allCases {
+          let daemon = try StandIn()
+          defer { daemon.stop() }
+          let file = daemon.folder.file("numbers")
+          try bytes.write(to: URL(fileURLWithPath: file))
+          #expect("\(words) \(format)") {
+            try daemon.importing(file) { ($0.normalises, $0.format) = (false, format) }
+          } throws: {
+            ($0 as? ImportError)?.kind == .badData && "\($0)".contains(words)
+          }
+          #expect(daemon.state.withLockedValue { $0.partsGot } == 0)
+        }
+      }
+      let daemon = try StandIn()
+      defer { daemon.stop() }
+      let file = daemon.folder.file("numbers")
+      try Data([0xEF, 0xBB, 0xBF] + Data(text.utf8)).write(to: URL(fileURLWithPath: file))
+      #expect(try daemon.importing(file) { $0.normalises = false }.total == 1, "the mark of UTF-8 is none of the text")
     }
   }
 
@@ -206,18 +326,21 @@ extension StandIn {
     return path
   }
 
+  /// Takes any share of refused lines, but where `sending` says otherwise.
   func importing(
-    _ file: String, sending: SendingOptions = SendingOptions(), segmentBytes: Int? = nil,
-    _ adjust: (inout ImportOptions) -> Void
+    _ file: String, sending: SendingOptions? = nil, segmentBytes: Int? = nil,
+    confirm: @escaping (Replacement) -> Bool = { _ in true }, _ adjust: (inout ImportOptions) -> Void
   ) throws -> ImportSummary {
     var options = ImportOptions(company: "acme", list: "dnc", file: file)
     adjust(&options)
-    var sending = sending
+    var others = SendingOptions()
+    others.refusedPercent = 100
+    var sending = sending ?? others
     sending.retrySeconds = 5
     let client = try Client(address, company: "acme", timeoutMilliseconds: 20_000)
     return try Importer(
       options, client: client, sending: sending, workFolder: file + ".scope-import", threads: 2,
-      segmentBytes: segmentBytes, progress: ImportProgress(.silent)
+      segmentBytes: segmentBytes, progress: ImportProgress(.silent), confirm: confirm
     ).run()
   }
 }

@@ -1,6 +1,7 @@
 import CScopeWire
 import Foundation
 import NIOConcurrencyHelpers
+import ScopeModel
 import ScopeProtocol
 import ScopeTesting
 
@@ -19,6 +20,7 @@ final class StandIn: Sendable {
     /// Of the import that made the list's numbers.
     var lastKey: String?
     var parts: [[(UInt64, Row)]] = []
+    var purpose = ListPurpose.none
     var requests = 0
     var partsGot = 0
     var breaches: [String] = []
@@ -122,15 +124,21 @@ final class StandIn: Sendable {
       for (number, row) in rows { state.rows[number] = row }
       return Proto.message(
         41,
-        Proto.number(1, UInt64(added)) + Proto.number(2, UInt64(altered)) + Proto.number(3, UInt64(state.rows.count)))
+        Proto.number(1, UInt64(added)) + Proto.number(2, UInt64(altered)) + Proto.number(3, UInt64(state.rows.count))
+          + Proto.number(4, UInt64(state.purpose.rawValue)))
     case SCOPE__V1__REQUEST__CALL_REMOVE_NUMBERS:
       let wire = request.remove_numbers.pointee
       let removed = (0..<wire.n_numbers).count { state.rows.removeValue(forKey: number(wire.numbers[$0])) != nil }
       return Proto.message(42, Proto.number(1, UInt64(removed)) + Proto.number(2, UInt64(state.rows.count)))
-    default:
-      state.breaches.append("call \(request.call_case.rawValue)")
-      return []
+    case SCOPE__V1__REQUEST__CALL_APPLY:
+      let change = request.apply.pointee.changes[0]!.pointee
+      guard change.change_case == SCOPE__V1__CHANGE__CHANGE_SET_PURPOSE else { break }
+      state.purpose = ListPurpose(rawValue: UInt8(change.set_purpose.pointee.purpose.rawValue))!
+      return Proto.message(16, [])
+    default: break
     }
+    state.breaches.append("call \(request.call_case.rawValue)")
+    return []
   }
 
   private static func take(_ wire: Scope__V1__ImportNumbersRequest, _ state: inout State) -> [UInt8] {
@@ -139,13 +147,18 @@ final class StandIn: Sendable {
     if let other = state.key, other != key {
       return Proto.number(2, 9) + Proto.bytes(3, Array("import_under_way".utf8)) + Proto.bytes(4, Array("another".utf8))
     }
+    let purpose = Proto.number(7, UInt64(state.purpose.rawValue))
     if state.key == nil && state.lastKey == key {
-      return Proto.message(43, Proto.number(3, 1) + Proto.number(5, UInt64(state.rows.count)))
+      return Proto.message(43, Proto.number(3, 1) + Proto.number(5, UInt64(state.rows.count)) + purpose)
     }
     if wire.part > 0 { take(wire, key, &state) }
     if wire.finish == 0 {
-      let numbers = state.parts.reduce(0) { $0 + $1.count }
-      return Proto.message(43, Proto.number(1, UInt64(state.parts.count)) + Proto.number(2, UInt64(numbers)))
+      let numbers = state.parts.joined().map(\.0)
+      let kept = wire.compare == 0 ? 0 : numbers.count { state.rows[$0] != nil }
+      return Proto.message(
+        43,
+        Proto.number(1, UInt64(state.parts.count)) + Proto.number(2, UInt64(numbers.count))
+          + Proto.number(4, UInt64(state.rows.count)) + Proto.number(6, UInt64(kept)) + purpose)
     }
     let before = state.rows.count
     state.rows = Dictionary(state.parts.flatMap { $0 }) { $1 }

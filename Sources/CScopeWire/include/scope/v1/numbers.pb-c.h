@@ -423,10 +423,14 @@ struct  Scope__V1__AddNumbersResponse
    * numbers on the list
    */
   uint64_t total;
+  /*
+   * what the list is for
+   */
+  Scope__V1__ListPurpose purpose;
 };
 #define SCOPE__V1__ADD_NUMBERS_RESPONSE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&scope__v1__add_numbers_response__descriptor) \
-    , 0, 0, 0 }
+    , 0, 0, 0, SCOPE__V1__LIST_PURPOSE__LIST_PURPOSE_UNSPECIFIED }
 
 
 /*
@@ -517,10 +521,14 @@ struct  Scope__V1__ImportNumbersRequest
    * forget the parts, whatever the key
    */
   protobuf_c_boolean abandon;
+  /*
+   * say how many of the list's numbers the parts hold; takes as long as to finish
+   */
+  protobuf_c_boolean compare;
 };
 #define SCOPE__V1__IMPORT_NUMBERS_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&scope__v1__import_numbers_request__descriptor) \
-    , {0,NULL}, {0,NULL}, {0,NULL}, 0, 0,NULL, 0, 0 }
+    , {0,NULL}, {0,NULL}, {0,NULL}, 0, 0,NULL, 0, 0, 0 }
 
 
 /*
@@ -542,17 +550,25 @@ struct  Scope__V1__ImportNumbersResponse
    */
   protobuf_c_boolean finished;
   /*
-   * when finished: how many numbers the list had before
+   * how many numbers the list has; when finished: had before
    */
   uint64_t before;
   /*
-   * when finished: how many it has now
+   * how many it has now
    */
   uint64_t total;
+  /*
+   * with `compare`: of the list's numbers, those in the parts; when finished 0
+   */
+  uint64_t kept;
+  /*
+   * what the list is for
+   */
+  Scope__V1__ListPurpose purpose;
 };
 #define SCOPE__V1__IMPORT_NUMBERS_RESPONSE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&scope__v1__import_numbers_response__descriptor) \
-    , 0, 0, 0, 0, 0 }
+    , 0, 0, 0, 0, 0, 0, SCOPE__V1__LIST_PURPOSE__LIST_PURPOSE_UNSPECIFIED }
 
 
 /* Scope__V1__NumberRow methods */
