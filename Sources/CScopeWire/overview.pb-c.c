@@ -3685,7 +3685,7 @@ const ProtobufCEnumDescriptor scope__v1__field_filter__descriptor =
   scope__v1__field_filter__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCEnumValue scope__v1__finding_kind__enum_values_by_number[9] =
+static const ProtobufCEnumValue scope__v1__finding_kind__enum_values_by_number[10] =
 {
   { "FINDING_KIND_UNSPECIFIED", "SCOPE__V1__FINDING_KIND__FINDING_KIND_UNSPECIFIED", 0 },
   { "FINDING_KIND_FIELD_IN_NO_PROJECT", "SCOPE__V1__FINDING_KIND__FINDING_KIND_FIELD_IN_NO_PROJECT", 1 },
@@ -3696,15 +3696,17 @@ static const ProtobufCEnumValue scope__v1__finding_kind__enum_values_by_number[9
   { "FINDING_KIND_PROJECT_WITHOUT_USERS", "SCOPE__V1__FINDING_KIND__FINDING_KIND_PROJECT_WITHOUT_USERS", 6 },
   { "FINDING_KIND_PROJECT_WITHOUT_OBJECTS", "SCOPE__V1__FINDING_KIND__FINDING_KIND_PROJECT_WITHOUT_OBJECTS", 7 },
   { "FINDING_KIND_GROUP_WITHOUT_MEMBERS", "SCOPE__V1__FINDING_KIND__FINDING_KIND_GROUP_WITHOUT_MEMBERS", 8 },
+  { "FINDING_KIND_LIST_WITHOUT_PURPOSE", "SCOPE__V1__FINDING_KIND__FINDING_KIND_LIST_WITHOUT_PURPOSE", 9 },
 };
 static const ProtobufCIntRange scope__v1__finding_kind__value_ranges[] = {
-{0, 0},{0, 9}
+{0, 0},{0, 10}
 };
-static const ProtobufCEnumValueIndex scope__v1__finding_kind__enum_values_by_name[9] =
+static const ProtobufCEnumValueIndex scope__v1__finding_kind__enum_values_by_name[10] =
 {
   { "FINDING_KIND_FIELD_IN_NO_PROJECT", 1 },
   { "FINDING_KIND_FIELD_SHARED", 3 },
   { "FINDING_KIND_GROUP_WITHOUT_MEMBERS", 8 },
+  { "FINDING_KIND_LIST_WITHOUT_PURPOSE", 9 },
   { "FINDING_KIND_OBJECT_IN_NO_PROJECT", 2 },
   { "FINDING_KIND_PROJECT_WITHOUT_OBJECTS", 7 },
   { "FINDING_KIND_PROJECT_WITHOUT_USERS", 6 },
@@ -3719,9 +3721,9 @@ const ProtobufCEnumDescriptor scope__v1__finding_kind__descriptor =
   "FindingKind",
   "Scope__V1__FindingKind",
   "scope.v1",
-  9,
+  10,
   scope__v1__finding_kind__enum_values_by_number,
-  9,
+  10,
   scope__v1__finding_kind__enum_values_by_name,
   1,
   scope__v1__finding_kind__value_ranges,

@@ -118,6 +118,7 @@ public enum FindingKind: String, CaseIterable, Sendable {
   case projectWithoutUsers = "project_without_users"
   case projectWithoutObjects = "project_without_objects"
   case groupWithoutMembers = "group_without_members"
+  case listWithoutPurpose = "list_without_purpose"
 
   fileprivate var onTheWire: Scope__V1__FindingKind {
     Scope__V1__FindingKind(UInt32(FindingKind.allCases.firstIndex(of: self)! + 1))

@@ -25,11 +25,11 @@ package enum StandardOutput {
     }
   }
 
-  /// Writes a line: at once to a terminal, else with those that follow.
+  /// Writes a line: at once to a terminal, else with those that follow. What a terminal would obey is shown by its code.
   package static func line(_ text: String) {
     lock.lock()
     defer { lock.unlock() }
-    buffer += text.utf8
+    buffer += escapedLines(text).utf8
     buffer.append(0x0A)
     if isTerminal || buffer.count >= bufferBytes { writeAll() }
   }

@@ -1,5 +1,6 @@
 import Foundation
 import NIOConcurrencyHelpers
+import ScopeClient
 
 /// Tells on standard error how far an import is: on a terminal in one line, elsewhere a line every few seconds.
 public final class ImportProgress: Sendable {
@@ -59,7 +60,7 @@ public final class ImportProgress: Sendable {
     if style == .silent { return }
     state.withLockedValue { state in
       clear(&state)
-      write("scope-import: \(words)\n")
+      write("scope-import: \(escaped(words))\n")
     }
   }
 

@@ -228,7 +228,7 @@ extension FactsWire {
       let project = view.project(number)
       return (SubjectKind.project, project.id, project.name)
     case .groupWithoutMembers, .group: return (SubjectKind.group, view.groupID(number), view.groupName(number))
-    case .fieldInNoProject, .objectInNoProject, .fieldShared, .row, .object:
+    case .fieldInNoProject, .objectInNoProject, .fieldShared, .listWithoutPurpose, .row, .object:
       let object = view.object(number)
       return (object.type, object.id, object.name)
     }

@@ -27,7 +27,12 @@ struct Listing: Sendable {
   func stream(in place: Places.Place? = nil) throws(Failure) -> ListingStream {
     let view = company.withUnsafeBytes { root.company($0) }
     var finder = RowFinder(deadline: deadline, ending: ending)
-    if let view { try finder.find(question, in: view) } else { try refuseWithoutCompany() }
+    if let view {
+      let lists = company.withUnsafeBytes { root.index(of: $0) }?.lists.entries ?? []
+      try finder.find(question, in: view, lists)
+    } else {
+      try refuseWithoutCompany()
+    }
     return ListingStream(
       root: root, company: company, question: question, rows: finder.rows, offset: finder.offset, end: finder.end,
       place: place)
@@ -63,7 +68,7 @@ struct FoundRow: Sendable {
     // Findings have the numbers of the wire.
     case fieldInNoProject = 1
     case objectInNoProject, fieldShared, userInNoProject, userStillInDefault, projectWithoutUsers
-    case projectWithoutObjects, groupWithoutMembers
+    case projectWithoutObjects, groupWithoutMembers, listWithoutPurpose
     // Of a project.
     case group, user, object
   }
@@ -88,14 +93,17 @@ private struct RowFinder {
 
   init(deadline: NIODeadline, ending: Ending) { (self.deadline, self.ending) = (deadline, ending) }
 
-  mutating func find(_ question: Listing.Question, in view: CompanyView) throws(Failure) {
+  mutating func find(
+    _ question: Listing.Question, in view: CompanyView, _ lists: [NumberLists.Entry]
+  ) throws(Failure) {
     switch question {
     case .users(let question): try findUsers(question, view)
     case .groups(let text): try findGroups(text, view)
     case .roles: try findRoles(view)
     case .project(let id): try findProject(id, view)
     case .fields(let filter): try findFields(filter, view)
-    case .checkUp(let kinds): for kind in kinds.sorted() { try findFindings(FoundRow.Kind(rawValue: kind)!, view) }
+    case .checkUp(let kinds):
+      for kind in kinds.sorted() { try findFindings(FoundRow.Kind(rawValue: kind)!, view, lists) }
     }
     if end == 0 { end = rows.count }
   }
@@ -247,7 +255,9 @@ private struct TextMatch {
 // MARK: - Check-up
 
 extension RowFinder {
-  private mutating func findFindings(_ kind: FoundRow.Kind, _ view: CompanyView) throws(Failure) {
+  private mutating func findFindings(
+    _ kind: FoundRow.Kind, _ view: CompanyView, _ lists: [NumberLists.Entry]
+  ) throws(Failure) {
     let fields = view.objectNumbers(ofType: ObjectType.contactField.number)
     switch kind {
     case .fieldInNoProject: try findLonely(fields, kind, view)
@@ -261,6 +271,11 @@ extension RowFinder {
     case .projectWithoutObjects: try findEmptyProjects(kind, view.objectCount, view, view.projects(ofObject:))
     case .groupWithoutMembers:
       for (group, count) in try memberCounts(view).enumerated() where count == 0 { add(group, kind) }
+    case .listWithoutPurpose:
+      for list in lists where list.purpose == .none && list.numbers.count > 0 {
+        let number = list.id.withUnsafeBytes { view.objectNumber($0, type: ObjectType.list.number) }
+        if let number { add(number, kind) }
+      }
     case .row, .group, .user, .object: break
     }
   }

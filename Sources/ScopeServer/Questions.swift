@@ -78,7 +78,7 @@ extension Dispatcher {
 
   func checkUp(_ request: UnsafeMutablePointer<WireRequest>) throws(Failure) -> Disposition {
     let call = request.pointee.check_up!
-    let known = 1...SCOPE__V1__FINDING_KIND__FINDING_KIND_GROUP_WITHOUT_MEMBERS.rawValue
+    let known = 1...SCOPE__V1__FINDING_KIND__FINDING_KIND_LIST_WITHOUT_PURPOSE.rawValue
     var kinds: Set<UInt32> = []
     for index in 0..<call.pointee.n_kinds {
       let kind = call.pointee.kinds[index].rawValue

@@ -204,7 +204,7 @@ struct ScopeImportCommand: ParsableCommand {
 /// In place of Swift's, which does not notice that nothing could be written.
 func print(_ line: String) { StandardOutput.line(line) }
 
-func printError(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
+func printError(_ text: String) { FileHandle.standardError.write(Data((escapedLines(text) + "\n").utf8)) }
 
 /// Options of how the file is read.
 struct ReadingOptions: ParsableArguments {

@@ -1,4 +1,5 @@
 import Foundation
+import ScopeClient
 import ScopeImport
 
 extension ImportSummary {
@@ -35,7 +36,7 @@ extension ImportSummary {
       total: total,
       withheld: withheld?.code, purpose: purpose?.name)
     guard let bytes = try? encoder.encode(summary) else { fatalError("the summary can't be encoded") }
-    return String(decoding: bytes, as: UTF8.self)
+    return escapedJSON(String(decoding: bytes, as: UTF8.self))
   }
 
   /// Named as in JSON.
@@ -97,14 +98,4 @@ extension Tally {
       return "  \(kind.code): \(counts[kind.code] ?? 0), \(kind.words): \(shown.joined(separator: ", "))"
     }
   }
-}
-
-/// For a terminal, which would obey control characters: they are shown by their codes.
-func escaped(_ text: String) -> String {
-  text.unicodeScalars.map { scalar in
-    switch scalar.properties.generalCategory {
-    case .control, .format, .lineSeparator, .paragraphSeparator: "\\u{\(String(scalar.value, radix: 16))}"
-    default: String(scalar)
-    }
-  }.joined()
 }

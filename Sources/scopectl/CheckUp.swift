@@ -57,6 +57,7 @@ extension FindingKind {
     case .projectWithoutUsers: "projects without users"
     case .projectWithoutObjects: "projects without objects"
     case .groupWithoutMembers: "groups without members"
+    case .listWithoutPurpose: "lists with numbers and without a purpose"
     }
   }
 
@@ -75,6 +76,8 @@ extension FindingKind {
     case .projectWithoutObjects:
       "Nothing is to be seen in them: scopectl project add PROJECT REF, or project delete PROJECT"
     case .groupWithoutMembers: "Nobody is in them: scopectl group add GROUP USER, or group delete GROUP"
+    case .listWithoutPurpose:
+      "Nothing is screened against them. To change that: scopectl list purpose LIST unwanted (or another)"
     }
   }
 }

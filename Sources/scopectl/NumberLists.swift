@@ -230,10 +230,15 @@ struct NumberListCommand: ParsableCommand {
         return print(
           jsonObject([
             ("added", .number(UInt64(found.added))), ("altered", .number(UInt64(found.altered))),
-            ("total", .number(found.total)),
+            ("total", .number(found.total)), ("purpose", .text(found.purpose.name)),
           ]))
       }
       print("\(found.added) added, \(found.altered) altered; the list has \(counted(Int(found.total), "number"))")
+      if found.purpose == .none {
+        printError(
+          "scopectl: list \(change.list) has no purpose, so nothing is screened against it: "
+            + "scopectl list purpose \(change.list) unwanted")
+      }
     }
   }
 

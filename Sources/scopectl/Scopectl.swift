@@ -139,7 +139,7 @@ func asking<T>(_ body: () throws -> T) throws -> T {
 /// In place of Swift's, which does not notice that nothing could be written.
 func print(_ line: String) { StandardOutput.line(line) }
 
-func printError(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
+func printError(_ text: String) { FileHandle.standardError.write(Data((escapedLines(text) + "\n").utf8)) }
 
 /// JSON with the keys in the order given, which is how people read it.
 func jsonObject(_ fields: [(String, JSONValue)]) -> String {
@@ -157,7 +157,7 @@ enum JSONValue {
 
   var encoded: String {
     switch self {
-    case .text(let text): String(decoding: (try? JSONEncoder.plain.encode(text)) ?? Data(), as: UTF8.self)
+    case .text(let text): escapedJSON(String(decoding: (try? JSONEncoder.plain.encode(text)) ?? Data(), as: UTF8.self))
     case .number(let number): "\(number)"
     case .flag(let flag): flag ? "true" : "false"
     case .list(let texts): "[" + texts.map { JSONValue.text($0).encoded }.joined(separator: ",") + "]"

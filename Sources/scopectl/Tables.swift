@@ -1,8 +1,10 @@
 import Foundation
+import ScopeClient
 
 /// A column layout that fits its contents and, on a terminal, the terminal.
 func printTable(_ rows: [[String]], indent: Int = 0) {
   guard let columns = rows.map(\.count).max() else { return }
+  let rows = rows.map { $0.map(escaped) }
   var widths = (0..<columns).map { column in rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0 }
   if let terminal = terminalWidth { narrow(&widths, to: terminal - indent) }
   for row in rows {

@@ -265,6 +265,29 @@ import Testing
     }
   }
 
+  /// A name may turn the direction of what a terminal shows behind it.
+  @Test func namesDoNotReachTheTerminalAsTheyAre() async throws {
+    try await withSample { address in
+      let name = "Anna\u{202E}gro.elpmaxe\u{FEFF}"
+      let created = try await scopectl(["user", "create", "turned", "--name", name], at: address)
+      #expect(created.status == 0, "\(created)")
+      for command in [
+        "user show turned", "user list --text turned", "project add clinic user:turned", "project show clinic",
+        "check user:turned queue:support", "explain user:turned queue:support", "log --about user:turned",
+      ] {
+        let words = command.split(separator: " ").map(String.init)
+        let shown = try await scopectl(words, at: address)
+        let all = shown.output + shown.errors
+        #expect(!all.unicodeScalars.contains { ["\u{202E}", "\u{FEFF}"].contains($0) }, "\(command): \(all)")
+        if words[0] == "user" {
+          #expect(all.contains("Anna\\u{202e}gro.elpmaxe\\u{feff}"), "\(all)")
+          let json = try await jsonLines(words, at: address)
+          #expect(json.first?["name"] as? String == name)
+        }
+      }
+    }
+  }
+
   @Test func checkUpFindsWhatTheSampleHas() async throws {
     try await withSample { address in
       let findings = try await jsonLines(["check-up"], at: address).map { "\($0["kind"]!) \($0["id"]!)" }
@@ -275,6 +298,16 @@ import Testing
       #expect(findings.contains("group_without_members onboarding"))
       let words = try await scopectl(["check-up", "--kind", "group_without_members"], at: address)
       #expect(words.status == 0 && words.output.hasPrefix("groups without members: 1\n  Nobody is in them: "))
+      let list = ["import-unsorted", "+4315550777"]
+      let added = try await scopectl(["list", "add"] + list, at: address)
+      #expect(
+        added.status == 0 && added.errors.hasSuffix("scopectl list purpose import-unsorted unwanted\n"), "\(added)")
+      #expect(added.errors.contains("nothing is screened against it"), "\(added)")
+      let lists = try await jsonLines(["check-up", "--kind", "list_without_purpose"], at: address)
+      #expect(lists.map { "\($0["type"]!):\($0["id"]!)" } == ["list:import-unsorted"])
+      #expect(try await scopectl(["list", "purpose", "import-unsorted", "vip"], at: address).status == 0)
+      #expect(try await jsonLines(["check-up", "--kind", "list_without_purpose"], at: address).isEmpty)
+      #expect(try await scopectl(["list", "add", "import-unsorted", "+4315550778"], at: address).errors == "")
       let none = try await scopectl(["check-up", "--kind", "user_still_in_default"], at: address)
       #expect(none.status == 0 && none.output == "nothing found\n")
     }

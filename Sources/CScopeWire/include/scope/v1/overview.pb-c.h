@@ -138,7 +138,11 @@ typedef enum _Scope__V1__FindingKind {
   /*
    * nobody is in it
    */
-  SCOPE__V1__FINDING_KIND__FINDING_KIND_GROUP_WITHOUT_MEMBERS = 8
+  SCOPE__V1__FINDING_KIND__FINDING_KIND_GROUP_WITHOUT_MEMBERS = 8,
+  /*
+   * a list has numbers, and nothing is screened against it; not found in
+   */
+  SCOPE__V1__FINDING_KIND__FINDING_KIND_LIST_WITHOUT_PURPOSE = 9
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SCOPE__V1__FINDING_KIND)
 } Scope__V1__FindingKind;
 
