@@ -7,16 +7,6 @@ package func escapedLines(_ text: String) -> String {
   escaped(text) { $0 == "\n" || $0 == "\t" ? String($0) : "\\u{\(String($0.value, radix: 16))}" }
 }
 
-/// The same JSON, with such characters as `\u` escapes.
-package func escapedJSON(_ json: String) -> String {
-  escaped(json) { scalar in
-    String(scalar).utf16.map { unit in
-      let digits = String(unit, radix: 16)
-      return "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-    }.joined()
-  }
-}
-
 private func escaped(_ text: String, _ escape: (Unicode.Scalar) -> String) -> String {
   if text.utf8.allSatisfy({ 0x20..<0x7F ~= $0 }) { return text }
   var shown = ""

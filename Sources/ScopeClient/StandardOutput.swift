@@ -13,6 +13,8 @@ package enum StandardOutput {
   nonisolated(unsafe) private static var buffer: [UInt8] = []
   private static let isTerminal = isatty(STDOUT_FILENO) == 1
   nonisolated(unsafe) private static var tool = ""
+  /// Unsafe: only with the lock.
+  nonisolated(unsafe) private static var isExact = false
 
   /// To be called first, once: what is left is written when the process exits, and its exit code changes where that
   /// fails.
@@ -25,11 +27,15 @@ package enum StandardOutput {
     }
   }
 
-  /// Writes a line: at once to a terminal, else with those that follow. What a terminal would obey is shown by its code.
+  /// What is written is for programs, which get it as it is. To be called before the first line.
+  package static func beExact() { lock.withLock { isExact = true } }
+
+  /// Writes a line: at once to a terminal, else with those that follow. What a terminal would obey is shown by its code,
+  /// where people read.
   package static func line(_ text: String) {
     lock.lock()
     defer { lock.unlock() }
-    buffer += escapedLines(text).utf8
+    buffer += (isExact ? text : escapedLines(text)).utf8
     buffer.append(0x0A)
     if isTerminal || buffer.count >= bufferBytes { writeAll() }
   }

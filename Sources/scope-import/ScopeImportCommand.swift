@@ -143,6 +143,7 @@ struct ScopeImportCommand: ParsableCommand {
       read = importer
       let summary = try importer.run()
       signals.disarm()
+      if json { StandardOutput.beExact() }
       print(json ? summary.json(options, isDryRun: dryRun) : summary.text(options, isDryRun: dryRun))
       if let way = summary.withheld.map(\.wayOn) ?? (dryRun ? "without --dry-run" : nil) {
         progress.say("\(workFolder) stays: the same command \(way) goes on from it")

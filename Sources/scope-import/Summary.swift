@@ -36,7 +36,7 @@ extension ImportSummary {
       total: total,
       withheld: withheld?.code, purpose: purpose?.name)
     guard let bytes = try? encoder.encode(summary) else { fatalError("the summary can't be encoded") }
-    return escapedJSON(String(decoding: bytes, as: UTF8.self))
+    return String(decoding: bytes, as: UTF8.self)
   }
 
   /// Named as in JSON.

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Dispatch
+import Foundation
 import ScopeClient
 import ScopeModel
 
@@ -269,6 +270,7 @@ struct FilterCommand: ParsableCommand {
     if question.json {
       print(jsonObject([("type", .text(type.name)), ("ids", .list(seen)), ("revision", .number(revision))]))
     } else {
+      if isatty(1) != 1 { StandardOutput.beExact() }  // the next program's input
       for id in seen { print(id) }
     }
   }

@@ -63,6 +63,7 @@ struct ConnectionOptions: ParsableArguments {
 
   func validate() throws {
     if let timeout, !(1...60_000).contains(timeout) { throw ValidationError("--timeout is from 1 to 60000.") }
+    if json { StandardOutput.beExact() }
   }
 
   /// Deadline of questions.
@@ -157,7 +158,7 @@ enum JSONValue {
 
   var encoded: String {
     switch self {
-    case .text(let text): escapedJSON(String(decoding: (try? JSONEncoder.plain.encode(text)) ?? Data(), as: UTF8.self))
+    case .text(let text): String(decoding: (try? JSONEncoder.plain.encode(text)) ?? Data(), as: UTF8.self)
     case .number(let number): "\(number)"
     case .flag(let flag): flag ? "true" : "false"
     case .list(let texts): "[" + texts.map { JSONValue.text($0).encoded }.joined(separator: ",") + "]"
