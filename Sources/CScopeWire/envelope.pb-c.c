@@ -1695,7 +1695,7 @@ const ProtobufCMessageDescriptor scope__v1__health_request__descriptor =
   (ProtobufCMessageInit) scope__v1__health_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor scope__v1__health_response__field_descriptors[11] =
+static const ProtobufCFieldDescriptor scope__v1__health_response__field_descriptors[12] =
 {
   {
     "ready",
@@ -1829,6 +1829,18 @@ static const ProtobufCFieldDescriptor scope__v1__health_response__field_descript
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "connections_refused",
+    12,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__HealthResponse, connections_refused),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned scope__v1__health_response__field_indices_by_name[] = {
   8,   /* field[8] = budget_bytes */
@@ -1836,6 +1848,7 @@ static const unsigned scope__v1__health_response__field_indices_by_name[] = {
   6,   /* field[6] = companies_known */
   7,   /* field[7] = companies_unreadable */
   3,   /* field[3] = connections */
+  11,   /* field[11] = connections_refused */
   10,   /* field[10] = drops */
   5,   /* field[5] = index_bytes */
   9,   /* field[9] = loads_on_demand */
@@ -1846,7 +1859,7 @@ static const unsigned scope__v1__health_response__field_indices_by_name[] = {
 static const ProtobufCIntRange scope__v1__health_response__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 11 }
+  { 0, 12 }
 };
 const ProtobufCMessageDescriptor scope__v1__health_response__descriptor =
 {
@@ -1856,7 +1869,7 @@ const ProtobufCMessageDescriptor scope__v1__health_response__descriptor =
   "Scope__V1__HealthResponse",
   "scope.v1",
   sizeof(Scope__V1__HealthResponse),
-  11,
+  12,
   scope__v1__health_response__field_descriptors,
   scope__v1__health_response__field_indices_by_name,
   1,  scope__v1__health_response__number_ranges,

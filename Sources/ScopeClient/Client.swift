@@ -277,6 +277,8 @@ public struct HealthReport: Sendable {
   public let budgetBytes: UInt64
   public let loadsOnDemand: UInt64
   public let drops: UInt64
+  /// Connections closed at once since the start: too many were open.
+  public let connectionsRefused: UInt64
 }
 
 /// A pair to check.
@@ -539,6 +541,6 @@ extension HealthReport {
       companies: wire.companies, connections: wire.connections, uptimeMilliseconds: wire.uptime_ms,
       indexBytes: wire.index_bytes, companiesKnown: wire.companies_known,
       companiesUnreadable: wire.companies_unreadable, budgetBytes: wire.budget_bytes,
-      loadsOnDemand: wire.loads_on_demand, drops: wire.drops)
+      loadsOnDemand: wire.loads_on_demand, drops: wire.drops, connectionsRefused: wire.connections_refused)
   }
 }

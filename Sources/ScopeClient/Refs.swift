@@ -23,9 +23,32 @@ extension ObjectRef {
   }
 }
 
+extension Name {
+  /// The id of a thing whose type is known where it stands: `1001` or `user:1001`. An id that begins as a ref does is
+  /// written with its own type in front, `user:user:1001`: without it, nobody could tell what was meant.
+  ///
+  /// - Parameter type: `user`, `group`, `project`, `role`, or an object type.
+  public init(id text: String, of type: String) throws(RefError) {
+    var id = text
+    if let colon = text.utf8.firstIndex(of: UInt8(ascii: ":")) {
+      let before = String(text[..<colon])
+      if before.utf8.elementsEqual(type.utf8) {
+        id = String(text[text.utf8.index(after: colon)...])
+      } else if RefError.types.contains(before) {
+        throw RefError("'\(text)' is a \(before), and a \(type) belongs here; if that is its id: \(type):\(text)")
+      }
+    }
+    do throws(NameError) { self = try Name(id) } catch { throw RefError("it \(error)") }
+  }
+}
+
 /// Why a text is not a ref.
 public struct RefError: Error, CustomStringConvertible {
   public let description: String
+
+  fileprivate static let types = Set(["user", "group", "project", "role"] + ObjectType.all.map(\.name))
+
+  fileprivate init(_ words: String) { description = words }
 
   init(_ text: String, _ words: String) {
     let types = ObjectType.all.map(\.name).joined(separator: ", ")

@@ -369,6 +369,7 @@ extension Reply {
     health.pointee.budget_bytes = UInt64(loading.budgetBytes ?? 0)
     health.pointee.loads_on_demand = loading.loadsOnDemand
     health.pointee.drops = loading.drops
+    health.pointee.connections_refused = daemon.connectionsRefused.load(ordering: .relaxed)
     response.pointee.health = health
     response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_HEALTH
   }

@@ -244,6 +244,12 @@ private struct Acceptor {
     let daemon = daemon
     let scopes = address.isUnix ? .all : configuration.tcpScopes
     let fastAGI = address.isFastAGI ? fastAGI : nil
+    let refuse = { @Sendable [logger] (channel: any Channel, full: ConnectionCount) -> EventLoopFuture<Void> in
+      daemon.connectionsRefused.add(1, ordering: .relaxed)
+      // Each time the same words: the log counts them.
+      logger.warning("a connection is closed at once: too many are open", metadata: ["limit": "\(full.limit)"])
+      return channel.eventLoop.makeFailedFuture(TooManyConnections())
+    }
     return ServerBootstrap(group: group)
       .serverChannelInitializer { channel in
         channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(AcceptPace()) }
@@ -263,10 +269,10 @@ private struct Acceptor {
         .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 64, initial: 2_048, maximum: 16 << 10)
       )
       .childChannelInitializer { channel in
-        guard daemon.connections.enter() else { return channel.eventLoop.makeFailedFuture(TooManyConnections()) }
+        if !daemon.connections.enter() { return refuse(channel, daemon.connections) }
         channel.closeFuture.whenComplete { _ in daemon.connections.leave() }
         if let fastAGI {
-          guard fastAGI.connections.enter() else { return channel.eventLoop.makeFailedFuture(TooManyConnections()) }
+          if !fastAGI.connections.enter() { return refuse(channel, fastAGI.connections) }
           channel.closeFuture.whenComplete { _ in fastAGI.connections.leave() }
         }
         return channel.eventLoop.makeCompletedFuture {

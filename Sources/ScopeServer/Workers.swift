@@ -12,6 +12,8 @@ final class DaemonState: Sendable {
   let ending = Ending()
   let started = NIODeadline.now()
   let connections: ConnectionCount
+  /// Connections for which there was no room.
+  let connectionsRefused = Atomic<UInt64>(0)
   let memory: MemoryAccount
   private let authority: Authority
 
@@ -70,7 +72,7 @@ final class ConnectionCount: Sendable {
   }
 
   private let state = NIOLockedValueBox(State())
-  private let limit: Int
+  let limit: Int
 
   init(limit: Int) { self.limit = limit }
 

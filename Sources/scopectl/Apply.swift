@@ -16,8 +16,11 @@ struct ApplyCommand: ParsableCommand {
   @Argument(help: "A file of JSON Lines, or - for standard input.", completion: .file())
   var file: String
 
-  @Option(name: .long, help: "Id of the user who acts; needs that user's rights and reach. (default: the platform)")
-  var actor: String?
+  @Option(
+    name: .long,
+    help: "The user who acts, as 1080 or user:1080; needs that user's rights and reach. (default: the platform)",
+    transform: userID)
+  var actor: Name?
 
   @Option(name: .long, help: "Refuse if the company changed after this revision.")
   var expectedRevision: UInt64?
@@ -32,7 +35,7 @@ struct ApplyCommand: ParsableCommand {
     let batch = try Batch(file)
     do throws(RefusedApply) {
       let result = try client.apply(
-        batch.changes, to: batch.company, actor: actor ?? "", expectedRevision: expectedRevision ?? 0,
+        batch.changes, to: batch.company, actor: actor?.text ?? "", expectedRevision: expectedRevision ?? 0,
         idempotencyKey: idempotencyKey ?? "", timeoutMilliseconds: connection.workMilliseconds)
       result.show(isPreview: false, asJSON: connection.json)
     } catch {
@@ -54,8 +57,11 @@ struct PreviewCommand: ParsableCommand {
   @Argument(help: "A file of JSON Lines, or - for standard input.", completion: .file())
   var file: String
 
-  @Option(name: .long, help: "Id of the user who acts; needs that user's rights and reach. (default: the platform)")
-  var actor: String?
+  @Option(
+    name: .long,
+    help: "The user who acts, as 1080 or user:1080; needs that user's rights and reach. (default: the platform)",
+    transform: userID)
+  var actor: Name?
 
   @Option(name: .long, help: "Rows of who gains and loses what, from 1 to 1000.")
   var first: UInt32 = 20
@@ -71,7 +77,7 @@ struct PreviewCommand: ParsableCommand {
     let batch = try Batch(file)
     do throws(RefusedApply) {
       let result = try client.preview(
-        batch.changes, of: batch.company, actor: actor ?? "", first: first,
+        batch.changes, of: batch.company, actor: actor?.text ?? "", first: first,
         timeoutMilliseconds: connection.workMilliseconds)
       result.show(isPreview: true, asJSON: connection.json)
     } catch {

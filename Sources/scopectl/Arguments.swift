@@ -8,15 +8,16 @@ func parsing<T>(_ body: () throws -> T) throws -> T {
   do { return try body() } catch { throw ValidationError("\(error)") }
 }
 
-// Ids are taken with or without their type in front.
+// Ids are taken with or without their type in front, and with no other.
 func userID(_ text: String) throws -> Name { try id(text, of: "user") }
 func groupID(_ text: String) throws -> Name { try id(text, of: "group") }
 func projectID(_ text: String) throws -> Name { try id(text, of: "project") }
 func fieldID(_ text: String) throws -> Name { try id(text, of: "contact_field") }
 
-private func id(_ text: String, of type: String) throws -> Name {
-  try plainName(text.behind("\(type):") ?? text)
-}
+func listID(_ text: String) throws -> Name { try id(text, of: "list") }
+func roleName(_ text: String) throws -> Name { try id(text, of: "role") }
+
+private func id(_ text: String, of type: String) throws -> Name { try parsing { try Name(id: text, of: type) } }
 
 /// An id or a name without a type.
 func plainName(_ text: String) throws -> Name {

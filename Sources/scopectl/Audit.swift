@@ -18,8 +18,8 @@ struct LogCommand: ParsableCommand {
   @Option(name: .long, help: "Only what touches this thing: project:clinic, user:1001, role:operator, queue:…, ….")
   var about: String?
 
-  @Option(name: .long, help: "Only changes by this user.")
-  var actor: String?
+  @Option(name: .long, help: "Only changes by this user, 1080 or user:1080.", transform: userID)
+  var actor: Name?
 
   @Option(name: .long, help: "Only changes through this caller, such as uid:1000.")
   var caller: String?
@@ -65,7 +65,7 @@ struct LogCommand: ParsableCommand {
     filter.newestFirst = !oldest
     filter.sinceMicroseconds = since
     filter.untilMicroseconds = until
-    filter.actor = actor ?? ""
+    filter.actor = actor?.text ?? ""
     filter.caller = caller ?? ""
     filter.about = about ?? ""
     filter.kind = kind?.rawValue ?? ""

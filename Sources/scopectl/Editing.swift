@@ -5,8 +5,11 @@ import ScopeModel
 
 /// Options of every command that edits one company.
 struct EditOptions: ParsableArguments {
-  @Option(name: .long, help: "Id of the user who acts; needs that user's rights and reach. (default: the platform)")
-  var actor: String?
+  @Option(
+    name: .long,
+    help: "The user who acts, as 1080 or user:1080; needs that user's rights and reach. (default: the platform)",
+    transform: userID)
+  var actor: Name?
 
   @Flag(name: .long, help: "Show what it would do in place of doing it.")
   var preview = false
@@ -62,7 +65,7 @@ struct EditOptions: ParsableArguments {
   private func send(
     _ changes: [Change], _ revision: UInt64, _ company: Name, _ client: Client
   ) throws(RefusedApply) -> ApplyResult {
-    let (actor, milliseconds) = (actor ?? "", connection.workMilliseconds)
+    let (actor, milliseconds) = (actor?.text ?? "", connection.workMilliseconds)
     if preview {
       return try client.preview(changes, of: company, actor: actor, first: first, timeoutMilliseconds: milliseconds)
     }

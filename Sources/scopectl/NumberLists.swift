@@ -182,8 +182,11 @@ struct NumberListCommand: ParsableCommand {
     @Argument(help: "The numbers, at most 4096.")
     var numbers: [PhoneNumber]
 
-    @Option(name: .long, help: "Id of the user who acts; needs that user's rights and reach. (default: the platform)")
-    var actor: String?
+    @Option(
+      name: .long,
+      help: "The user who acts, as 1080 or user:1080; needs that user's rights and reach. (default: the platform)",
+      transform: userID)
+    var actor: Name?
 
     @OptionGroup var company: CompanyOptions
     @OptionGroup var connection: ConnectionOptions
@@ -193,7 +196,7 @@ struct NumberListCommand: ParsableCommand {
       if numbers.count > limit { throw ValidationError("At most \(limit) numbers at a time; scope-import takes more.") }
     }
 
-    var target: NumberListTarget { NumberListTarget(list: list, actor: actor ?? "") }
+    var target: NumberListTarget { NumberListTarget(list: list, actor: actor?.text ?? "") }
 
     func packed(_ call: PackedNumbers.Call, beside: [UInt8] = []) -> PackedNumbers {
       var packed = PackedNumbers(call)
@@ -275,10 +278,6 @@ private func hexadecimal(_ text: String) throws -> [UInt8] {
   let bytes = stride(from: 0, to: digits.count, by: 2).compactMap { UInt8(String(digits[$0...].prefix(2)), radix: 16) }
   if digits.count % 2 == 0 && 2 * bytes.count == digits.count { return bytes }
   throw ValidationError("it is not what another page told")
-}
-
-private func listID(_ text: String) throws -> Name {
-  try plainName(text.behind("list:") ?? text)
 }
 
 extension ListPurpose: ExpressibleByArgument {

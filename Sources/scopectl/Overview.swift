@@ -107,8 +107,8 @@ struct WhatSeesCommand: ParsableCommand {
     transform: objectType)
   var type: [ObjectType] = []
 
-  @Option(name: .long, help: "Only what is in this project too.")
-  var project: String?
+  @Option(name: .long, help: "Only what is in this project too, clinic or project:clinic.", transform: projectID)
+  var project: Name?
 
   @OptionGroup var question: QuestionOptions
 
@@ -116,7 +116,7 @@ struct WhatSeesCommand: ParsableCommand {
     let client = try question.client()
     var rows: [SeenObject] = []
     do throws(ClientError) {
-      try client.whatSees(who, types: type, project: project ?? "") { rows.append($0) }
+      try client.whatSees(who, types: type, project: project?.text ?? "") { rows.append($0) }
     } catch {
       throw fail(error)
     }

@@ -249,8 +249,8 @@ struct FilterCommand: ParsableCommand {
   @Argument(help: "Ids without their type, or - for standard input.")
   var ids: [String]
 
-  @Option(name: .long, help: "Only what is in this project too.")
-  var project: String?
+  @Option(name: .long, help: "Only what is in this project too, clinic or project:clinic.", transform: projectID)
+  var project: Name?
 
   @OptionGroup var question: QuestionOptions
 
@@ -262,7 +262,7 @@ struct FilterCommand: ParsableCommand {
     let visible: [Bool]
     let revision: UInt64
     do throws(ClientError) {
-      (visible, revision) = try client.filter(subject, type: type.name, ids: ids, project: project)
+      (visible, revision) = try client.filter(subject, type: type.name, ids: ids, project: project?.text)
     } catch {
       throw fail(error)
     }
@@ -304,8 +304,8 @@ struct ObjectsCommand: ParsableCommand {
     transform: objectType)
   var type: [ObjectType] = []
 
-  @Option(name: .long, help: "Only what is in this project too.")
-  var project: String?
+  @Option(name: .long, help: "Only what is in this project too, clinic or project:clinic.", transform: projectID)
+  var project: Name?
 
   @OptionGroup var question: QuestionOptions
 
@@ -315,7 +315,7 @@ struct ObjectsCommand: ParsableCommand {
     let client = try question.client()
     var rows: [ObjectRow] = []
     do throws(ClientError) {
-      _ = try client.objects(subject, types: type.map(\.name), project: project) { rows.append($0) }
+      _ = try client.objects(subject, types: type.map(\.name), project: project?.text) { rows.append($0) }
     } catch {
       throw fail(error)
     }
@@ -357,12 +357,14 @@ extension HealthReport {
   fileprivate func words(_ microseconds: UInt64) -> String {
     let state = isReady ? (isWritable ? "ready" : "ready, but takes no changes") : notReady
     return "scoped \(version) is \(state): revision \(revision), companies: \(companies)\(cold), "
-      + "index: \(indexBytes / 1_024) KiB\(budget), connections: \(connections), up \(uptimeMilliseconds / 1_000) s; two questions took \(microseconds) µs"
+      + "index: \(indexBytes / 1_024) KiB\(budget), connections: \(connections)\(refused), up \(uptimeMilliseconds / 1_000) s; two questions took \(microseconds) µs"
   }
 
   private var notReady: String {
     companiesUnreadable == 0 ? "starting" : "not well: \(companiesUnreadable) companies are damaged; run verify"
   }
+
+  private var refused: String { connectionsRefused == 0 ? "" : " (\(connectionsRefused) refused: too many)" }
 
   private var cold: String { companies == companiesKnown ? "" : " of \(companiesKnown) loaded" }
 
@@ -375,6 +377,7 @@ extension HealthReport {
     jsonObject([
       ("version", .text(version)), ("ready", .flag(isReady)), ("writable", .flag(isWritable)),
       ("revision", .number(revision)), ("companies", .number(companies)), ("connections", .number(connections)),
+      ("connections_refused", .number(connectionsRefused)),
       ("uptime_ms", .number(uptimeMilliseconds)), ("index_bytes", .number(indexBytes)),
       ("companies_known", .number(companiesKnown)), ("companies_unreadable", .number(companiesUnreadable)),
       ("budget_bytes", .number(budgetBytes)), ("loads_on_demand", .number(loadsOnDemand)), ("drops", .number(drops)),

@@ -44,7 +44,7 @@ extension RoleCommand {
           scopectl role create auditor --right projects.list --right report.agents
         """)
 
-    @Argument(help: "Name of the new role.", transform: plainName)
+    @Argument(help: "Name of the new role.", transform: roleName)
     var name: Name
 
     @Option(name: .long, help: "A right; may be given several times.", transform: plainName)
@@ -71,7 +71,7 @@ extension RoleCommand {
           scopectl role edit auditor --add-right report.a --remove-right report.b
         """)
 
-    @Argument(help: "Name of the role.", transform: plainName)
+    @Argument(help: "Name of the role.", transform: roleName)
     var name: Name
 
     @Option(name: .long, help: "A right it gets; may be given several times.", transform: plainName)
@@ -107,7 +107,7 @@ extension RoleCommand {
           scopectl role delete auditor --preview
         """)
 
-    @Argument(help: "Name of the role.", transform: plainName)
+    @Argument(help: "Name of the role.", transform: roleName)
     var name: Name
 
     @OptionGroup var edit: EditOptions

@@ -144,7 +144,7 @@ extension UserCommand {
     @Option(name: .long, help: "Display name. (default: the id)", transform: plainName)
     var name: Name?
 
-    @Option(name: .long, help: "A role; may be given several times.", transform: plainName)
+    @Option(name: .long, help: "A role; may be given several times.", transform: roleName)
     var role: [Name] = []
 
     @Option(name: .long, help: "A project the user is put into; may be given several times.", transform: projectID)
@@ -180,10 +180,10 @@ extension UserCommand {
     @Option(name: .long, help: "Its new display name.", transform: plainName)
     var name: Name?
 
-    @Option(name: .long, help: "A role it gets; may be given several times.", transform: plainName)
+    @Option(name: .long, help: "A role it gets; may be given several times.", transform: roleName)
     var addRole: [Name] = []
 
-    @Option(name: .long, help: "A role it loses; may be given several times.", transform: plainName)
+    @Option(name: .long, help: "A role it loses; may be given several times.", transform: roleName)
     var removeRole: [Name] = []
 
     @Flag(help: "Deny it everything, or no more.")

@@ -33,6 +33,47 @@ import Testing
     }
   }
 
+  /// An id stands alone or with its own type in front, wherever a type is known; with another one it is refused.
+  @Test func idsAreTakenWithTheirTypeOrAlone() async throws {
+    try await withSample { address in
+      func run(_ words: String) async throws -> Run {
+        try await scopectl(words.split(separator: " ").map(String.init), at: address)
+      }
+      #expect(try await run("user edit user:1001 --name Anna --actor user:1080").status == 0)
+      for (typed, alone) in [
+        ("objects user:1001 --project project:clinic", "objects user:1001 --project clinic"),
+        ("what-sees user:1001 --project project:clinic", "what-sees user:1001 --project clinic"),
+        (
+          "filter user:1001 queue clinic-appointments --project project:clinic",
+          "filter user:1001 queue clinic-appointments --project clinic"
+        ),
+        ("log --actor user:1080", "log --actor 1080"),
+        ("user list --group group:nordic-desk", "user list --group nordic-desk"),
+        ("user list --project project:clinic", "user list --project clinic"), ("projects user:1001", "projects 1001"),
+        ("role edit role:operator --add-right a --preview", "role edit operator --add-right a --preview"),
+      ] {
+        let (first, second) = (try await run(typed), try await run(alone))
+        #expect(
+          first.status == second.status && first.output == second.output && first.output != "", "\(typed): \(first)")
+        #expect(first.status != 64, "\(typed): \(first)")
+      }
+      for (wrong, type) in [
+        ("user create group:7", "group"), ("group create user:7", "user"), ("project create queue:7", "queue"),
+        ("role create user:7", "user"), ("log --actor project:clinic", "project"),
+        ("list purpose queue:x vip", "queue"),
+        ("objects user:1001 --project user:1001", "user"), ("user list --group project:clinic", "project"),
+        ("user create x --role group:operator", "group"), ("user create x --actor group:a", "group"),
+        ("user create x --project contact_field:a", "contact_field"),
+      ] {
+        let refused = try await run(wrong)
+        #expect(refused.status == 64 && refused.errors.contains("is a \(type), and a "), "\(wrong): \(refused)")
+      }
+      #expect(try await run("user create user:group:7").status == 0)
+      #expect(try await run("user show user:group:7").output.contains("group:7"))
+      #expect(try await run("user create other:7").status == 0, "what no type is may stand in an id")
+    }
+  }
+
   @Test func checkManyAnswersInOrder() async throws {
     try await withSample { address in
       let pairs = "user:1001 queue:clinic-appointments\n\nuser:1001\tqueue:shop-orders\n"

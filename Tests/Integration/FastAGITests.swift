@@ -287,6 +287,7 @@ import Testing
       var open = try (0..<2).map { _ in try RawConnection("tcp:127.0.0.1:\(port)") }
       try await waitUntil { try client.health().connections >= 3 }
       #expect(try RawConnection("tcp:127.0.0.1:\(port)").receiveLine() == .closed)
+      #expect(try client.health().connectionsRefused == 1)
       #expect(client.check("user:u0", "queue:q").verdict == .unavailable, "without a company")
       #expect(try daemon.client("c").check("user:u0", "queue:q").verdict == .allow, "others have places of their own")
       open.removeAll()

@@ -99,11 +99,13 @@ private let queue: (UInt64, [UInt8]) = (16, Array("q".utf8))
   }
 
   @Test func connectionsBeyondTheBoundAreClosedAtOnce() async throws {
-    try await withDaemon(adjust: { $0.limits.connections = 3 }) { daemon in
+    try await withDaemon(adjust: { $0.limits.connections = 4 }) { daemon in
+      let client = try daemon.client()
+      #expect(try client.health().connectionsRefused == 0)
       var open = try (1...3).map { _ in try RawConnection(daemon.address(.unix)) }
       for connection in open { #expect(try connection.ask(RawRequest(call: 17)).code == 0) }
-      let fourth = try RawConnection(daemon.address(.unix))
-      #expect(fourth.receive() == .closed)
+      for _ in 0..<7 { #expect(try RawConnection(daemon.address(.unix)).receive() == .closed) }
+      #expect(try client.health().connectionsRefused == 7)
       for connection in open { #expect(try connection.ask(RawRequest(call: 17)).code == 0, "those open go on") }
       open.removeLast()
       // The place is free once the daemon has noticed.
@@ -131,6 +133,8 @@ private let queue: (UInt64, [UInt8]) = (16, Array("q".utf8))
     #expect(served + closed == 200, "\(served) served, \(closed) closed, the rest left waiting")
     #expect(served >= 50 && closed >= 40)
     #expect(daemon.stop() == 0)
+    let lines = daemon.log.split(separator: "\n").filter { $0.contains("closed at once: too many are open") }
+    #expect((1...20).contains(lines.count), "told of, and not each: \(lines)")
   }
 
   /// A client that has thousands of listings waiting shares its loop: another's checks come in between.

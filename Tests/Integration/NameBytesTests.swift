@@ -108,12 +108,12 @@ import Testing
   private func askFurther(_ name: Name, _ daemon: TestDaemon) async throws {
     let (text, quoted) = (name.text, WorstNames.quoted(name))
     let questions: [([String], String)] = [
-      (["objects", "user:\(text)", "--project=\(text)", "--type", "list"], "\"id\":\(quoted)"),
+      (["objects", "user:\(text)", "--project=project:\(text)", "--type", "list"], "\"id\":\(quoted)"),
       (["objects", "project:\(text)", "--type", "queue"], "\"id\":\(quoted)"),
       (["what-sees", "group:\(text)"], "\"id\":\(quoted)"), (["who-can-see", "queue:\(text)"], "\"user\":\(quoted)"),
       (["explain", "user:\(text)", "list:\(text)"], quoted), (["projects", "user:\(text)"], "\"id\":\(quoted)"),
       (["project", "show", "project:\(text)"], "\"id\":\(quoted)"), (["object", "show", "queue:\(text)"], quoted),
-      (["user", "list", "--project=\(text)"], "\"id\":\(quoted)"),
+      (["user", "list", "--project=project:\(text)"], "\"id\":\(quoted)"),
     ]
     for (arguments, part) in questions {
       let answer = try await output(arguments + ["--json"], daemon)
@@ -125,7 +125,7 @@ import Testing
   /// Changes it by a command and by a file, and reads it back out of the log.
   private func edit(_ name: Name, _ daemon: TestDaemon) async throws {
     let (text, quoted) = (name.text, WorstNames.quoted(name))
-    _ = try await output(["project", "remove", text, "group:\(text)"], daemon)
+    _ = try await output(["project", "remove", "project:\(text)", "group:\(text)"], daemon)
     let line = ChangeLine(company: "c", change: .addMember(project: name, .group(name))).json
     _ = try await output(["apply", "-"], daemon, input: "\u{FEFF}" + line + "\n")
     let about = try await output(["log", "--about=project:\(text)", "--number", "2", "--json"], daemon)

@@ -429,10 +429,14 @@ struct  Scope__V1__HealthResponse
    * companies dropped from memory to keep within the budget
    */
   uint64_t drops;
+  /*
+   * connections closed at once since the start: too many were open
+   */
+  uint64_t connections_refused;
 };
 #define SCOPE__V1__HEALTH_RESPONSE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&scope__v1__health_response__descriptor) \
-    , 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    , 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 
 /* Scope__V1__Request methods */
