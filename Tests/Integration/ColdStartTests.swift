@@ -28,6 +28,8 @@ import Testing
   @Test(arguments: Transport.allCases)
   func aQuestionWaitsForItsCompanyAndNobodyForTheQuestion(over transport: Transport) async throws {
     try await withCold(try await folderWithCompanies(3), holding: ["c1", "c2"]) { daemon, gate in
+      let client = try daemon.client()
+      try await waitUntil { try client.health().companies == 1 }  // c0 would be loaded on demand as well
       let connection = try RawConnection(daemon.address(transport))
       for (id, company) in [(1, "c1"), (2, "c2"), (3, "c0")] as [(UInt64, String)] {
         connection.sendFrame(canSee(company, id: id).packed)
@@ -40,7 +42,7 @@ import Testing
       gate.open("c1")
       let third = try connection.response()
       #expect(third.id == 1 && third.decision == 1 && third.code == 0)
-      #expect(try daemon.client().health().loadsOnDemand == 2)
+      #expect(try client.health().loadsOnDemand == 2)
     }
   }
 
