@@ -47,8 +47,9 @@ public final class ImportProgress: Sendable {
 
   func beginMerging() { begin("merging") { _ in } }
 
-  func beginSending(totalRows: Int) {
-    begin("sending") { state in
+  /// - Parameter isCounting: nothing is sent.
+  func beginSending(totalRows: Int, isCounting: Bool) {
+    begin(isCounting ? "counting" : "sending") { state in
       (state.rows, state.totalRows, state.phaseBase) = (0, totalRows, 0)
     }
   }

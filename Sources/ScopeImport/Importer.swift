@@ -49,6 +49,10 @@ public struct Replacement: Equatable, Sendable {
   /// In both.
   public let kept: UInt64
 
+  init(before: UInt64, numbers: UInt64, kept: UInt64) {
+    (self.before, self.numbers, self.kept) = (before, numbers, min(kept, before, numbers))
+  }
+
   public var added: UInt64 { numbers - kept }
   public var gone: UInt64 { before - kept }
   /// More go than is usual from one file to the next: more than half, or ten and more than a tenth.
@@ -211,7 +215,7 @@ public final class Importer {
     if rows == 0 {
       throw ImportError(.badData, "no line has a number that can be imported; the list is left as it is")
     }
-    if client != nil { progress.beginSending(totalRows: rows) }
+    progress.beginSending(totalRows: rows, isCounting: client == nil)
     let (call, runs, path) = (packedCall, manifest.runs, folder.path)
     let parts = PartsAhead { () throws(ImportError) in PartCutter(call, try Merge(runs, in: path)) }
     defer { parts.stop() }
@@ -257,7 +261,10 @@ public final class Importer {
           target, key: key, part: part.number, numbers: part.numbers, timeoutMilliseconds: milliseconds)
       }
     }
-    if known.isFinished { return }
+    if known.isFinished {  // by this very command, which was ended before it noticed
+      summary.kept = known.total
+      return
+    }
     let step = { (step: ImportStep) throws(ImportError) -> ImportState in
       try client.call { client throws(ClientError) in
         try client.importNumbers(target, key: key, part: 0, then: step, timeoutMilliseconds: milliseconds)
@@ -275,8 +282,7 @@ public final class Importer {
       return
     }
     try givePurpose(client)
-    let done = try step(.finish)
-    (summary.before, summary.total) = (done.before, done.total)
+    summary.total = try step(.finish).total
   }
 
   /// Before numbers are there that it is to protect.

@@ -405,7 +405,7 @@ extension AuthorityState {
     if then == .finish { return try finish(job, list, company, staged) }
     return NumbersChanged(
       revision: store.revision, before: list.count, total: list.count, parts: staged.parts, staged: staged.numbers,
-      kept: then == .compare ? try kept(list, staged) : 0)
+      kept: then == .compare ? try kept(list, of: job.company, staged) : 0)
   }
 
   private func stage(
@@ -435,10 +435,13 @@ extension AuthorityState {
   }
 
   /// How many of the list's numbers are in the parts.
-  private func kept(_ list: NumberList, _ staged: StagedImport) throws(Failure) -> UInt64 {
-    try stored { () throws(StoreError) in
-      if list.blockSet == 0 || staged.parts == 0 { return 0 }
-      let held = NumberSet(try store.skeleton(ofSet: list.blockSet))
+  private func kept(
+    _ list: NumberList, of company: Name, _ staged: StagedImport
+  ) throws(Failure) -> UInt64 {
+    if list.blockSet == 0 || staged.parts == 0 { return 0 }
+    let known = publisher.root.index(of: company)?.lists.entry(list.id.text.utf8)?.numbers
+    return try stored { () throws(StoreError) in
+      let held = if let known { known } else { NumberSet(try store.skeleton(ofSet: list.blockSet)) }
       return UInt64(held.countOfNumbers(alsoIn: NumberSet(try store.skeleton(ofSet: staged.set))))
     }
   }

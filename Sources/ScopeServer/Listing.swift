@@ -273,6 +273,7 @@ extension RowFinder {
       for (group, count) in try memberCounts(view).enumerated() where count == 0 { add(group, kind) }
     case .listWithoutPurpose:
       for list in lists where list.purpose == .none && list.numbers.count > 0 {
+        try look()
         let number = list.id.withUnsafeBytes { view.objectNumber($0, type: ObjectType.list.number) }
         if let number { add(number, kind) }
       }

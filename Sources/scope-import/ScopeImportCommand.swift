@@ -45,16 +45,19 @@ struct ScopeImportCommand: ParsableCommand {
     help: "A file, or - for standard input, which goes on only once it is read in full.", completion: .file())
   var file: String
 
-  @Option(name: .long, help: "Id of the list.")
-  var list: String
+  @Option(name: .long, help: "The list, as its id or list:ID.", transform: { try id($0, of: "list") })
+  var list: Name
 
   @Option(
     name: .long,
     help: "replace: the file's numbers become the list's; add: they join those there are; remove: they go off it.")
   var mode = ImportOptions.Mode.replace
 
-  @Option(name: .long, help: "Id of the user who acts; needs that user's rights and reach. (default: the platform)")
-  var actor: String?
+  @Option(
+    name: .long,
+    help: "The user who acts, as 1080 or user:1080; needs that user's rights and reach. (default: the platform)",
+    transform: { try id($0, of: "user") })
+  var actor: Name?
 
   @OptionGroup var reading: ReadingOptions
   @OptionGroup var connection: ConnectionOptions
@@ -88,8 +91,8 @@ struct ScopeImportCommand: ParsableCommand {
     name: .long,
     help: ArgumentHelp(
       """
-      Replace nothing if more of all lines are refused, in percent. (default: 0 for lists that protect, unwanted and \
-      vip; \(percent(SendingOptions.usualRefusedPercent)) for others)
+      Replace nothing if more than this percentage of the lines is refused. (default: 0 for lists that protect, \
+      unwanted and vip; \(percent(SendingOptions.usualRefusedPercent)) for others)
       """, valueName: "percent"))
   var maxRefused: Double?
 
@@ -122,8 +125,6 @@ struct ScopeImportCommand: ParsableCommand {
     if file == "-" && workFolder == nil {
       throw ValidationError("With standard input, --work-folder says where what is read is kept.")
     }
-    do { _ = try Name(list) } catch { throw ValidationError("--list \(error)") }
-    if let actor { do { _ = try Name(actor) } catch { throw ValidationError("--actor \(error)") } }
   }
 
   func run() throws {
@@ -195,8 +196,8 @@ struct ScopeImportCommand: ParsableCommand {
   }
 
   private func importOptions() throws -> ImportOptions {
-    var options = ImportOptions(company: try connection.company().text, list: list, file: file)
-    (options.mode, options.actor, options.report) = (mode, actor ?? "", report)
+    var options = ImportOptions(company: try connection.company().text, list: list.text, file: file)
+    (options.mode, options.actor, options.report) = (mode, actor?.text ?? "", report)
     try reading.fill(&options)
     return options
   }
@@ -206,6 +207,10 @@ struct ScopeImportCommand: ParsableCommand {
 func print(_ line: String) { StandardOutput.line(line) }
 
 func printError(_ text: String) { FileHandle.standardError.write(Data((escapedLines(text) + "\n").utf8)) }
+
+private func id(_ text: String, of type: String) throws -> Name {
+  do throws(RefError) { return try Name(id: text, of: type) } catch { throw ValidationError("\(error)") }
+}
 
 /// Options of how the file is read.
 struct ReadingOptions: ParsableArguments {

@@ -33,8 +33,7 @@ extension ImportSummary {
       duplicates: duplicates, refused: tally.refusedLines, refused_by_reason: tally.refused,
       first_refused: tally.examples, mended: tally.mended.values.reduce(0, +), mended_by_reason: tally.mended,
       first_mended: tally.mendedExamples, before: before, kept: kept, added: added, altered: altered, removed: removed,
-      total: total,
-      withheld: withheld?.code, purpose: purpose?.name)
+      total: total, withheld: withheld?.code, purpose: purpose?.name)
     guard let bytes = try? encoder.encode(summary) else { fatalError("the summary can't be encoded") }
     return String(decoding: bytes, as: UTF8.self)
   }
@@ -62,7 +61,7 @@ extension Withheld {
   var words: String {
     switch self {
     case .strict: "nothing is sent where lines were refused (--strict)"
-    case .refused(let share) where share == 0: "none of its lines may be refused, since it protects (--max-refused)"
+    case .refused(let share) where share == 0: "no line may be refused for this list (--max-refused)"
     case .refused(let share): "more than \(percent(share)) percent of the lines were refused (--max-refused)"
     case .loss: "many of its numbers would go, and nobody said yes to it (--yes)"
     }

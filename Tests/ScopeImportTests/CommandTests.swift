@@ -15,7 +15,8 @@ import Testing
         ["--company", "acme", file], ["--list", "dnc", "--dry-run", file], base + ["--region", "de", file],
         base + ["--region", "DE", "--no-normalise", file], base + ["--mode", "x", file], base + ["-"],
         base + ["--delimiter", "ab", file], base + ["--keep", "a", "--keep-all", file],
-        base + ["--threads", "0", file],
+        base + ["--threads", "0", file], ["--company", "acme", "--list", "queue:dnc", "--dry-run", file],
+        base + ["--actor", "group:a", file],
       ] {
         let usage = try scopeImport(wrong)
         #expect(usage.status == 64 && usage.errors.contains("Usage: scope-import"), "\(wrong): \(usage)")
@@ -68,7 +69,7 @@ import Testing
       let base = ["--company", "acme", "--list", "dnc", "--no-normalise", "--socket", daemon.path]
       let refused = try scopeImport(base + ["--purpose", "unwanted", file])
       #expect(refused.status == 3 && daemon.rows == old, "\(refused)")
-      #expect(refused.output.contains("list dnc is as it was: none of its lines may be refused, since it protects"))
+      #expect(refused.output.contains("list dnc is as it was: no line may be refused for this list"))
       #expect(refused.errors.contains("the same command with a larger --max-refused goes on from it"), "\(refused)")
       let lost = try scopeImport(base + ["--max-refused", "34", "--json", file])
       #expect(lost.status == 3 && daemon.rows == old, "\(lost)")
@@ -87,6 +88,36 @@ import Testing
       ] {
         #expect(try scopeImport(base + wrong + [file]).status == 64, "\(wrong)")
       }
+    }
+  }
+
+  /// On a terminal it asks, and nothing but a yes is one.
+  @Test(arguments: [("y\n", 0), ("YES\n", 0), ("n\n", 3), ("\n", 3), ("yy\n", 3), ("\u{4}", 3)] as [(String, Int32)])
+  func aLargeLossIsAskedAbout(_ answer: String, _ status: Int32) async throws {
+    try await onThread {
+      let old = Dictionary(uniqueKeysWithValues: (0..<50).map { (4_930_000_000 + UInt64($0), StandIn.Row()) })
+      let daemon = try StandIn { $0.rows = old }
+      defer { daemon.stop() }
+      let file = try daemon.file("number\n4930000003\n")
+      var (keyboard, screen): (Int32, Int32) = (-1, -1)
+      #expect(openpty(&keyboard, &screen, nil, nil, nil) == 0)
+      defer { close(keyboard) }
+      let tool = try Tool(
+        ["--company", "acme", "--list", "list:dnc", "--no-normalise", "--socket", daemon.path, "--quiet", file],
+        terminal: FileHandle(fileDescriptor: screen, closeOnDealloc: true))
+      var shown: [UInt8] = []
+      while !String(decoding: shown, as: UTF8.self).contains(
+        "49 of the list's 50 numbers would go. Replace them? [y/N] ")
+      {
+        var bytes = [UInt8](repeating: 0, count: 1_024)
+        var ready = pollfd(fd: keyboard, events: Int16(POLLIN), revents: 0)
+        let count = poll(&ready, 1, 120_000) > 0 ? read(keyboard, &bytes, bytes.count) : 0
+        if count <= 0 { throw TestFailure("it did not ask: \(String(decoding: shown, as: UTF8.self))") }
+        shown += bytes[..<count]
+      }
+      #expect(write(keyboard, answer, answer.utf8.count) == answer.utf8.count)
+      #expect(tool.wait() == status)
+      #expect(status == 0 ? daemon.rows.count == 1 : daemon.rows == old)
     }
   }
 
@@ -181,14 +212,15 @@ final class Tool: Sendable {
   private let identifier: pid_t
   private let folder = TemporaryFolder()
 
-  init(_ arguments: [String]) throws {
+  /// - Parameter terminal: in place of standard input and error; nil: there is none.
+  init(_ arguments: [String], terminal: FileHandle? = nil) throws {
     let process = Process()
     process.executableURL = builtProduct("scope-import")
     process.arguments = arguments
     _ = FileManager.default.createFile(atPath: folder.file("errors"), contents: nil)
-    process.standardError = FileHandle(forWritingAtPath: folder.file("errors"))
+    process.standardError = terminal ?? FileHandle(forWritingAtPath: folder.file("errors"))
     process.standardOutput = FileHandle.nullDevice
-    process.standardInput = FileHandle.nullDevice
+    process.standardInput = terminal ?? FileHandle.nullDevice
     try process.run()
     identifier = process.processIdentifier
     self.process = NIOLockedValueBox(process)

@@ -239,7 +239,7 @@ private let sharesRefused: [(ListPurpose, ListPurpose?, Double?, Int, Withheld?)
       let bare = [.utf16LittleEndian, .utf16BigEndian].map { text.data(using: $0)! }
       let utf32 = "\u{FEFF}".data(using: .utf32LittleEndian)! + text.data(using: .utf32LittleEndian)!
       let files =
-        (marked + bare).map { ($0, "iconv -f UTF-16") } + [
+        marked.map { ($0, "iconv -f UTF-16 ") } + zip(bare, ["iconv -f UTF-16LE ", "iconv -f UTF-16BE "]) + [
           (utf32, "iconv -f UTF-32"), (Data([0x50, 0x4B, 3, 4, 20, 0]), "save it as CSV"),
           (Data([0x1F, 0x8B, 8, 0, 0]), "gzip -dc"),
         ]
