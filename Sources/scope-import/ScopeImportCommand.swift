@@ -101,7 +101,7 @@ struct ScopeImportCommand: ParsableCommand {
     help: "Replace even if many of the list's numbers go: ten and more than a tenth, or more than half.")
   var yes = false
 
-  @Option(name: .long, help: "What the list is for: calling, unwanted, vip or script. (default: as it is)")
+  @Option(name: .long, help: "What the list is for. (default: as it is)")
   var purpose: ListPurpose?
 
   @Flag(name: .long, help: "Print the summary as JSON.")
