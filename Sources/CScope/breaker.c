@@ -2,17 +2,30 @@
 
 static int64_t nanoseconds(uint32_t milliseconds) { return (int64_t)milliseconds * 1000000; }
 
-bool scope_breaker_is_open(const struct scope_breaker *breaker, int64_t now) {
-  return breaker->limit > 0 && breaker->in_row >= breaker->limit && now < breaker->open_until;
+static bool has_tripped(const struct scope_breaker *breaker) {
+  return breaker->limit > 0 && breaker->in_row >= breaker->limit;
+}
+
+bool scope_breaker_admits(struct scope_breaker *breaker, int64_t now) {
+  if (!has_tripped(breaker)) return true;
+  if (now < breaker->open_until) return false;
+  breaker->open_until = now + nanoseconds(breaker->open_ms);
+  return true;
 }
 
 // Once open and over, one more failure opens it again: `in_row` only falls by success.
-void scope_breaker_failed(struct scope_breaker *breaker, int64_t now) {
+void scope_breaker_failed(struct scope_breaker *breaker, int64_t begun, int64_t now) {
+  if (breaker->in_row > 0 && begun < breaker->failed_at) return;
+  breaker->failed_at = now;
   if (breaker->in_row < UINT32_MAX) breaker->in_row++;
-  if (breaker->in_row >= breaker->limit) breaker->open_until = now + nanoseconds(breaker->open_ms);
+  if (has_tripped(breaker)) breaker->open_until = now + nanoseconds(breaker->open_ms);
 }
 
 void scope_breaker_succeeded(struct scope_breaker *breaker) { breaker->in_row = 0; }
+
+void scope_breaker_untried(struct scope_breaker *breaker, int64_t now) {
+  if (has_tripped(breaker)) breaker->open_until = now;
+}
 
 bool scope_backoff_is_over(const struct scope_backoff *backoff, int64_t now) {
   return backoff->next_ms == 0 || now >= backoff->until;

@@ -44,7 +44,7 @@ static bool is_valid(const struct raw_call *raw, uint64_t id, const uint8_t *req
 }
 
 static bool send_inside(struct raw_call *raw, uint64_t id, const uint8_t *request, size_t bytes) {
-  uint8_t *frame = scope_arena_allocate(raw->call.client->request_arena, LENGTH_BYTES + bytes);
+  uint8_t *frame = scope_arena_allocate(raw->call.lane->request_arena, LENGTH_BYTES + bytes);
   if (!frame) {
     scope_fail_no_memory(raw->call.error);
     return false;

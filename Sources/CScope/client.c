@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 enum {
+  CONNECTIONS_DEFAULT = 4,
   REQUEST_ARENA_BYTES = 2048,           // holds a check's request
   REQUEST_ARENA_LIMIT_BYTES = 16777216, // the longest request, packed, and the parts it is packed from
   REPLY_ARENA_BYTES = 8192,
@@ -23,6 +24,7 @@ void scope_options_init(scope_options *options, size_t size) {
       .backoff_max_ms = 1000,
       .breaker_failures = 3,
       .breaker_open_ms = 1000,
+      .connections = CONNECTIONS_DEFAULT,
   };
   memset(options, 0, size);
   memcpy(options, &defaults, size < sizeof defaults ? size : sizeof defaults);
@@ -38,6 +40,12 @@ static bool take_options(const scope_options *given, scope_options *options, sco
     return false;
   }
   memcpy(options, given, given->size < sizeof *options ? given->size : sizeof *options);
+  if (options->connections > SCOPE_CONNECTIONS) {
+    scope_fail(error, SCOPE_STATUS_INVALID_ARGUMENT, "bad_argument", "a handle has up to %d connections",
+               SCOPE_CONNECTIONS);
+    return false;
+  }
+  if (options->connections == 0) options->connections = CONNECTIONS_DEFAULT;
   if (options->timeout_ms == 0) options->timeout_ms = SCOPE_TIMEOUT_DEFAULT_MS;
   if (options->backoff_max_ms < options->backoff_min_ms) {
     options->backoff_max_ms = options->backoff_min_ms;
@@ -52,8 +60,10 @@ static void start_state(scope_client *client) {
   uint64_t seed = (uint64_t)scope_now() ^ ((uint64_t)getpid() << 40) ^ (uint64_t)(uintptr_t)client;
   client->random_state = seed;
   atomic_store(&client->last_id, scope_random(&client->random_state) >> 16);
-  client->connection.fd = -1;
-  client->was_connected = false;
+  for (size_t i = 0; i < client->gate.lane_count; i++) {
+    client->gate.lanes[i].connection.fd = -1;
+    client->gate.lanes[i].was_connected = false;
+  }
   scope_breaker_succeeded(&client->breaker);
   scope_backoff_succeeded(&client->backoff);
 }
@@ -69,9 +79,14 @@ static bool set_up(scope_client *client, const char *address, const scope_option
   client->breaker.open_ms = options->breaker_open_ms;
   client->backoff.min_ms = options->backoff_min_ms;
   client->backoff.max_ms = options->backoff_max_ms;
-  start_state(client);
-  atomic_store(&client->gate.process, scope_process());
-  if (scope_gate_make(&client->gate)) return true;
+  client->gate.lanes = calloc(options->connections, sizeof *client->gate.lanes);
+  if (client->gate.lanes) {
+    client->gate.lane_count = options->connections;
+    start_state(client);
+    atomic_store(&client->gate.process, scope_process());
+    if (scope_gate_make(&client->gate)) return true;
+    free(client->gate.lanes);
+  }
   scope_fail_no_memory(error);
   return false;
 }
@@ -95,10 +110,14 @@ scope_client *scope_open(const char *address, const scope_options *options, scop
 void scope_close(scope_client *client) {
   if (!client) return;
   scope_client_adopt(client);
-  scope_connection_free(&client->connection);
-  scope_arena_destroy(client->request_arena);
-  scope_arena_destroy(client->reply_arena);
+  for (size_t i = 0; i < client->gate.lane_count; i++) {
+    struct scope_lane *lane = &client->gate.lanes[i];
+    scope_connection_free(&lane->connection);
+    scope_arena_destroy(lane->request_arena);
+    scope_arena_destroy(lane->reply_arena);
+  }
   scope_gate_destroy(&client->gate);
+  free(client->gate.lanes);
   free(client);
 }
 
@@ -117,11 +136,10 @@ static void clear_counters(struct scope_atomic_counters *counters) {
 // they are left behind, and new ones made by the next call. The mutex may be locked by a thread that
 // is not there, so it is made anew, not unlocked.
 static void start_over(scope_client *client) {
-  bool interrupted = client->gate.busy;
-  scope_connection_close(&client->connection);
-  if (interrupted) {
-    memset(&client->connection, 0, sizeof client->connection);
-    client->request_arena = client->reply_arena = NULL;
+  for (size_t i = 0; i < client->gate.lane_count; i++) {
+    struct scope_lane *lane = &client->gate.lanes[i];
+    scope_connection_close(&lane->connection);
+    if (lane->busy) memset(lane, 0, sizeof *lane);
   }
   start_state(client);
   clear_counters(&client->counters);
@@ -157,6 +175,7 @@ void scope_call_prepare(struct scope_call_state *call, scope_client *client,
   *call = (struct scope_call_state){
       .client = client,
       .timeout_ms = timeout_ms,
+      .begun = scope_now(),
       .deadline = scope_deadline_after(timeout_ms),
       .min_revision = options ? options->min_revision : 0,
       .resendable = true,
@@ -169,20 +188,20 @@ bool scope_call_take_company(struct scope_call_state *call, const scope_call_opt
   return scope_take_name(company, "the company", &call->company, call->error);
 }
 
-static bool have_memory(scope_client *client) {
-  if (!client->request_arena) {
-    client->request_arena = scope_arena_create(REQUEST_ARENA_BYTES, REQUEST_ARENA_LIMIT_BYTES);
+static bool have_memory(struct scope_lane *lane) {
+  if (!lane->request_arena) {
+    lane->request_arena = scope_arena_create(REQUEST_ARENA_BYTES, REQUEST_ARENA_LIMIT_BYTES);
   }
-  if (!client->reply_arena) {
-    client->reply_arena = scope_arena_create(REPLY_ARENA_BYTES, REPLY_ARENA_LIMIT_BYTES);
+  if (!lane->reply_arena) {
+    lane->reply_arena = scope_arena_create(REPLY_ARENA_BYTES, REPLY_ARENA_LIMIT_BYTES);
   }
-  return client->request_arena && client->reply_arena;
+  return lane->request_arena && lane->reply_arena;
 }
 
 static bool refuse_entry(scope_error *error, enum scope_gate_result result) {
   if (result == SCOPE_GATE_TIMEOUT) {
     scope_fail(error, SCOPE_STATUS_DEADLINE_EXCEEDED, "timeout",
-               "other threads used the handle until the deadline");
+               "other threads used the handle's connections until the deadline");
   } else if (result == SCOPE_GATE_SAME_THREAD) {
     scope_fail(error, SCOPE_STATUS_FAILED_PRECONDITION, "handle_in_use",
                "a callback must not use the handle that calls it");
@@ -193,18 +212,19 @@ static bool refuse_entry(scope_error *error, enum scope_gate_result result) {
 }
 
 bool scope_call_enter(struct scope_call_state *call) {
-  enum scope_gate_result result = scope_gate_enter(&call->client->gate, call->deadline);
+  struct scope_gate *gate = &call->client->gate;
+  enum scope_gate_result result = scope_gate_enter(gate, call->deadline, &call->lane);
   if (result != SCOPE_GATE_ENTERED) return refuse_entry(call->error, result);
-  if (have_memory(call->client)) return true;
-  scope_gate_leave(&call->client->gate);
+  if (have_memory(call->lane)) return true;
+  scope_gate_leave(gate, call->lane);
   scope_fail_no_memory(call->error);
   return false;
 }
 
 void scope_call_leave(struct scope_call_state *call) {
-  scope_arena_reset(call->client->request_arena);
-  scope_arena_reset(call->client->reply_arena);
-  scope_gate_leave(&call->client->gate);
+  scope_arena_reset(call->lane->request_arena);
+  scope_arena_reset(call->lane->reply_arena);
+  scope_gate_leave(&call->client->gate, call->lane);
 }
 
 bool scope_call_finish(struct scope_call_state *call, bool succeeded) {

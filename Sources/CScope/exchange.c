@@ -34,30 +34,42 @@ static void fail_connect(scope_error *error, enum scope_io result, int system_er
              strerror_r(system_error, words, sizeof words));
 }
 
-static void note_connected(scope_client *client) {
-  scope_backoff_succeeded(&client->backoff);
-  if (client->was_connected) {
-    atomic_fetch_add_explicit(&client->counters.reconnects, 1, memory_order_relaxed);
+static bool may_connect(scope_client *client) {
+  pthread_mutex_lock(&client->gate.mutex);
+  bool may = scope_backoff_is_over(&client->backoff, scope_now());
+  pthread_mutex_unlock(&client->gate.mutex);
+  return may;
+}
+
+static void note_connected(scope_client *client, bool connected) {
+  pthread_mutex_lock(&client->gate.mutex);
+  if (connected) {
+    scope_backoff_succeeded(&client->backoff);
+  } else {
+    scope_backoff_failed(&client->backoff, scope_now(), scope_random(&client->random_state));
   }
-  client->was_connected = true;
+  pthread_mutex_unlock(&client->gate.mutex);
 }
 
 static enum attempt connect_now(struct scope_call_state *call) {
   scope_client *client = call->client;
-  if (!scope_backoff_is_over(&client->backoff, scope_now())) {
+  struct scope_lane *lane = call->lane;
+  if (!may_connect(client)) {
     scope_fail(call->error, SCOPE_STATUS_UNAVAILABLE, "connect_backoff",
                "the last attempt to connect failed a moment ago");
     return ATTEMPT_UNTRIED;
   }
-  struct scope_connection *connection = &client->connection;
-  enum scope_io opened = scope_connection_open(connection, &client->address, call->deadline);
-  if (opened == SCOPE_IO_OK) {
-    note_connected(client);
-    return ATTEMPT_DONE;
+  enum scope_io opened = scope_connection_open(&lane->connection, &client->address, call->deadline);
+  note_connected(client, opened == SCOPE_IO_OK);
+  if (opened != SCOPE_IO_OK) {
+    fail_connect(call->error, opened, lane->connection.system_error);
+    return ATTEMPT_FAILED;
   }
-  scope_backoff_failed(&client->backoff, scope_now(), scope_random(&client->random_state));
-  fail_connect(call->error, opened, connection->system_error);
-  return ATTEMPT_FAILED;
+  if (lane->was_connected) {
+    atomic_fetch_add_explicit(&client->counters.reconnects, 1, memory_order_relaxed);
+  }
+  lane->was_connected = true;
+  return ATTEMPT_DONE;
 }
 
 // -------------------------------------------------------------------------------- responses
@@ -102,14 +114,14 @@ static void take_error(struct scope_call_state *call, const struct scope_exchang
                        const Scope__V1__Response *response, const uint8_t *payload,
                        size_t payload_bytes) {
   scope_fail_by_daemon(call->error, response);
-  if (response->id == 0 || response->more) scope_connection_close(&call->client->connection);
+  if (response->id == 0 || response->more) scope_connection_close(&call->lane->connection);
   if (exchange->raw) exchange->handler(exchange->context, response, payload, payload_bytes);
 }
 
 // One response. Sets `more`.
 static enum attempt take(struct scope_call_state *call, const struct scope_exchange *exchange,
                          const uint8_t *payload, size_t payload_bytes, bool *more) {
-  struct scope_arena *arena = call->client->reply_arena;
+  struct scope_arena *arena = call->lane->reply_arena;
   scope_arena_reset(arena);
   Scope__V1__Response *response =
       scope__v1__response__unpack(&arena->allocator, payload_bytes, payload);
@@ -126,7 +138,7 @@ static enum attempt take(struct scope_call_state *call, const struct scope_excha
 
 static enum attempt take_all(struct scope_call_state *call, const struct scope_exchange *exchange,
                              bool kept) {
-  struct scope_connection *connection = &call->client->connection;
+  struct scope_connection *connection = &call->lane->connection;
   for (bool more = true; more;) {
     const uint8_t *payload;
     size_t payload_bytes;
@@ -148,7 +160,7 @@ static enum attempt take_all(struct scope_call_state *call, const struct scope_e
 
 static enum attempt send_and_take(struct scope_call_state *call,
                                   const struct scope_exchange *exchange, bool kept) {
-  enum scope_io sent = scope_connection_send(&call->client->connection, exchange->frame,
+  enum scope_io sent = scope_connection_send(&call->lane->connection, exchange->frame,
                                              exchange->frame_bytes, call->deadline);
   if (sent == SCOPE_IO_OK) call->error->request_sent = true;
   if (sent == SCOPE_IO_TIMEOUT) {
@@ -163,7 +175,7 @@ static enum attempt send_and_take(struct scope_call_state *call,
 // Only a connection without anything outstanding is kept: what comes late can then never be taken for
 // an answer.
 static enum attempt attempt(struct scope_call_state *call, const struct scope_exchange *exchange) {
-  struct scope_connection *connection = &call->client->connection;
+  struct scope_connection *connection = &call->lane->connection;
   scope_connection_check(connection);
   bool kept = connection->fd >= 0;
   // What must not be sent twice is not sent into a connection that is known to be dead.
@@ -193,20 +205,39 @@ static enum attempt attempt_twice(struct scope_call_state *call,
   return ATTEMPT_FAILED;
 }
 
-bool scope_exchange_run(struct scope_call_state *call, const struct scope_exchange *exchange) {
+static bool is_admitted(scope_client *client) {
+  pthread_mutex_lock(&client->gate.mutex);
+  bool admitted = scope_breaker_admits(&client->breaker, scope_now());
+  pthread_mutex_unlock(&client->gate.mutex);
+  return admitted;
+}
+
+static void note_attempt(struct scope_call_state *call, enum attempt result) {
   struct scope_breaker *breaker = &call->client->breaker;
-  if (scope_breaker_is_open(breaker, scope_now())) {
+  pthread_mutex_lock(&call->client->gate.mutex);
+  switch (result) {
+    case ATTEMPT_DONE:
+    case ATTEMPT_STOPPED: scope_breaker_succeeded(breaker); break;
+    case ATTEMPT_FAILED: scope_breaker_failed(breaker, call->begun, scope_now()); break;
+    case ATTEMPT_UNTRIED:
+    case ATTEMPT_STALE: scope_breaker_untried(breaker, scope_now());
+  }
+  pthread_mutex_unlock(&call->client->gate.mutex);
+}
+
+bool scope_exchange_run(struct scope_call_state *call, const struct scope_exchange *exchange) {
+  if (!is_admitted(call->client)) {
     scope_fail(call->error, SCOPE_STATUS_UNAVAILABLE, "breaker_open",
                "several calls in a row failed; not tried for a moment");
     return false;
   }
+  enum attempt result = ATTEMPT_UNTRIED;
   if (scope_milliseconds_left(call->deadline) == 0) {
     scope_fail_timeout(call->error);
-    return false;
+  } else {
+    result = attempt_twice(call, exchange);
   }
-  enum attempt result = attempt_twice(call, exchange);
-  if (result == ATTEMPT_FAILED) scope_breaker_failed(breaker, scope_now());
-  if (result == ATTEMPT_DONE || result == ATTEMPT_STOPPED) scope_breaker_succeeded(breaker);
+  note_attempt(call, result);
   return result == ATTEMPT_DONE && call->error->status == SCOPE_STATUS_OK;
 }
 
@@ -235,7 +266,7 @@ bool scope_exchange_request(struct scope_call_state *call, Scope__V1__Request *r
     scope_fail(call->error, SCOPE_STATUS_INVALID_ARGUMENT, "too_large", "the request is too long");
     return false;
   }
-  uint8_t *frame = scope_arena_allocate(call->client->request_arena, LENGTH_BYTES + bytes);
+  uint8_t *frame = scope_arena_allocate(call->lane->request_arena, LENGTH_BYTES + bytes);
   if (!frame) {
     scope_fail_no_memory(call->error);
     return false;

@@ -61,7 +61,7 @@ static enum scope_handled take_part(void *context, const Scope__V1__Response *re
 }
 
 static bool ask_part(struct filter *filter) {
-  struct scope_arena *arena = filter->call.client->request_arena;
+  struct scope_arena *arena = filter->call.lane->request_arena;
   scope_arena_reset(arena);
   ProtobufCBinaryData *ids = scope_arena_allocate(arena, filter->part * sizeof *ids);
   if (!ids) {

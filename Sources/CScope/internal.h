@@ -5,7 +5,7 @@
 //   address                      text to socket address
 //   breaker                      when to try at all; decisions only, no I/O
 //   connection                   one socket: connect, send a frame, receive a frame
-//   gate                         one call at a time on a handle, and forks
+//   gate                         which thread has which connection of a handle, and forks
 //   exchange                     one request and its responses, sent a second time if need be
 //   client                       the handle, and what every call begins and ends with
 //   check, filter, listing, call the public calls
@@ -86,12 +86,17 @@ struct scope_breaker {
   uint32_t limit;  // failures in a row that open it; 0: never
   uint32_t open_ms;
   uint32_t in_row;
+  int64_t failed_at;  // when the last of them was counted
   int64_t open_until;
 };
 
-bool scope_breaker_is_open(const struct scope_breaker *breaker, int64_t now);
-void scope_breaker_failed(struct scope_breaker *breaker, int64_t now);
+// Whether a call may be tried. Once the time is over, one is, and the others wait for what comes of it.
+bool scope_breaker_admits(struct scope_breaker *breaker, int64_t now);
+// Calls that were under way or waiting when another failed share its fate: one stall counts once.
+void scope_breaker_failed(struct scope_breaker *breaker, int64_t begun, int64_t now);
 void scope_breaker_succeeded(struct scope_breaker *breaker);
+// What was admitted was not tried after all.
+void scope_breaker_untried(struct scope_breaker *breaker, int64_t now);
 
 struct scope_backoff {
   uint32_t min_ms;
@@ -149,20 +154,31 @@ enum scope_gate_result {
   SCOPE_GATE_BROKEN        // a pthread function failed
 };
 
-// Lets one thread in at a time. The mutex is held for moments only, never during I/O, so that waiting
-// can have a deadline.
+// A connection, and what a call on it needs. While busy it belongs to its holder.
+struct scope_lane {
+  bool busy;
+  pthread_t holder;
+  struct scope_connection connection;
+  bool was_connected;
+  struct scope_arena *request_arena;  // made by the first call; NULL before, and after some forks
+  struct scope_arena *reply_arena;    // reset for each response
+};
+
+// Lets as many threads in as there are lanes: the first that is free, so that a program with one thread has
+// one connection. The mutex is held for moments only, never during I/O, so that waiting can have a deadline.
 struct scope_gate {
   pthread_mutex_t mutex;
   pthread_cond_t left;
-  bool busy;
-  pthread_t holder;  // while busy
+  struct scope_lane *lanes;
+  size_t lane_count;
   atomic_int process;  // whose gate this is; negative while that process makes it anew
 };
 
 bool scope_gate_make(struct scope_gate *gate);
 void scope_gate_destroy(struct scope_gate *gate);
-enum scope_gate_result scope_gate_enter(struct scope_gate *gate, int64_t deadline);
-void scope_gate_leave(struct scope_gate *gate);
+enum scope_gate_result scope_gate_enter(struct scope_gate *gate, int64_t deadline,
+                                        struct scope_lane **lane);
+void scope_gate_leave(struct scope_gate *gate, struct scope_lane *lane);
 
 // ------------------------------------------------------------------------------------ client
 
@@ -177,20 +193,18 @@ struct scope_client {
   uint32_t timeout_ms;
   struct scope_atomic_counters counters;
   atomic_uint_fast64_t last_id;
-  // What follows belongs to the thread inside the gate.
-  struct scope_connection connection;
+  // What follows is looked at and changed under the gate's mutex.
   struct scope_breaker breaker;
   struct scope_backoff backoff;
-  bool was_connected;
   uint64_t random_state;
-  struct scope_arena *request_arena;  // made by the first call; NULL before, and after some forks
-  struct scope_arena *reply_arena;    // reset for each response
 };
 
 // One call on its way.
 struct scope_call_state {
   scope_client *client;
+  struct scope_lane *lane;  // from scope_call_enter to scope_call_leave
   uint32_t timeout_ms;
+  int64_t begun;
   int64_t deadline;
   ProtobufCBinaryData company;
   uint64_t min_revision;
@@ -206,7 +220,7 @@ void scope_call_prepare(struct scope_call_state *call, scope_client *client,
                         const scope_call_options *options, scope_error *error);
 // The company asked about. Required by all calls but scope_call.
 bool scope_call_take_company(struct scope_call_state *call, const scope_call_options *options);
-// Enters the gate; on true, scope_call_leave must follow.
+// Enters the gate and takes a lane; on true, scope_call_leave must follow.
 bool scope_call_enter(struct scope_call_state *call);
 void scope_call_leave(struct scope_call_state *call);
 // Counts how it ended. Last thing in every call; hands `succeeded` back.
@@ -237,12 +251,12 @@ struct scope_exchange {
 // Writes the four bytes in front of a message.
 void scope_write_length(uint8_t *bytes, size_t length);
 
-// Sends the frame and hands each response to the handler. Inside the gate. True when the last
+// Sends the frame and hands each response to the handler. Needs a lane. True when the last
 // response came with code OK and the handler took all.
 bool scope_exchange_run(struct scope_call_state *call, const struct scope_exchange *exchange);
 
-// Completes `request` (id, company, timeout, lowest revision), packs it and runs the exchange. Inside
-// the gate. What `request` points to may live in the request arena, which is reset afterwards.
+// Completes `request` (id, company, timeout, lowest revision), packs it and runs the exchange. Needs
+// a lane. What `request` points to may live in the request arena, which is reset afterwards.
 bool scope_exchange_request(struct scope_call_state *call, Scope__V1__Request *request,
                             scope_response_handler handler, void *context);
 

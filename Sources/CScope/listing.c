@@ -17,7 +17,7 @@ struct listing {
 // A string that ends in NUL, in the reply's arena. NULL without memory or if there is a NUL inside,
 // which would cut the name short.
 static const char *text(struct listing *listing, ProtobufCBinaryData bytes) {
-  char *copy = scope_arena_allocate(listing->call.client->reply_arena, bytes.len + 1);
+  char *copy = scope_arena_allocate(listing->call.lane->reply_arena, bytes.len + 1);
   return copy && scope_copy_name(bytes, copy, bytes.len + 1) ? copy : NULL;
 }
 

@@ -30,6 +30,7 @@ import Testing
     #expect(options.timeout_ms == 50)
     #expect(options.breaker_failures == 3)
     #expect(options.breaker_open_ms == 1000)
+    #expect(options.connections == 4)
     #expect(options.company == nil)
   }
 
@@ -71,6 +72,15 @@ import Testing
     _ = scope_check(client, "user:1", "queue:a", &answer)
     _ = scope_check(client, "user:1", "queue:a", &answer)
     #expect(Failure(answer.error).reason != "breaker_open")
+  }
+
+  @Test func refusesMoreConnectionsThanAHandleHas() {
+    var options = scope_options()
+    scope_options_init(&options, MemoryLayout<scope_options>.size)
+    options.connections = 65
+    var error = scope_error()
+    #expect(scope_open("/s", &options, &error) == nil)
+    #expect(Failure(error).message == "a handle has up to 64 connections")
   }
 
   @Test func refusesACompanyThatIsTooLong() {

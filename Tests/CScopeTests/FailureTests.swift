@@ -323,7 +323,85 @@ import Testing
     #expect(client.check().allowed)
   }
 
-  /// Of threads that wait for the handle, one tries and opens the breaker for the others.
+  /// Eight calls that one stall fails are one failure for the breaker, and not enough to open it.
+  @Test func aStallCountsOnce() {
+    let gone = DispatchSemaphore(value: 0)
+    let daemon = FakeDaemon { connection, number in
+      guard connection.readQuestion() != nil, number < 8 else { return }
+      gone.wait()
+    }
+    defer { daemon.stop() }
+    let client = Client(daemon.address) {
+      $0.timeout_ms = 600_000
+      $0.breaker_failures = 2
+      $0.breaker_open_ms = 3_600_000
+      $0.connections = 8
+    }
+    let reasons = startThreads(8) { client.check().error.reason }
+    #expect(until { daemon.questions.count == 8 })
+    for _ in 0..<8 { gone.signal() }
+    #expect(until { reasons.withLock { $0 == Array(repeating: "connection_lost", count: 8) } })
+    #expect(client.check().error.reason == "connection_lost", "tried: the second failure")
+    #expect(client.check().error.reason == "breaker_open")
+  }
+
+  /// A call that hangs holds up none on the handle's other connections.
+  @Test func callsRunBesideEachOther() {
+    let goOn = DispatchSemaphore(value: 0)
+    let daemon = FakeDaemon { connection, number in
+      while let question = connection.readQuestion() {
+        if number == 0 { goOn.wait() }
+        connection.send(checkReply(to: question.id).frame)
+      }
+    }
+    defer { daemon.stop() }
+    let client = Client(daemon.address) {
+      $0.timeout_ms = 600_000
+      $0.connections = 2
+    }
+    let first = startThreads(1) { client.check().allowed }
+    #expect(until { daemon.questions.count == 1 })
+    for _ in 0..<20 { #expect(client.check().allowed) }
+    #expect(daemon.connectionCount == 2 && client.counters.reconnects == 0)
+    goOn.signal()
+    #expect(until { first.withLock { $0 == [true] } })
+  }
+
+  /// Where all connections are taken, a call waits until its time is over. That is no failure of the daemon's.
+  @Test func waitingForAConnectionDoesNotOpenTheBreaker() {
+    let release = DispatchSemaphore(value: 0)
+    let daemon = FakeDaemon { connection, _ in
+      while let question = connection.readQuestion() {
+        release.wait()
+        connection.send(checkReply(to: question.id).frame)
+      }
+    }
+    defer { daemon.stop() }
+    let client = Client(daemon.address) {
+      $0.timeout_ms = 600_000
+      $0.breaker_failures = 1
+      $0.breaker_open_ms = 3_600_000
+      $0.connections = 2
+    }
+    let held = startThreads(2) { client.check().allowed }
+    #expect(until { daemon.questions.count == 2 })
+    var short = scope_call_options(company: nil, timeout_ms: 5, min_revision: 0)
+    var checked = scope_answer()
+    for _ in 0..<3 {
+      #expect(!scope_check_with(client.handle, &short, "user:1", "queue:a", nil, &checked))
+      #expect(Failure(checked.error).message == "other threads used the handle's connections until the deadline")
+    }
+    for _ in 0..<3 { release.signal() }
+    #expect(until { held.withLock { $0 == [true, true] } })
+    #expect(client.check().allowed)
+    #expect(client.counters.breaker_skips == 0)
+  }
+
+  @Test(arguments: [0, 1, 64] as [UInt32]) func takesSoManyConnections(_ count: UInt32) {
+    #expect(Client("unix:/none") { $0.connections = count }.check().error.reason == "connect_failed")
+  }
+
+  /// Of threads that wait for a connection, one tries and opens the breaker for the others.
   @Test func thoseWhoWaitFindTheBreakerOpen() async {
     let hangUp = DispatchSemaphore(value: 0)
     let daemon = FakeDaemon { connection, _ in
@@ -335,6 +413,7 @@ import Testing
       $0.timeout_ms = 600_000
       $0.breaker_failures = 1
       $0.breaker_open_ms = 3_600_000
+      $0.connections = 1
     }
     let reasons = await withTaskGroup(of: String.self) { group in
       for _ in 0..<4 { group.addTask { await inThread { client.check().error.reason } } }
@@ -409,7 +488,10 @@ import Testing
       asked.withLock { $0 = true }
       connection.awaitEnd()
     }
-    let client = Client(daemon.address) { $0.timeout_ms = 600_000 }
+    let client = Client(daemon.address) {
+      $0.timeout_ms = 600_000
+      $0.connections = 1
+    }
     let first = Locked<String?>(nil)
     Thread.detachNewThread {
       let reason = client.check().error.reason
@@ -457,4 +539,16 @@ func inThread<T: Sendable>(_ body: @escaping @Sendable () -> T) async -> T {
   await withCheckedContinuation { continuation in
     Thread.detachNewThread { continuation.resume(returning: body()) }
   }
+}
+
+/// Starts threads, not tasks: tests that block take the pool's. What they gave is in the result.
+func startThreads<T: Sendable>(_ count: Int, _ body: @escaping @Sendable () -> T) -> Locked<[T]> {
+  let results = Locked<[T]>([])
+  for _ in 0..<count {
+    Thread.detachNewThread {
+      let result = body()
+      results.withLock { $0.append(result) }
+    }
+  }
+  return results
 }

@@ -56,7 +56,7 @@ static bool take_number(lua_State *L, int index, const char *what, double limit,
 // An option by name, and where its value goes; the last of a list has no name.
 struct field {
   const char *name;
-  enum { TEXT, MILLISECONDS, REVISION, FLAG } kind;
+  enum { TEXT, NUMBER, REVISION, FLAG } kind;
   void *to;
 };
 
@@ -78,7 +78,7 @@ static bool take_field(lua_State *L, const struct field *field, scope_error *err
   double limit = field->kind == REVISION ? REVISION_LIMIT : (double)UINT32_MAX;
   if (!take_number(L, -1, field->name, limit, &number, error)) return false;
   if (field->kind == REVISION) *(uint64_t *)field->to = (uint64_t)number;
-  if (field->kind == MILLISECONDS) *(uint32_t *)field->to = (uint32_t)number;
+  if (field->kind == NUMBER) *(uint32_t *)field->to = (uint32_t)number;
   return true;
 }
 
@@ -180,7 +180,7 @@ static int check(lua_State *L) {
   lua_settop(L, 4);
   const struct field fields[] = {{"right", TEXT, &right},
                                  {"company", TEXT, &options.company},
-                                 {"timeout_ms", MILLISECONDS, &options.timeout_ms},
+                                 {"timeout_ms", NUMBER, &options.timeout_ms},
                                  {"min_revision", REVISION, &options.min_revision},
                                  {NULL, TEXT, NULL}};
   struct handle *handle = to_handle(L, &answer.error);
@@ -229,7 +229,7 @@ static bool ask_filter(lua_State *L, struct handle *handle, scope_result *result
   scope_error *error = &result->error;
   const struct field fields[] = {{"project", TEXT, &project},
                                  {"company", TEXT, &options.company},
-                                 {"timeout_ms", MILLISECONDS, &options.timeout_ms},
+                                 {"timeout_ms", NUMBER, &options.timeout_ms},
                                  {"min_revision", REVISION, &options.min_revision},
                                  {NULL, TEXT, NULL}};
   if (!take_text(L, 2, "the subject", &subject, error) || !take_text(L, 3, "the type", &type, error)) return false;
@@ -279,7 +279,8 @@ static bool is_like(const struct shared *entry, const char *address, const scope
   return !strcmp(entry->address, address) && is_same_text(entry->company, options->company) &&
          own->timeout_ms == options->timeout_ms && own->backoff_min_ms == options->backoff_min_ms &&
          own->backoff_max_ms == options->backoff_max_ms &&
-         own->breaker_failures == options->breaker_failures && own->breaker_open_ms == options->breaker_open_ms;
+         own->breaker_failures == options->breaker_failures && own->breaker_open_ms == options->breaker_open_ms &&
+         own->connections == options->connections;
 }
 
 static scope_client *add_shared(const char *address, const scope_options *options, scope_error *error) {
@@ -317,11 +318,12 @@ static scope_client *open_with(lua_State *L, bool *is_shared, scope_error *error
   const char *address;
   scope_options_init(&options, sizeof options);
   const struct field fields[] = {{"company", TEXT, &options.company},
-                                 {"timeout_ms", MILLISECONDS, &options.timeout_ms},
-                                 {"backoff_min_ms", MILLISECONDS, &options.backoff_min_ms},
-                                 {"backoff_max_ms", MILLISECONDS, &options.backoff_max_ms},
-                                 {"breaker_failures", MILLISECONDS, &options.breaker_failures},
-                                 {"breaker_open_ms", MILLISECONDS, &options.breaker_open_ms},
+                                 {"timeout_ms", NUMBER, &options.timeout_ms},
+                                 {"backoff_min_ms", NUMBER, &options.backoff_min_ms},
+                                 {"backoff_max_ms", NUMBER, &options.backoff_max_ms},
+                                 {"breaker_failures", NUMBER, &options.breaker_failures},
+                                 {"breaker_open_ms", NUMBER, &options.breaker_open_ms},
+                                 {"connections", NUMBER, &options.connections},
                                  {"shared", FLAG, is_shared},
                                  {NULL, TEXT, NULL}};
   if (!take_text(L, 1, "the address", &address, error) || !take_options(L, 2, fields, error)) return NULL;

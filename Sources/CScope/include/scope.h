@@ -19,15 +19,16 @@
 // writing and reading; the time callbacks take counts as well. It runs on the monotonic clock. Nothing
 // here blocks longer, and no call sleeps between attempts. A watch alone has no end: SCOPE_CALL_STREAM.
 //
-// Threads. A handle may be used by several threads; its calls then run one after another, and waiting
-// for one's turn counts against the deadline. A program that asks from many threads at once, or mixes
-// long calls with checks, opens one handle per thread or per kind of call. `scope_close` must be the
+// Threads. A handle may be used by several threads. It has a few connections (`connections`), made as
+// they are needed: so many calls run at once, and others wait for their turn, which counts against the
+// deadline. A program that asks from many threads all the time, or mixes long calls with checks, opens
+// one handle per thread or per kind of call. `scope_close` must be the
 // last use of a handle, by one thread. A callback must not use the handle that calls it (such a call
 // fails at once), and must not leave by longjmp or an exception. Nothing here may be called from a
 // signal handler.
 //
-// Processes. A handle may be opened before fork(). The child notices by its process id, closes its
-// copy of the connection without disturbing the parent, and connects anew at its first call; counters
+// Processes. A handle may be opened before fork(). The child notices, closes its
+// copies of the connections without disturbing the parent, and connects anew at its first call; counters
 // start at zero there. A fork while another thread is inside a call on the handle is allowed: the
 // child starts over with the handle, and the memory of the interrupted call is lost to it. Not allowed
 // are a child made by vfork(), and a fork while another thread is in scope_open or scope_close.
@@ -55,6 +56,7 @@ extern "C" {
 #endif
 
 enum {
+  SCOPE_CONNECTIONS = 64,              // most connections of a handle
   SCOPE_NAME_BYTES = 128,              // longest id, name or right, in bytes
   SCOPE_REQUEST_BYTES = 4194304,       // longest request, in bytes: 4 MiB
   SCOPE_RESPONSE_BYTES = 4259840,      // longest response accepted, in bytes: 4 MiB + 64 KiB
@@ -165,7 +167,7 @@ typedef struct scope_result {
 
 // ------------------------------------------------------------------------------------ handles
 
-// A connection to the daemon, made when it is needed and kept between calls.
+// The way to the daemon: connections, made when they are needed and kept between calls.
 typedef struct scope_client scope_client;
 
 // How a handle behaves. Set by scope_options_init, then altered.
@@ -182,7 +184,11 @@ typedef struct scope_options {
   uint32_t breaker_failures;  // after so many failed calls in a row, calls are not tried at all for
                               // `breaker_open_ms`. A failure is a call without a well-formed reply in
                               // time; a reply that says "error" is none. Default 3; 0: never
+                              // Calls that overlap one that failed, and fail as well, are one
+                              // failure: a stall counts once, however many threads it held up
   uint32_t breaker_open_ms;   // in milliseconds; then one call tries again. Default 1000
+  uint32_t connections;       // calls that run at once, each on a connection of its own; 1 to 64.
+                              // Default 4; 0: the default. A thread alone makes one
 } scope_options;
 
 // Fills `options` with the defaults. `size` is sizeof(scope_options) as the program was compiled, so

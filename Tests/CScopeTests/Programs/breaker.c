@@ -17,25 +17,41 @@ static void breaker_tries_once_when_its_time_is_over(void) {
   struct scope_breaker breaker = {.limit = 3, .open_ms = 1000};
   int64_t now = 5000 * (int64_t)MILLISECOND, second = 1000 * (int64_t)MILLISECOND;
   for (int i = 0; i < 3; i++) {
-    expect(!scope_breaker_is_open(&breaker, now), "closed until the limit");
-    scope_breaker_failed(&breaker, now);
+    expect(scope_breaker_admits(&breaker, now), "closed until the limit");
+    scope_breaker_failed(&breaker, now, now);
   }
-  expect(scope_breaker_is_open(&breaker, now + second - 1), "open for its time");
-  expect(!scope_breaker_is_open(&breaker, now + second), "lets a call try then");
-  scope_breaker_failed(&breaker, now + second);
-  expect(scope_breaker_is_open(&breaker, now + second), "one failure more opens it again");
-  expect(scope_breaker_is_open(&breaker, now + 2 * second - 1), "for as long");
+  expect(!scope_breaker_admits(&breaker, now + second - 1), "open for its time");
+  expect(scope_breaker_admits(&breaker, now + second), "lets a call try then");
+  expect(!scope_breaker_admits(&breaker, now + second), "and no other beside it");
+  scope_breaker_failed(&breaker, now + second, now + second);
+  expect(!scope_breaker_admits(&breaker, now + 2 * second - 1), "one failure more opens it again, for as long");
+  expect(scope_breaker_admits(&breaker, now + 2 * second), "lets one try again");
+  scope_breaker_untried(&breaker, now + 2 * second);
+  expect(scope_breaker_admits(&breaker, now + 2 * second), "the next, where that one could not");
   scope_breaker_succeeded(&breaker);
-  expect(!scope_breaker_is_open(&breaker, now + second), "a success closes it");
-  scope_breaker_failed(&breaker, now);
-  scope_breaker_failed(&breaker, now);
-  expect(!scope_breaker_is_open(&breaker, now), "and the count begins anew");
+  expect(scope_breaker_admits(&breaker, now + 2 * second), "a success closes it");
+  expect(scope_breaker_admits(&breaker, now + 2 * second), "for all");
+  scope_breaker_failed(&breaker, now, now);
+  scope_breaker_failed(&breaker, now, now);
+  expect(scope_breaker_admits(&breaker, now), "and the count begins anew");
+}
+
+static void a_stall_counts_once(void) {
+  struct scope_breaker breaker = {.limit = 3, .open_ms = 1000};
+  scope_breaker_failed(&breaker, 0, 50);
+  for (int begun = 1; begun < 50; begun++) scope_breaker_failed(&breaker, begun, 50 + begun);
+  expect(scope_breaker_admits(&breaker, 100), "those that began before the failure are part of it");
+  scope_breaker_failed(&breaker, 50, 110);
+  scope_breaker_failed(&breaker, 109, 111);
+  expect(scope_breaker_admits(&breaker, 112), "two stalls");
+  scope_breaker_failed(&breaker, 110, 160);
+  expect(!scope_breaker_admits(&breaker, 160), "three stalls");
 }
 
 static void a_breaker_without_limit_never_opens(void) {
   struct scope_breaker breaker = {.limit = 0, .open_ms = 1000};
-  for (int i = 0; i < 10; i++) scope_breaker_failed(&breaker, 0);
-  expect(!scope_breaker_is_open(&breaker, 0), "no limit, never open");
+  for (int i = 0; i < 10; i++) scope_breaker_failed(&breaker, i, i);
+  expect(scope_breaker_admits(&breaker, 10), "no limit, never open");
 }
 
 static void backoff_doubles_to_its_longest(void) {
@@ -55,6 +71,7 @@ static void backoff_doubles_to_its_longest(void) {
 
 int main(void) {
   breaker_tries_once_when_its_time_is_over();
+  a_stall_counts_once();
   a_breaker_without_limit_never_opens();
   backoff_doubles_to_its_longest();
   if (wrong == 0) printf("ok\n");

@@ -46,6 +46,7 @@ int main(int count, char **arguments) {
   scope_options_init(&options, sizeof options);
   options.company = "acme";
   options.timeout_ms = 10000;
+  options.connections = 1;
   options.breaker_failures = 0;
   client = scope_open(arguments[1], &options, NULL);
   pthread_t thread;

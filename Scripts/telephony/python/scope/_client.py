@@ -41,12 +41,12 @@ _VERDICTS = {verdict.value: verdict for verdict in Verdict}
 
 
 class Client:
-    """A connection to the daemon, made when it is needed and kept between calls.
+    """The way to the daemon: connections, made when they are needed and kept between calls.
 
     Opening never connects, so it succeeds while the daemon is down.
 
-    Threads may share a client; their calls run one after another, and waiting for one's turn counts against the
-    deadline. A program that asks from many threads at once opens one client per thread. A client may be opened before
+    Threads may share a client. As many calls run at once as it has `connections`; others wait, which counts against
+    the deadline. A program that asks from many threads all the time opens one client per thread. A client may be opened before
     a fork: the child connects anew at its first call, with breaker closed and counters at zero. `close` may be called
     while another thread is inside a call, which then ends as usual.
     """
@@ -60,18 +60,20 @@ class Client:
         breaker_open_ms: Optional[int] = None,
         backoff_min_ms: Optional[int] = None,
         backoff_max_ms: Optional[int] = None,
+        connections: Optional[int] = None,
     ) -> None:
         """Opens a client. What is None has libscope's default.
 
         :param address: "unix:/run/scoped/scoped.sock" or "tcp:127.0.0.1:7400"
         :param company: asked about by calls that don't name their own
         :param timeout_ms: deadline of a call, for all it does, in milliseconds, 1 or more; default 50
-        :param breaker_failures: failed calls in a row after which none is tried for `breaker_open_ms`; default 3;
-            0: never
+        :param breaker_failures: failed calls in a row after which none is tried for `breaker_open_ms`; calls that
+            overlap and fail are one failure; default 3; 0: never
         :param breaker_open_ms: in milliseconds; then one call tries again; default 1000
         :param backoff_min_ms: pause after a failed attempt to connect, in milliseconds, doubled by each further one;
             default 10; 0: none
         :param backoff_max_ms: longest such pause, in milliseconds; default 1000
+        :param connections: calls that run at once, 1 to 64; default 4; a thread alone makes one
         :raises LibraryError: libscope is not there, or another version
         :raises CallError: the address or the company is wrong
         :raises ValueError: a number is out of range
@@ -82,6 +84,8 @@ class Client:
         options.company = None if company is None else _encoded(company, "the company")
         if timeout_ms is not None:
             options.timeout_ms = _number(timeout_ms, "timeout_ms", 1)
+        if connections is not None:
+            options.connections = _number(connections, "connections", 1)
         for name, value in (
             ("breaker_failures", breaker_failures),
             ("breaker_open_ms", breaker_open_ms),
@@ -101,7 +105,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Closes the connection, once no thread is inside a call. A closed client can't be used; closing it again
+        """Closes the connections, once no thread is inside a call. A closed client can't be used; closing it again
         does nothing."""
         self._handle = None
 

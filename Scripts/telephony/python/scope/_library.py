@@ -57,6 +57,7 @@ class OptionsStruct(ctypes.Structure):
         ("backoff_max_ms", c_uint32),
         ("breaker_failures", c_uint32),
         ("breaker_open_ms", c_uint32),
+        ("connections", c_uint32),
     ]
 
 
