@@ -13,9 +13,11 @@ enum Site {
   static let stranger = "127.0.0.99"
 }
 
-/// The two ways in which the configurations are written.
+/// The ways in which the configurations are written. Python's is no more than a start, with a test of its own.
 enum Configuration: String, CaseIterable, Sendable {
-  case kemi, native
+  case kemi, native, python
+
+  static let allCases: [Self] = [.kemi, .native]
 }
 
 /// Debian's Kamailio with a configuration of Scripts/telephony/kamailio, of which only the settings are altered.
@@ -33,7 +35,7 @@ final class Kamailio {
   ) throws {
     port = freePort()
     self.farPort = farPort ?? freePort()
-    for name in ["kemi.cfg", "kemi.lua", "native.cfg", "scoped.lua"] {
+    for name in ["kemi.cfg", "kemi.lua", "native.cfg", "scoped.lua", "python.cfg", "kemi.py"] {
       let text = try String(contentsOf: telephonyFolder.appendingPathComponent("kamailio/\(name)"), encoding: .utf8)
       try change(name, settle(text, address)).write(toFile: folder.file(name), atomically: true, encoding: .utf8)
     }
@@ -68,7 +70,11 @@ final class Kamailio {
       "-f", folder.file("\(configuration.rawValue).cfg"), "-DD", "-E", "-n", "\(workers)", "-w", folder.path,
       "-m", "128", "-M", "16",
     ]
-    process.environment = ProcessInfo.processInfo.environment.merging(["LUA_CPATH": try LuaModule.path()]) { $1 }
+    let places = [
+      "LUA_CPATH": try LuaModule.path(), "PYTHONPATH": telephonyFolder.appendingPathComponent("python").path,
+      "SCOPE_LIBRARY": try LuaModule.prefix.get().file("lib/libscope.so.1"),
+    ]
+    process.environment = ProcessInfo.processInfo.environment.merging(places) { $1 }
     process.standardInput = FileHandle.nullDevice
     process.standardOutput = FileHandle.nullDevice
     process.standardError = FileHandle(forWritingAtPath: folder.file("log"))

@@ -21,12 +21,14 @@ final class SIPCaller {
   private let to: Int
   private let descriptor: Int32
   /// Requests and their answers are told apart by it.
-  let callId = UUID().uuidString
+  let callId: String
 
   /// - Parameters:
   ///   - port: nil: any that is free.
   ///   - to: Kamailio's port.
-  init(at host: String, port: Int? = nil, to: Int) throws {
+  ///   - callId: that of the call whose other end this is.
+  init(at host: String, port: Int? = nil, to: Int, callId: String = UUID().uuidString) throws {
+    self.callId = callId
     self.host = host
     self.to = to
     descriptor = socket(AF_INET, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
@@ -63,15 +65,25 @@ final class SIPCaller {
     return (lines + headers + ["Content-Length: 0", "", ""]).joined(separator: "\r\n")
   }
 
-  func send(_ text: String) throws {
+  func send(_ text: String) throws { try send(bytes: Array(text.utf8)) }
+
+  func send(bytes: [UInt8]) throws {
     var address = ipv4(Site.kamailio, to)
-    let bytes = Array(text.utf8)
     let sent = withUnsafePointer(to: &address) {
       $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
         sendto(descriptor, bytes, bytes.count, 0, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
       }
     }
     guard sent == bytes.count else { throw TestFailure("sendto failed: errno \(errno)") }
+  }
+
+  /// Answers a request that arrived, as the one it was sent to.
+  func reply(_ status: Int, to request: Answer) throws {
+    let kept = ["Via: ", "Record-Route: ", "From: ", "To: ", "Call-ID: ", "CSeq: "]
+    let lines = request.text.components(separatedBy: "\r\n").filter { line in kept.contains { line.hasPrefix($0) } }
+    let tagged = lines.map { $0.hasPrefix("To: ") && !$0.contains(";tag=") ? "\($0);tag=t" : $0 }
+    let all = ["SIP/2.0 \(status) Reply"] + tagged + ["Contact: <sip:\(host):\(port)>", "Content-Length: 0", "", ""]
+    try send(all.joined(separator: "\r\n"))
   }
 
   /// What arrives next; nil if nothing does in time.

@@ -13,10 +13,13 @@ extension TelephonyTests {
       try await withSampleProcess { daemon in
         let kamailio = try Kamailio(configuration, asking: daemon.address, workers: 1)
         let answerers = try SippAnswerers(port: kamailio.farPort)
-        let denied = [("1001", "880012"), ("1016", "+494066"), ("", "+494066"), ("1001", "999"), ("1001", "")]
-        for (from, number) in denied {
+        let refused = [
+          ("1001", "880012", 403), ("1016", "+494066", 403), ("", "+494066", 400), ("1001", "999", 403),
+          ("1001", "", 403),
+        ]
+        for (from, number, status) in refused {
           #expect(try ask(kamailio, "1001", "+494066") == 200)
-          #expect(try ask(kamailio, from, number) == 403, "\(from) \(number)")
+          #expect(try ask(kamailio, from, number) == status, "\(from) \(number)")
         }
         daemon.killNow()
         #expect(try ask(kamailio, "1001", "+494066") == 503)
@@ -32,10 +35,13 @@ extension TelephonyTests {
         let kamailio = try Kamailio(configuration, asking: daemon.address, workers: 1) { name, text in
           guard name == "scoped.lua" else { return text }
           let raise = "  if subject == \"ip_phone:phone-301\" then error(\"raised\") end\n"
-          return ["function scoped.check(settings, subject, object)\n", "function scoped_check(subject, object)\n"]
-            .reduce(text) {
-              $0.replacingOccurrences(of: $1, with: $1 + raise)
-            }
+          let heads = [
+            "function scoped.check(settings, subject, object)\n",
+            "function scoped_check()\n  local subject = KSR.pv.gete(\"$var(subject)\")\n",
+          ]
+          return text.replacingOccurrences(of: "function scoped_check()\n", with: heads[1])
+            .replacingOccurrences(of: heads[0], with: heads[0] + raise)
+            .replacingOccurrences(of: heads[1], with: heads[1] + raise)
         }
         let answerers = try SippAnswerers(port: kamailio.farPort)
         #expect(try ask(kamailio, "1001", "+494066") == 200)
@@ -147,36 +153,102 @@ extension TelephonyTests {
       }
     }
 
-    @Test(arguments: Configuration.allCases) func aTransferThatIsNotPlainIsDenied(_ configuration: Configuration)
+    /// A caller must not be able to raise the alarm that "unavailable" is, nor to write lines of the log.
+    @Test(arguments: Configuration.allCases) func aCallerThatNobodyCanBeIsAStranger(_ configuration: Configuration)
       async throws
     {
       try await withSampleProcess { daemon in
-        let kamailio = try Kamailio(configuration, asking: daemon.address, workers: 1)
-        let answerers = try SippAnswerers(port: kamailio.farPort)
-        let caller = try SIPCaller(at: Site.inside, to: kamailio.port)
-        try caller.send(caller.request("INVITE", "+494066"))
-        let answer = caller.final()
-        let route = try #require(answer?.header("Record-Route"))
-        let tag = try #require(answer?.header("To")?.components(separatedBy: "tag=").last)
-        let target = "sip:\(Site.trunkMain):\(kamailio.farPort)"
-        let ack = ["Route: \(route)"]
-        try caller.send(caller.request("ACK", "+494066", toTag: tag, branch: "ack", target: target, headers: ack))
-        func status(_ branch: String, _ to: [String], from: String = "1001") throws -> Int {
-          let headers = ["Route: \(route)"] + to
-          return try caller.ask(
-            caller.request(
-              "REFER", "+494066", from: from, toTag: tag, branch: branch, sequence: 2, target: target, headers: headers)
-          )
+        let kamailio = try Kamailio(configuration, asking: daemon.address) { name, text in
+          text.replacingOccurrences(of: "\"^(phone%-%d+)$\"", with: "\"^(phone.+)$\"")
+            .replacingOccurrences(of: "^phone-[0-9]+$", with: "^phone.+$")
         }
-        #expect(try status("good", ["Refer-To: <sip:7100@x>"]) == 202)
-        #expect(try status("none", []) == 403)
-        #expect(try status("two", ["Refer-To: <sip:7100@x>", "Refer-To: <sip:7200@x>"]) == 403)
-        #expect(try status("short", ["Refer-To: <sip:7100@x>", "r: <sip:7200@x>"]) == 403)
-        #expect(try status("userless", ["Refer-To: <sip:x>"]) == 403)
-        #expect(try status("other", ["Refer-To: <sip:7100@x>"], from: "1019") == 403)
-        #expect(try ask(kamailio, "1001", "7100", method: "REFER") == 403, "outside a call")
-        #expect(try kamailio.statistics()["scoped_allow"] == 2)
-        _ = answerers
+        let callers = [
+          "phone-" + String(repeating: "3", count: 122), "phone-" + String(repeating: "3", count: 123),
+          "phone-" + String(repeating: "7", count: 3_000), "phone-" + String(repeating: "7", count: 12_000),
+          "phone-\u{1}301", "phone-\u{7f}", "phone-é",
+        ]
+        for caller in callers { #expect(try ask(kamailio, caller, "880012") == 403, "\(caller.prefix(200))") }
+        let caller = try SIPCaller(at: Site.inside, to: kamailio.port)
+        let request = Array(caller.request("INVITE", "880012", from: "phone-\u{e9}").utf8)
+        // In Latin-1, which is no UTF-8.
+        let raw = Data(request).split(separator: 0xc3).joined().map { $0 == 0xa9 ? 0xe9 : $0 }
+        try caller.send(bytes: raw)
+        #expect(caller.final()?.status == 403)
+        let counted = try kamailio.statistics()
+        #expect(counted["scoped_unavailable"] == 0 && counted["scoped_allow"] == 0, "\(counted)")
+        #expect(!kamailio.log.contains("unavailable"))
+        daemon.killNow()
+        #expect(try ask(kamailio, callers[1], "880012") == 403)
+        #expect(try ask(kamailio, "phone-301", "880012") == 503)
+      }
+    }
+
+    /// What can't be read is the caller's fault, and is not routed.
+    @Test(arguments: Configuration.allCases) func aMalformedFromIsABadRequest(_ configuration: Configuration)
+      async throws
+    {
+      try await withSampleProcess { daemon in
+        let kamailio = try Kamailio(configuration, asking: daemon.address)
+        let froms = [
+          "<<sip:1001@h>;tag=f", "\"1001 <sip:1001@h>;tag=f", "<sip:1001@h;tag=f", "", ";tag=f", "<1001>;tag=f",
+          "nothing",
+        ]
+        for (number, from) in froms.enumerated() {
+          let caller = try SIPCaller(at: Site.inside, to: kamailio.port)
+          for method in ["INVITE", "OPTIONS", "REFER", "CANCEL"] {
+            let lines = caller.request(method, "+494066", branch: "\(number)\(method)").components(separatedBy: "\r\n")
+            let altered = lines.map { $0.hasPrefix("From: ") ? "From: \(from)" : $0 }
+            #expect(try caller.ask(altered.joined(separator: "\r\n")) == 400, "\(method) \(from)")
+          }
+        }
+        #expect(try kamailio.statistics()["scoped_allow"] == 0)
+      }
+    }
+
+    /// Two carriers at one address are told apart by their ports, and nobody else there is one.
+    @Test(arguments: Configuration.allCases) func twoCarriersAtOneAddressAreToldApart(_ configuration: Configuration)
+      async throws
+    {
+      try await withSampleProcess { daemon in
+        let ports = [freePort(), freePort(), freePort()]
+        let kamailio = try Kamailio(configuration, asking: daemon.address, farPort: ports[0]) { name, text in
+          let cases = """
+            case "\(Site.trunkMain)":
+              if ($sp == \(ports[0])) $var(source) = "trunk-main";
+              else if ($sp == \(ports[1])) $var(source) = "trunk-collections-cli";
+              break;
+            """
+          return text.replacingOccurrences(
+            of: "\(Site.trunkCollections):\(ports[0])", with: "\(Site.trunkMain):\(ports[1])"
+          ).replacingOccurrences(of: "case \"\(Site.trunkMain)\": $var(source) = \"trunk-main\"; break;", with: cases)
+            .replacingOccurrences(
+              of: "case \"\(Site.trunkCollections)\": $var(source) = \"trunk-collections-cli\"; break;", with: "")
+        }
+        // The clinic's scenario is the main trunk's.
+        let expected = [0, 403, 403]
+        for (port, status) in zip(ports, expected) {
+          let carrier = try SIPCaller(at: Site.trunkMain, port: port, to: kamailio.port)
+          let pbx = try SIPCaller(at: Site.inside, port: ports[0], to: kamailio.port)
+          try carrier.send(carrier.request("INVITE", "+494066969100", from: "0171"))
+          if status == 0 {
+            #expect(pbx.receive()?.text.hasPrefix("INVITE sip:clinic-appointments@") == true)
+          } else {
+            #expect(carrier.final()?.status == status, "port \(port)")
+          }
+        }
+        let counted = try kamailio.statistics()
+        #expect(counted["scoped_allow"] == 2 && counted["scoped_deny"] == 1, "the third is nobody's: \(counted)")
+      }
+    }
+
+    /// Settings that leave open whose a call is do not start.
+    @Test func twoCarriersAtOneAddressAndPortAreRefused() async throws {
+      try await onThread { () -> Void in
+        #expect {
+          _ = try Kamailio(.kemi, asking: "unix:/none") { name, text in
+            text.replacingOccurrences(of: Site.trunkCollections, with: Site.trunkMain)
+          }
+        } throws: { "\($0)".contains("have one address and port") }
       }
     }
 
@@ -216,7 +288,7 @@ extension TelephonyTests {
 }
 
 /// The status of a call's final answer.
-private func ask(
+func ask(
   _ kamailio: Kamailio, _ from: String, _ number: String, host: String = Site.inside, method: String = "INVITE"
 ) throws -> Int {
   let caller = try SIPCaller(at: host, to: kamailio.port)

@@ -11,13 +11,18 @@ local settings = {
   pbx = "192.0.2.10:5060",
   inside = { ["192.0.2.10"] = true },
 
+  -- Your hosts, Kamailio's and the PBX's, by each name and address that a Refer-To may have, in small letters and with
+  -- the port. A transfer to any other is refused.
+  hosts = { ["192.0.2.1:5060"] = true, ["192.0.2.10:5060"] = true },
+
   -- Who a call is from: the user part of From, as a pattern of Lua, and what it stands for.
   subjects = {
     { "^(%d%d%d%d)$", "user" },
     { "^(phone%-%d+)$", "ip_phone" },
   },
 
-  -- Carriers, by their name in scoped. Calls from a carrier's address are that carrier's.
+  -- Carriers, by their name in scoped. Calls from a carrier's address are that carrier's; where two have one address,
+  -- the port they come from tells which.
   providers = {
     ["trunk-main"] = "198.51.100.20:5060",
     ["trunk-collections-cli"] = "198.51.100.30:5060",
@@ -62,9 +67,8 @@ local function deny() answer(403, SOURCE_DENIED) end
 
 -- --------------------------------------------------------------------------------- who and what
 
--- What the caller is in scoped's words, such as "user:1001"; nil if From fits no pattern.
-local function find_subject()
-  local name = KSR.pv.gete("$fU")
+-- What a caller is in scoped's words, such as "user:1001"; nil if the name fits no pattern.
+local function find_subject(name)
   for _, row in ipairs(settings.subjects) do
     local id = name:match(row[1])
     if id then return row[2] .. ":" .. id end
@@ -87,12 +91,23 @@ local function find_target(number)
   if provider then return "sip_provider:" .. provider, settings.providers[provider] end
 end
 
--- The carrier that a call comes from, by its address.
-local function find_carrier(source)
-  for name, address in pairs(settings.providers) do
-    if address:match("^(.*):%d+$") == source then return name end
+-- The row of a number that is dialled from outside, with a plus or without.
+local function find_inbound(number) return settings.inbound[(number:gsub("^%+", ""))] end
+
+-- By host and port, and by host alone where one carrier has it.
+local carriers = {}
+for name, address in pairs(settings.providers) do
+  local host = address:match("^(.+):%d+$")
+  if not host then error("providers: " .. name .. " needs an address with a port") end
+  if carriers[address] then
+    error("providers: " .. name .. " and " .. carriers[address] .. " have one address and port; calls from there could be either's")
   end
+  carriers[address] = name
+  carriers[host] = carriers[host] == nil and name
 end
+
+-- The carrier that a call comes from.
+local function find_carrier(host, port) return carriers[host] or carriers[host .. ":" .. port] end
 
 -- ---------------------------------------------------------------------------------------- routes
 
@@ -129,7 +144,7 @@ local function route_from_inside(number)
     scoped.count_emergency()
     return relay_call(number, settings.providers[emergency])
   end
-  local subject = find_subject()
+  local subject = find_subject(KSR.pv.gete("$fU"))
   local object, address = find_target(number)
   if not subject or not object then return deny() end
   if is_allowed(subject, object) then relay_call(number, address) end
@@ -137,7 +152,7 @@ end
 
 -- Carrier → the number's scenario → queue.
 local function route_from_carrier(carrier, number)
-  local row = settings.inbound[(number:gsub("^%+", ""))]
+  local row = find_inbound(number)
   if not row then return deny() end
   local scenario = "call_scenario:" .. row.scenario
   if not is_allowed("sip_provider:" .. carrier, scenario) then return end
@@ -148,21 +163,29 @@ local function route_call()
   local source, number = KSR.pv.get("$si"), KSR.pv.gete("$rU")
   if KSR.pv.gete("$ru"):lower():match("^urn:service:sos") then number = settings.sos end
   if settings.inside[source] then return route_from_inside(number) end
-  local carrier = find_carrier(source)
+  local carrier = find_carrier(source, KSR.pv.get("$sp"))
   if carrier then return route_from_carrier(carrier, number) end
   deny()
 end
 
--- May this one transfer there? One Refer-To only: with two, it would be a guess which of them is followed.
+-- Who transfers. From says it, but in a call from outside, where the PBX's From is the number that was dialled: there
+-- Referred-By says it, and without one it is the number's scenario.
+local function find_transferrer(by)
+  local from = KSR.pv.gete("$fU")
+  local subject, row = find_subject(from), find_inbound(from)
+  if subject or not row then return subject end
+  if by == "" or find_inbound(by) == row then return "call_scenario:" .. row.scenario end
+  return find_subject(by)
+end
+
 local function may_transfer()
-  local target = KSR.pv.gete("$(rt{uri.user})")
-  local is_single = KSR.pv.get("$(hdr(Refer-To)[1])") == nil
-  local subject, object = find_subject(), find_target(target)
-  if not settings.inside[KSR.pv.get("$si")] or not is_single or not subject or not object then
-    deny()
-    return false
+  local number, host, by = scoped.transfer()
+  if settings.inside[KSR.pv.get("$si")] and number and settings.hosts[host] then
+    local subject, object = find_transferrer(by), find_target(number)
+    if subject and object then return is_allowed(subject, object) end
   end
-  return is_allowed(subject, object)
+  deny()
+  return false
 end
 
 -- Requests inside a call that was let through.
@@ -190,6 +213,7 @@ local function route_request()
     if method ~= "ACK" then KSR.sl.sl_send_reply(483, "Too Many Hops") end
     return
   end
+  if not scoped.is_sane() then return end
   if method == "CANCEL" then
     if KSR.tm.t_check_trans() > 0 then KSR.tm.t_relay() end
     return
