@@ -264,10 +264,7 @@ private struct Acceptor {
       .childChannelOption(.allowRemoteHalfClosure, value: fastAGI == nil)  // without replies a channel can't be told
       .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
       .childChannelOption(.maxMessagesPerRead, value: 1)  // one connection's bytes are one turn's
-      // Hundreds may have something to be read at once, and NIO reads them all before it does anything else.
-      .childChannelOption(
-        .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 64, initial: 2_048, maximum: 16 << 10)
-      )
+      .childChannelOption(.recvAllocator, value: ReadSize(daemon.connections))
       .childChannelInitializer { channel in
         if !daemon.connections.enter() { return refuse(channel, daemon.connections) }
         channel.closeFuture.whenComplete { _ in daemon.connections.leave() }
@@ -286,6 +283,26 @@ private struct Acceptor {
         }
       }
   }
+}
+
+/// How much of a connection is read at once: what it sends, up to 64 KiB, and less where many are open. Hundreds may have
+/// something to be read, and NIO reads them all before it does anything else.
+private struct ReadSize: RecvByteBufferAllocator {
+  private var wanted = AdaptiveRecvByteBufferAllocator(minimum: 64, initial: 2_048, maximum: 64 << 10)
+  private let connections: ConnectionCount
+
+  init(_ connections: ConnectionCount) { self.connections = connections }
+
+  private var size: Int {
+    let share = (512 << 10) / max(connections.count, 1)
+    return min(wanted.nextBufferSize() ?? wanted.maximum, max(share, 16 << 10))
+  }
+
+  func nextBufferSize() -> Int? { size }
+
+  func buffer(allocator: ByteBufferAllocator) -> ByteBuffer { allocator.buffer(capacity: size) }
+
+  mutating func record(actualReadBytes: Int) -> Bool { wanted.record(actualReadBytes: actualReadBytes) }
 }
 
 /// Has a listener that many connect to at once let others have their turn. Its connections are set up on loops that run

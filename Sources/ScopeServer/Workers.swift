@@ -72,17 +72,20 @@ final class ConnectionCount: Sendable {
   }
 
   private let state = NIOLockedValueBox(State())
+  /// `open` as it was last set, to be read without a lock.
+  private let seen = Atomic<Int>(0)
   let limit: Int
 
   init(limit: Int) { self.limit = limit }
 
-  var count: Int { state.withLockedValue(\.open) }
+  var count: Int { seen.load(ordering: .relaxed) }
 
   /// Counts a connection in; false: there are too many.
   func enter() -> Bool {
     state.withLockedValue { state in
       if state.open >= limit { return false }
       state.open += 1
+      seen.store(state.open, ordering: .relaxed)
       return true
     }
   }
@@ -90,6 +93,7 @@ final class ConnectionCount: Sendable {
   func leave() {
     let promise = state.withLockedValue { state -> EventLoopPromise<Void>? in
       state.open -= 1
+      seen.store(state.open, ordering: .relaxed)
       guard state.open == 0 else { return nil }
       defer { state.whenZero = nil }
       return state.whenZero
