@@ -868,7 +868,7 @@ const ProtobufCMessageDescriptor scope__v1__request__descriptor =
   (ProtobufCMessageInit) scope__v1__request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor scope__v1__response__field_descriptors[41] =
+static const ProtobufCFieldDescriptor scope__v1__response__field_descriptors[42] =
 {
   {
     "id",
@@ -951,6 +951,18 @@ static const ProtobufCFieldDescriptor scope__v1__response__field_descriptors[41]
     offsetof(Scope__V1__Response, change),
     NULL,
     NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "unknown",
+    8,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Scope__V1__Response, n_unknown),
+    offsetof(Scope__V1__Response, unknown),
+    NULL,
+    &protobuf_c_empty_string,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
@@ -1364,53 +1376,54 @@ static const ProtobufCFieldDescriptor scope__v1__response__field_descriptors[41]
   },
 };
 static const unsigned scope__v1__response__field_indices_by_name[] = {
-  38,   /* field[38] = add_numbers */
-  13,   /* field[13] = apply */
-  8,   /* field[8] = can_see */
+  39,   /* field[39] = add_numbers */
+  14,   /* field[14] = apply */
+  9,   /* field[9] = can_see */
   6,   /* field[6] = change */
-  9,   /* field[9] = check_many */
-  29,   /* field[29] = check_up */
+  10,   /* field[10] = check_many */
+  30,   /* field[30] = check_up */
   1,   /* field[1] = code */
-  16,   /* field[16] = explain */
-  15,   /* field[15] = export_company */
-  36,   /* field[36] = export_numbers */
-  11,   /* field[11] = filter_objects */
-  33,   /* field[33] = get_company */
-  27,   /* field[27] = get_object */
-  26,   /* field[26] = get_project */
-  23,   /* field[23] = get_user */
-  21,   /* field[21] = has_rights */
-  14,   /* field[14] = health */
-  7,   /* field[7] = hello */
+  17,   /* field[17] = explain */
+  16,   /* field[16] = export_company */
+  37,   /* field[37] = export_numbers */
+  12,   /* field[12] = filter_objects */
+  34,   /* field[34] = get_company */
+  28,   /* field[28] = get_object */
+  27,   /* field[27] = get_project */
+  24,   /* field[24] = get_user */
+  22,   /* field[22] = has_rights */
+  15,   /* field[15] = health */
+  8,   /* field[8] = hello */
   0,   /* field[0] = id */
-  40,   /* field[40] = import_numbers */
-  19,   /* field[19] = list_changes */
-  28,   /* field[28] = list_fields */
-  24,   /* field[24] = list_groups */
-  34,   /* field[34] = list_number_lists */
-  35,   /* field[35] = list_numbers */
-  12,   /* field[12] = list_objects */
-  10,   /* field[10] = list_projects */
-  25,   /* field[25] = list_roles */
-  22,   /* field[22] = list_users */
+  41,   /* field[41] = import_numbers */
+  20,   /* field[20] = list_changes */
+  29,   /* field[29] = list_fields */
+  25,   /* field[25] = list_groups */
+  35,   /* field[35] = list_number_lists */
+  36,   /* field[36] = list_numbers */
+  13,   /* field[13] = list_objects */
+  11,   /* field[11] = list_projects */
+  26,   /* field[26] = list_roles */
+  23,   /* field[23] = list_users */
   3,   /* field[3] = message */
   5,   /* field[5] = more */
-  30,   /* field[30] = preview */
+  31,   /* field[31] = preview */
   2,   /* field[2] = reason */
-  39,   /* field[39] = remove_numbers */
+  40,   /* field[40] = remove_numbers */
   4,   /* field[4] = revision */
-  37,   /* field[37] = screen_numbers */
-  20,   /* field[20] = verify */
-  32,   /* field[32] = watch_access */
-  31,   /* field[31] = watch_changes */
-  18,   /* field[18] = what_sees */
-  17,   /* field[17] = who_can_see */
+  38,   /* field[38] = screen_numbers */
+  7,   /* field[7] = unknown */
+  21,   /* field[21] = verify */
+  33,   /* field[33] = watch_access */
+  32,   /* field[32] = watch_changes */
+  19,   /* field[19] = what_sees */
+  18,   /* field[18] = who_can_see */
 };
 static const ProtobufCIntRange scope__v1__response__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 10, 7 },
-  { 0, 41 }
+  { 10, 8 },
+  { 0, 42 }
 };
 const ProtobufCMessageDescriptor scope__v1__response__descriptor =
 {
@@ -1420,7 +1433,7 @@ const ProtobufCMessageDescriptor scope__v1__response__descriptor =
   "Scope__V1__Response",
   "scope.v1",
   sizeof(Scope__V1__Response),
-  41,
+  42,
   scope__v1__response__field_descriptors,
   scope__v1__response__field_indices_by_name,
   2,  scope__v1__response__number_ranges,

@@ -48,15 +48,34 @@ public struct VerificationReport: Sendable {
 }
 
 extension Client {
-  /// The changes of a company, page by page until `each` says no or there are no more.
+  /// The changes of a company, page by page until `each` says no or there are no more. None, and an error, if the filter
+  /// names what the company does not have, and never had in that time.
   public func changes(_ filter: LogFilter, each: (LogRecord) -> Bool) throws(ClientError) {
     var after: UInt64 = 0
+    var isEmpty = true
     while true {
       let (records, next) = try page(filter, after: after)
+      if !records.isEmpty { isEmpty = false }
       for record in records where !each(record) { return }
-      if next == 0 { return }
+      if next == 0 { break }
       after = next
     }
+    if isEmpty { try expectKnown(filter) }
+  }
+
+  private func expectKnown(_ filter: LogFilter) throws(ClientError) {
+    _ = try companyFacts()
+    var unknown: [String] = []
+    if !filter.actor.isEmpty, let user = try? Name(filter.actor), try knows(.user(user)).isKnown != true {
+      unknown.append("user:\(filter.actor)")
+    }
+    if filter.about.hasPrefix("role:") {
+      let isKnown = try roles().roles.contains { "role:\($0.name)".utf8.elementsEqual(filter.about.utf8) }
+      if !isKnown { unknown.append(filter.about) }
+    } else if let thing = try? Subject(ref: filter.about), try knows(thing).isKnown != true {
+      unknown.append(filter.about)
+    }
+    if !unknown.isEmpty { throw ClientError(unknown: unknown) }
   }
 
   private func page(_ filter: LogFilter, after: UInt64) throws(ClientError) -> ([LogRecord], next: UInt64) {

@@ -80,6 +80,21 @@ public struct ClientError: Error, Sendable, CustomStringConvertible {
     isRefusal = false
   }
 
+  /// What a question named and the company does not have, as the daemon says it; or did not have then.
+  init(unknown: [String], isPast: Bool = false) {
+    // By bytes: to `Character` the colon and a combining mark behind it are one.
+    let things = unknown.map { ref in
+      let parts = ref.utf8.split(separator: UInt8(ascii: ":"), maxSplits: 1).map { String(Substring($0)) }
+      return (type: parts[0], id: parts.last!)
+    }
+    reason = "unknown_\(things[0].type)"
+    let words = things.map { "no \($0.type) '\($0.id)'" }.joined(separator: " and ")
+    message = isPast ? "there was \(words) then" : "there is \(words)"
+    isFromDaemon = true
+    isSent = true
+    isRefusal = true
+  }
+
   static let noResult = ClientError(reason: "bad_reply", message: "the reply has no result")
 
   public var description: String { "\(message) (\(reason))" }
@@ -162,40 +177,6 @@ extension Client {
     if !isDone { throw ClientError(result.error) }
     return (visible.map { $0 != 0 }, result.revision)
   }
-
-  /// The projects a user sees.
-  public func projects(_ user: String, each: (ProjectTile) -> Void) throws(ClientError) -> UInt64 {
-    if at != .now { return try projectsThen(user, each: each) }
-    var result = scope_result()
-    try refuseNUL(in: [user])
-    let row: scope_project_callback = { context, row in
-      Callback<ProjectTile>.from(context).call(ProjectTile(row!.pointee))
-    }
-    let isDone = withCallback(each) { context in
-      withOptions { scope_list_projects(handle, $0, user, row, context, &result) }
-    }
-    if !isDone { throw ClientError(result.error) }
-    return result.revision
-  }
-
-  /// Everything of some types (none: of all) that the subject sees.
-  public func objects(
-    _ subject: String, types: [String], project: String?, each: (ObjectRow) -> Void
-  ) throws(ClientError) -> UInt64 {
-    if at != .now { return try objectsThen(subject, types: types, project: project, each: each) }
-    var result = scope_result()
-    try refuseNUL(in: types + [subject, project ?? ""])
-    let row: scope_object_callback = { context, row in
-      Callback<ObjectRow>.from(context).call(ObjectRow(row!.pointee))
-    }
-    let isDone = withCallback(each) { context in
-      withCStrings(types) { list in
-        withOptions { scope_list_objects(handle, $0, subject, list, types.count, project, row, context, &result) }
-      }
-    }
-    if !isDone { throw ClientError(result.error) }
-    return result.revision
-  }
 }
 
 /// C would take the text as ending there, and ask about another thing.
@@ -215,22 +196,6 @@ private func withCStrings<T>(_ texts: [String], _ body: (UnsafePointer<UnsafePoi
   }
 }
 
-extension ProjectTile {
-  fileprivate init(_ row: scope_project) {
-    self.init(
-      id: String(cString: row.id), name: String(cString: row.name), description: String(cString: row.description),
-      contentsVisible: row.contents_visible)
-  }
-}
-
-extension ObjectRow {
-  fileprivate init(_ row: scope_object) {
-    self.init(
-      type: String(cString: row.type_name), id: String(cString: row.id), name: String(cString: row.name),
-      isSystem: row.system)
-  }
-}
-
 /// Carries a Swift closure through libscope's `void *context`, for the length of one call.
 private final class Callback<Row> {
   let call: (Row) -> Bool
@@ -240,14 +205,6 @@ private final class Callback<Row> {
   static func from(_ context: UnsafeMutableRawPointer?) -> Callback<Row> {
     Unmanaged<Callback<Row>>.fromOpaque(context!).takeUnretainedValue()
   }
-}
-
-private func withCallback<Row>(_ call: (Row) -> Void, _ body: (UnsafeMutableRawPointer) -> Bool) -> Bool {
-  func toTheEnd(_ row: Row) -> Bool {
-    call(row)
-    return true
-  }
-  return withCallback(toTheEnd, body)
 }
 
 private func withCallback<Row>(_ call: (Row) -> Bool, _ body: (UnsafeMutableRawPointer) -> Bool) -> Bool {
@@ -360,20 +317,24 @@ extension Client {
 // MARK: - Requests and responses
 
 extension Client {
-  /// Sends a question about the client's company, as of the point in time it is set to.
+  /// Sends a question about the client's company, as of the point in time it is set to. A list is empty, and an error,
+  /// if the company does not have what was named.
   func ask(
     timeoutMilliseconds: UInt32? = nil,
     request fill: (UnsafeMutablePointer<WireRequest>, Arena) throws(Failure) -> Void,
     each: (UnsafeMutablePointer<WireResponse>) throws(Failure) -> Void
   ) throws(ClientError) {
+    var unknown: [String] = []
     try call(company: company, timeoutMilliseconds: timeoutMilliseconds ?? self.timeoutMilliseconds, mayRepeat: true) {
       (request, arena) throws(Failure) in
       at.write(into: request)
       try fill(request, arena)
     } each: { response throws(Failure) in
       try at.check(response.pointee)
+      unknown += response.pointee.named
       try each(response)
     }
+    if !unknown.isEmpty { throw ClientError(unknown: unknown, isPast: at != .now) }
   }
 
   /// Sends a question with one answer, which `take` finds in the response.

@@ -85,7 +85,8 @@ extension Client {
     }
   }
 
-  func projectsThen(_ user: String, each: (ProjectTile) -> Void) throws(ClientError) -> UInt64 {
+  /// The projects that a user, `user:1001`, sees.
+  public func projects(_ user: String, each: (ProjectTile) -> Void) throws(ClientError) -> UInt64 {
     let subject = try arguments { try Subject(ref: user) }
     guard case .user(let id) = subject else { throw badType(user) }
     return try projects(of: id, each: each)
@@ -109,7 +110,8 @@ extension Client {
     return revision
   }
 
-  func objectsThen(
+  /// Everything of some types (none: of all) that the subject sees.
+  public func objects(
     _ subject: String, types: [String], project: String?, each: (ObjectRow) -> Void
   ) throws(ClientError) -> UInt64 {
     let subject = try arguments { try Subject(ref: subject) }

@@ -41,6 +41,7 @@ extension Client {
   public func watchAccess(
     _ subject: Subject, types: [ObjectType] = [], each: (AccessPart) -> Bool
   ) throws(ClientError) {
+    var unknown: [String] = []
     try watch { (request, arena) throws(Failure) in
       let call = try arena.make(scope__v1__watch_access_request__init)
       (call.pointee.subject_type, call.pointee.subject_id) = try arena.copy(subject)
@@ -51,11 +52,14 @@ extension Client {
     } each: { response throws(Failure) in
       guard response.pointee.result_case == SCOPE__V1__RESPONSE__RESULT_WATCH_ACCESS else { return true }
       let wire = response.pointee.watch_access.pointee
+      unknown = response.pointee.named
+      if !unknown.isEmpty { return false }
       return each(
         AccessPart(
           gained: rows(wire.gained, wire.n_gained, ObjectRow.init), lost: rows(wire.lost, wire.n_lost, ObjectRow.init),
           isSettled: wire.settled != 0, revision: response.pointee.revision))
     }
+    if !unknown.isEmpty { throw ClientError(unknown: unknown) }
   }
 
   /// Often enough that two may be lost, within what the daemon takes.

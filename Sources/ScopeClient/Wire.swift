@@ -5,6 +5,11 @@ import ScopeProtocol
 
 /// What the calls share in reading and writing messages.
 
+extension WireResponse {
+  /// What the request named and the company does not have, as refs.
+  var named: [String] { texts(unknown, n_unknown) }
+}
+
 func text(_ bytes: ProtobufCBinaryData) -> String { String(decoding: bytes.key, as: UTF8.self) }
 
 func texts(_ list: UnsafeMutablePointer<ProtobufCBinaryData>?, _ count: Int) -> [String] {

@@ -306,7 +306,7 @@ extension Connection {
     wait(id, timeout) {
       worker.pool.find(listing, for: caller.source, reply: $0)
     } then: { connection, ticket, stream in
-      connection.goOn(ticket, PartStream(id: id, kind: .listing(stream)))
+      connection.goOn(ticket, PartStream(id: id, kind: .listing(stream), unknown: stream.unknown))
     }
   }
 

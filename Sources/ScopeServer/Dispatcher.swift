@@ -351,7 +351,8 @@ extension Dispatcher {
       throw Failure(.invalidArgument, "user_not_empty", "every project is asked for, and those that a user sees")
     }
     return try start(
-      .projects(ProjectStream(root: cursor.root, company: request.pointee.company.key, user: user)), request, &out)
+      .projects(ProjectStream(root: cursor.root, company: request.pointee.company.key, user: user)), request,
+      naming: [(SubjectKind.user, user)], &out)
   }
 
   private func listObjects(
@@ -362,7 +363,9 @@ extension Dispatcher {
       request, call.pointee.subject_type, call.pointee.subject_id.key,
       types: UnsafeBufferPointer(start: call.pointee.object_types, count: call.pointee.n_object_types),
       project: call.pointee.project.key, tellsReasons: false)
-    return try start(.objects(stream), request, &out)
+    let subject = (UInt8(call.pointee.subject_type.rawValue), call.pointee.subject_id.key)
+    let named = [subject, (SubjectKind.project, call.pointee.project.key)]
+    return try start(.objects(stream), request, naming: named, &out)
   }
 
   private func whatSees(
@@ -373,7 +376,9 @@ extension Dispatcher {
       request, call.pointee.subject_type, call.pointee.subject_id.key,
       types: UnsafeBufferPointer(start: call.pointee.object_types, count: call.pointee.n_object_types),
       project: call.pointee.project.key, tellsReasons: true)
-    return try start(.objects(stream), request, &out)
+    let subject = (UInt8(call.pointee.subject_type.rawValue), call.pointee.subject_id.key)
+    let named = [subject, (SubjectKind.project, call.pointee.project.key)]
+    return try start(.objects(stream), request, naming: named, &out)
   }
 
   /// The objects that a subject sees, as ListObjects and WhatSees ask for them.
@@ -401,7 +406,7 @@ extension Dispatcher {
     try Self.name("object_id", call.pointee.object_id.key)
     let stream = ViewerStream(
       root: cursor.root, company: request.pointee.company.key, type: type, object: call.pointee.object_id.key)
-    return try start(.viewers(stream), request, &out)
+    return try start(.viewers(stream), request, naming: [(type, call.pointee.object_id.key)], &out)
   }
 
   /// Nil: the answer is set.
@@ -422,9 +427,11 @@ extension Dispatcher {
   }
 
   func start(
-    _ kind: PartStream.Kind, _ request: UnsafeMutablePointer<WireRequest>, _ out: inout ByteBuffer
+    _ kind: PartStream.Kind, _ request: UnsafeMutablePointer<WireRequest>, naming named: [(UInt8, Key)]? = nil,
+    _ out: inout ByteBuffer
   ) throws(Failure) -> Disposition {
-    var stream = PartStream(id: request.pointee.id, kind: kind)
+    let missing = named.map { self.unknown(request, $0) } ?? []
+    var stream = PartStream(id: request.pointee.id, kind: kind, unknown: missing)
     if case .more = try stream.next(using: self, into: &out) { return .stream(stream, timeout: timeout(request)) }
     return .answered
   }

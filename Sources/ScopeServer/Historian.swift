@@ -104,7 +104,7 @@ final class Historian: Sendable {
     let disposition = question.frame.withUnsafeBytes { dispatcher.answer($0, from: caller, into: &out) }
     guard case .listing(let listing, let id, let timeout) = disposition else { return (out, disposition) }
     do throws(Failure) {
-      let stream = PartStream(id: id, kind: .listing(try listing.stream()))
+      let stream = PartStream(id: id, kind: .listing(try listing.stream()), unknown: listing.unknown)
       return (out, .stream(stream, timeout: timeout))
     } catch {
       dispatcher.fail(id, error, &out)  // with that day's revision

@@ -18,6 +18,8 @@ struct Listing: Sendable {
   let root: IndexRoot
   let company: [UInt8]
   let question: Question
+  /// What the question names and the company does not have.
+  let unknown: [String]
   let deadline: NIODeadline
   let ending: Ending
 
@@ -34,8 +36,8 @@ struct Listing: Sendable {
       try refuseWithoutCompany()
     }
     return ListingStream(
-      root: root, company: company, question: question, rows: finder.rows, offset: finder.offset, end: finder.end,
-      place: place)
+      root: root, company: company, question: question, unknown: unknown, rows: finder.rows, offset: finder.offset,
+      end: finder.end, place: place)
   }
 
   /// Lists of a company that is not there are empty; one thing of it is not found.
@@ -326,6 +328,7 @@ struct ListingStream: Sendable {
   private let root: IndexRoot
   private let company: [UInt8]
   private let question: Listing.Question
+  let unknown: [String]
   var count: Int { rows.count }
   private let rows: [FoundRow]
   private var position: Int
@@ -333,12 +336,13 @@ struct ListingStream: Sendable {
   private let place: Places.Place?
 
   init(
-    root: IndexRoot, company: [UInt8], question: Listing.Question, rows: [FoundRow], offset: Int, end: Int,
-    place: Places.Place?
+    root: IndexRoot, company: [UInt8], question: Listing.Question, unknown: [String], rows: [FoundRow], offset: Int,
+    end: Int, place: Places.Place?
   ) {
     self.root = root
     self.company = company
     self.question = question
+    self.unknown = unknown
     self.rows = rows
     self.end = end
     self.place = place

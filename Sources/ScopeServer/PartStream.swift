@@ -32,14 +32,26 @@ struct PartStream: Sendable {
   /// When nobody waits for the next part any more. Of a watch: never.
   var deadline = NIODeadline.distantFuture
   private(set) var kind: Kind
+  /// What was named and is not there: the first part says so.
+  private var unknown: [String]
 
-  init(id: UInt64, kind: Kind) {
+  init(id: UInt64, kind: Kind, unknown: [String] = []) {
     self.id = id
     self.kind = kind
+    self.unknown = unknown
   }
 
   /// Makes the next part.
   mutating func next(using dispatcher: Dispatcher, into out: inout ByteBuffer) throws(Failure) -> Progress {
+    if unknown.isEmpty { return try make(dispatcher, &out) }
+    dispatcher.reply.unknown = UnsafeMutableBufferPointer(
+      start: try dispatcher.arena.copy(unknown), count: unknown.count)
+    defer { dispatcher.reply.unknown = nil }
+    unknown = []
+    return try make(dispatcher, &out)
+  }
+
+  private mutating func make(_ dispatcher: Dispatcher, _ out: inout ByteBuffer) throws(Failure) -> Progress {
     switch kind {
     case .watchedChanges(var watch):
       let progress = try watch.next(id, dispatcher, &out)

@@ -56,7 +56,8 @@ extension Dispatcher {
     case SCOPE__V1__USER_ORDER__USER_ORDER_GROUP: question.isByGroup = true
     default: throw .badType("order", call.pointee.order.rawValue)
     }
-    return try listing(.users(question), request)
+    let named = [(SubjectKind.group, call.pointee.group.key), (SubjectKind.project, call.pointee.project.key)]
+    return try listing(.users(question), request, naming: named)
   }
 
   func listGroups(_ request: UnsafeMutablePointer<WireRequest>) throws(Failure) -> Disposition {
@@ -89,14 +90,33 @@ extension Dispatcher {
   }
 
   func listing(
-    _ question: Listing.Question, _ request: UnsafeMutablePointer<WireRequest>
+    _ question: Listing.Question, _ request: UnsafeMutablePointer<WireRequest>, naming named: [(UInt8, Key)] = []
   ) throws(Failure) -> Disposition {
     _ = try company(request)
     let timeout = timeout(request)
     let listing = Listing(
-      root: cursor.root, company: Array(request.pointee.company.key), question: question, deadline: .now() + timeout,
-      ending: ending)
+      root: cursor.root, company: Array(request.pointee.company.key), question: question,
+      unknown: unknown(request, named), deadline: .now() + timeout, ending: ending)
     return .listing(listing, id: request.pointee.id, timeout: timeout)
+  }
+
+  /// What of these the company does not have; the company alone if that is not there. An empty id names nothing.
+  func unknown(_ request: UnsafeMutablePointer<WireRequest>, _ named: [(kind: UInt8, id: Key)]) -> [String] {
+    let company = request.pointee.company.key
+    guard let view = cursor.root.company(company) else {
+      return ["company:\(String(decoding: company, as: UTF8.self))"]
+    }
+    return named.compactMap { kind, id in
+      if id.isEmpty || view.subject(kind: kind, id: id).refusal != .unknownSubject { return nil }
+      let type =
+        switch kind {
+        case SubjectKind.user: "user"
+        case SubjectKind.group: "group"
+        case SubjectKind.project: "project"
+        default: ObjectType(number: kind)!.name
+        }
+      return "\(type):\(String(decoding: id, as: UTF8.self))"
+    }
   }
 
   func getUser(_ request: UnsafeMutablePointer<WireRequest>) throws(Failure) {
@@ -203,7 +223,8 @@ extension Dispatcher {
       root: cursor.root, company: request.pointee.company.key, subjectKind: kind, subject: call.pointee.subject_id.key,
       types: types,
       heartbeat: try heartbeat(call.pointee.heartbeat_ms))
-    return .watch(PartStream(id: request.pointee.id, kind: .watchedAccess(watch)))
+    let missing = unknown(request, [(kind, call.pointee.subject_id.key)])
+    return .watch(PartStream(id: request.pointee.id, kind: .watchedAccess(watch), unknown: missing))
   }
 
   private func heartbeat(_ milliseconds: UInt32) throws(Failure) -> TimeAmount {

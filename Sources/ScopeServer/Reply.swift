@@ -18,6 +18,8 @@ final class Reply {
   private let limits = make(scope__v1__limits__init)
   private let health = make(scope__v1__health_response__init)
   private let watchChanges = make(scope__v1__watch_changes_response__init)
+  /// What the next response says is unknown; in the arena.
+  var unknown: UnsafeMutableBufferPointer<ProtobufCBinaryData>?
 
   deinit {
     response.deallocate()
@@ -44,6 +46,10 @@ final class Reply {
   @inline(__always)
   func begin(_ id: UInt64, revision: UInt64, more: Bool = false) {
     scope__v1__response__init(response)
+    if let names = unknown {
+      (response.pointee.unknown, response.pointee.n_unknown) = (names.baseAddress, names.count)
+      unknown = nil
+    }
     response.pointee.id = id
     response.pointee.revision = revision
     response.pointee.more = more ? 1 : 0

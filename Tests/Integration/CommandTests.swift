@@ -34,6 +34,48 @@ import Testing
   }
 
   /// An id stands alone or with its own type in front, wherever a type is known; with another one it is refused.
+  /// What is not there is said, in every list that can name it; what is there and has no rows is a quiet success.
+  @Test func aTypoIsNoEmptyList() async throws {
+    try await withSample { address in
+      func run(_ words: String) async throws -> Run {
+        try await scopectl(words.split(separator: " ").map(String.init), at: address)
+      }
+      for (words, unknown) in [
+        ("user list --project clnic", "no project 'clnic'"), ("user list --group nordic", "no group 'nordic'"),
+        ("user list --group nordic --project clnic", "no group 'nordic' and no project 'clnic'"),
+        ("who-can-see queue:shop", "no queue 'shop'"), ("what-sees user:12", "no user '12'"),
+        ("what-sees dialer:x:y", "no dialer 'x:y'"), ("what-sees user:1001 --project clnic", "no project 'clnic'"),
+        ("objects group:nordic", "no group 'nordic'"), ("objects user:1001 --project x", "no project 'x'"),
+        ("projects 12", "no user '12'"), ("projects 12 --json", "no user '12'"),
+        ("watch access user:12", "no user '12'"), ("log --actor 12", "no user '12'"),
+        ("log --about role:cook", "no role 'cook'"), ("log --about queue:shop", "no queue 'shop'"),
+        ("log --about list:x --actor 12", "no user '12' and no list 'x'"),
+      ] {
+        let shown = try await run(words)
+        #expect(shown.status == 1 && shown.output.isEmpty, "\(words): \(shown)")
+        #expect(shown.errors.contains("there is \(unknown) (unknown_"), "\(words): \(shown.errors)")
+      }
+      for words in [
+        "user list", "check-up", "who-can-see queue:a", "what-sees user:1001", "objects user:1001", "projects 1001",
+        "group list", "role list", "field list", "log", "log --about user:1001", "watch access user:1001",
+        "project list",
+      ] {
+        let shown = try await run("\(words) --company nordlich")
+        #expect(shown.status == 1 && shown.output.isEmpty, "\(words): \(shown)")
+        #expect(shown.errors.contains("there is no company 'nordlich' (unknown_company); is --company right?"))
+      }
+      for words in [
+        "user list --project clinic --text zzz", "log --about user:1001 --since 2031-01-01", "what-sees user:1016",
+        "log --actor 1001", "objects user:1016",
+      ] {
+        let shown = try await run(words)
+        #expect(shown.status == 0 && shown.output.isEmpty && shown.errors.isEmpty, "\(words): \(shown)")
+      }
+      let past = try await run("user list --at 2020-01-01")
+      #expect(past.status == 1 && past.errors.contains("there was no company 'nordlicht' then"))
+    }
+  }
+
   @Test func idsAreTakenWithTheirTypeOrAlone() async throws {
     try await withSample { address in
       func run(_ words: String) async throws -> Run {

@@ -77,8 +77,11 @@ import Testing
         #expect(rows == seen[user] ?? [], "\(user)")
       }
       var none = 0
-      try client.whoCanSee(ObjectRef(ObjectType(name: "queue")!, "nowhere")) { _ in none += 1 }
-      try client.whatSees(.user("nobody")) { _ in none += 1 }
+      let isUnknown = { (error: any Error) in (error as? ClientError)?.reason.hasPrefix("unknown_") == true }
+      #expect(throws: ClientError.self) {
+        try client.whoCanSee(ObjectRef(ObjectType(name: "queue")!, "nowhere")) { _ in none += 1 }
+      }
+      #expect { try client.whatSees(.user("nobody")) { _ in none += 1 } } throws: { isUnknown($0) }
       #expect(none == 0)
     }
   }

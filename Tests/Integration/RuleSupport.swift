@@ -31,11 +31,18 @@ struct RuleCompany {
     try client.apply(changes, to: "c", actor: actor, timeoutMilliseconds: 20_000)
   }
 
+  /// A list of what is not there is empty, and says so.
+  private func listing(_ body: () throws -> Void) throws {
+    do { try body() } catch let error as ClientError where error.reason.hasPrefix("unknown_") {}
+  }
+
   /// What the subject sees, as `queue:desk`.
   func objects(_ subject: String, types: [String] = [], project: String? = nil) throws -> [Name] {
     var rows: [Name] = []
-    _ = try client.objects(subject, types: types, project: project) {
-      rows.append(Name(stringLiteral: "\($0.type):\($0.id)"))
+    try listing {
+      _ = try client.objects(subject, types: types, project: project) {
+        rows.append(Name(stringLiteral: "\($0.type):\($0.id)"))
+      }
     }
     return rows
   }
@@ -43,7 +50,7 @@ struct RuleCompany {
   /// Each project the user sees, and whether with its contents.
   func projects(_ user: String) throws -> [Name: Bool] {
     var rows: [Name: Bool] = [:]
-    _ = try client.projects("user:\(user)") { rows[Name(stringLiteral: $0.id)] = $0.contentsVisible }
+    try listing { _ = try client.projects("user:\(user)") { rows[Name(stringLiteral: $0.id)] = $0.contentsVisible } }
     return rows
   }
 

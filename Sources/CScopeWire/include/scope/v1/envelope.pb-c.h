@@ -224,6 +224,11 @@ struct  Scope__V1__Response
    * of a refused batch: position of the change at fault from 1; 0: none
    */
   int32_t change;
+  /*
+   * what the request names and the company does not have, such as
+   */
+  size_t n_unknown;
+  ProtobufCBinaryData *unknown;
   Scope__V1__Response__ResultCase result_case;
   union {
     Scope__V1__HelloResponse *hello;
@@ -264,7 +269,7 @@ struct  Scope__V1__Response
 };
 #define SCOPE__V1__RESPONSE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&scope__v1__response__descriptor) \
-    , 0, SCOPE__V1__CODE__CODE_OK, {0,NULL}, {0,NULL}, 0, 0, 0, SCOPE__V1__RESPONSE__RESULT__NOT_SET, {0} }
+    , 0, SCOPE__V1__CODE__CODE_OK, {0,NULL}, {0,NULL}, 0, 0, 0, 0,NULL, SCOPE__V1__RESPONSE__RESULT__NOT_SET, {0} }
 
 
 /*
