@@ -73,6 +73,7 @@ char32_t Next(const std::string &text, size_t &place) {
   if (first < 0x80) return first;
   const int more = first >= 0xF0 ? 3 : first >= 0xE0 ? 2 : first >= 0xC0 ? 1 : -1;
   if (more < 0 || text.size() - place < static_cast<size_t>(more)) return kNone;
+  constexpr char32_t kLeast[] = {0, 0x80, 0x800, 0x10000};
   char32_t sign = first & (0x3F >> more);
   for (int left = more; left > 0; --left) {
     const unsigned char byte = static_cast<unsigned char>(text[place]);
@@ -80,7 +81,7 @@ char32_t Next(const std::string &text, size_t &place) {
     sign = sign << 6 | (byte & 0x3F);
     ++place;
   }
-  return sign;
+  return sign < kLeast[more] ? kNone : sign;  // a digit in more bytes than it takes is none
 }
 
 bool IsBlank(char32_t sign) {
@@ -149,10 +150,12 @@ bool IsExtension(std::u32string signs) {
 }
 
 // Reads what a number is made of into digits, with a plus before them if there is one; anything but VALID: it is not one.
-phone_number_kind Digits(const std::string &text, bool vanity, std::string &digits) {
+// `may_be_two`: a sign stands between so many digits that two numbers of one country may stand there.
+phone_number_kind Digits(const std::string &text, bool vanity, std::string &digits, bool &may_be_two) {
   constexpr int kMostBetween = 3;         // ") - "
   constexpr size_t kLeastBehindSlash = 4;  // "/8" names another number
   constexpr size_t kMostBeforeSlash = 7;   // "0049 171/"
+  constexpr size_t kLeastOfTwo = 6, kLeastTogether = 14;  // one, in Argentina: "03327 15-551234"
   digits.clear();
   std::u32string signs;
   for (size_t place = 0; place < text.size();) signs += Next(text, place);
@@ -161,7 +164,7 @@ phone_number_kind Digits(const std::string &text, bool vanity, std::string &digi
   if (IsFraction(signs)) return PHONE_NUMBER_FRACTION;
   if (signs.size() > 4 && (signs.substr(0, 4) == U"tel:" || signs.substr(0, 4) == U"TEL:")) signs.erase(0, 4);
   bool is_open = false, is_slash_seen = false;
-  size_t slash = 0, count = 0, opened = 0;
+  size_t slash = 0, count = 0, opened = 0, first = 0;
   int between = 0;
   for (size_t place = 0; place < signs.size(); ++place) {
     const char32_t sign = signs[place];
@@ -189,8 +192,10 @@ phone_number_kind Digits(const std::string &text, bool vanity, std::string &digi
     } else {
       return count > 0 && IsExtension(signs.substr(place)) ? PHONE_NUMBER_EXTENSION : PHONE_NUMBER_NOT_A_NUMBER;
     }
+    if (first == 0 && count >= kLeastOfTwo && digit < 0 && !IsBlank(sign) && !IsLetter(sign)) first = count;
     if (between > kMostBetween) return PHONE_NUMBER_NOT_A_NUMBER;
   }
+  may_be_two = first > 0 && count - first >= kLeastOfTwo && count >= kLeastTogether && digits[0] != '+';
   const bool is_behind_slash = is_slash_seen && count - slash < kLeastBehindSlash;
   return count == 0 || is_open || is_behind_slash ? PHONE_NUMBER_NOT_A_NUMBER : PHONE_NUMBER_VALID;
 }
@@ -213,14 +218,18 @@ struct phone_number_reader {
 };
 
 phone_number_kind phone_number_reader::Read(uint64_t *digits) {
-  const phone_number_kind made_of = Digits(given, vanity, text);
+  bool may_be_two = false;
+  const phone_number_kind made_of = Digits(given, vanity, text, may_be_two);
   if (made_of != PHONE_NUMBER_VALID) return made_of;
   const bool international = text[0] == '+';
+  const std::string &country = region.empty() ? "ZZ" : region;
   number.Clear();
-  const auto error = Util().Parse(text, region.empty() ? "ZZ" : region, &number);
+  const auto error = may_be_two ? Util().ParseAndKeepRawInput(text, country, &number)  // it tells where the country is from
+                                : Util().Parse(text, country, &number);
   if (error != PhoneNumberUtil::NO_PARSING_ERROR) {
     return Refusal(KindOf(error, !region.empty() || international));
   }
+  if (may_be_two && number.country_code_source() == PhoneNumber::FROM_DEFAULT_COUNTRY) return PHONE_NUMBER_NOT_A_NUMBER;
   if (!Util().IsValidNumber(number)) return Refusal(KindOf(Util().IsPossibleNumberWithReason(number)));
   const uint64_t value = DigitsOf(number);
   if (value < kLeastE164) return PHONE_NUMBER_TOO_SHORT;

@@ -63,6 +63,37 @@ import Testing
     #expect(throws: expected) { try read(text, "AT") }
   }
 
+  /// Two numbers are none, however they are joined; one with a country's code before a sign is one.
+  @Test(
+    arguments: [
+      ("5550171-5550172", "DE", nil), ("5550171/55501722", "DE", nil), ("030555017.0305550", "DE", nil),
+      ("0664 12345 - 0664 12345", "AT", nil), ("(0664 123456) 0664123", "AT", nil), ("555017–55501722", "CZ", nil),
+      ("00436641-23456789", "AT", 43_664_123_456_789), ("+436641-23456789", "AT", 43_664_123_456_789),
+      ("(03327) 15-551234", "AR", 54_9_3327_551234), ("0664-1234567", "AT", 43_664_123_4567),
+    ] as [(String, String, UInt64?)])
+  func twoNumbersAreNone(_ text: String, _ region: String, _ expected: UInt64?) throws {
+    if let expected {
+      #expect(try read(text, region) == expected)
+    } else {
+      #expect(throws: Refusal.self) { try read(text, region) }
+    }
+  }
+
+  /// Bytes that a lax reader takes for digits and signs.
+  @Test(arguments: [
+    [0xC0, 0xB1], [0xE0, 0x80, 0xB1], [0xF0, 0x80, 0x80, 0xB1], [0xC0, 0xAB], [0xE0, 0x80, 0xAD], [0xC1, 0xBF], [0xB1],
+    [0xF8, 0x80, 0x80, 0x80, 0xB1], [0xD9], [0xEF, 0xBC], [0xED, 0xA0, 0x80],
+  ])
+  func badUTF8IsNoNumber(_ bytes: [UInt8]) {
+    for place in [0, 4, 11] {
+      var text = Array("06641234567".utf8)
+      text.insert(contentsOf: bytes, at: place)
+      #expect(throws: Refusal.self) {
+        try text.withUnsafeBytes { try NumberReader(region: "AT").read($0) }
+      }
+    }
+  }
+
   @Test func lettersStandForDigitsOnlyWhenAskedFor() throws {
     for (text, digits) in [("1-800-FLOWERS", 1_800_356_9377), ("1 800 GOTJunk", 1_800_468_5865)] as [(String, UInt64)] {
       #expect(try read(text, "US", readsLetters: true) == digits)
@@ -106,6 +137,23 @@ import Testing
           let more = String(String.UnicodeScalarView(scalars))
           #expect(throws: Refusal.self, "\(region): \(more.debugDescription)") { try read(more, region) }
         }
+      }
+    }
+  }
+
+  /// A sign that belongs to numbers, at a place where none has it, makes no other number of one.
+  @Test(arguments: regions) func aSignInAnyPlaceMakesNoOtherNumber(_ region: String) throws {
+    let signs = Array("()/.- \u{A0}–+".unicodeScalars)
+    var random = SeededRandom(seed: UInt64(region.utf8.reduce(11) { $0 &* 31 &+ Int($1) }))
+    for style in 0...3 as ClosedRange<Int32> {
+      guard let text = Self.example(region, isMobile: true, style: style) else { continue }
+      let digits = try read(text, region)
+      for _ in 0..<60 {
+        var scalars = Array(text.unicodeScalars)
+        let sign = signs[random.below(style == 2 ? signs.count - 1 : signs.count)]  // a plus makes it international
+        for _ in 0...random.below(3) { scalars.insert(sign, at: random.below(scalars.count + 1)) }
+        let more = String(String.UnicodeScalarView(scalars))
+        if let found = try? read(more, region) { #expect(found == digits, "\(region): \(more)") }
       }
     }
   }
