@@ -149,7 +149,7 @@ public final class Importer {
     return summary
   }
 
-  /// Decided before anything is sent.
+  /// Decided before anything is sent, and again before anything is replaced.
   private var whyWithheld: Withheld? {
     let refused = manifest.tally.refusedLines
     if refused == 0 { return nil }
@@ -274,8 +274,10 @@ public final class Importer {
     let replacement = Replacement(before: compared.before, numbers: compared.numbers, kept: compared.kept)
     (summary.before, summary.kept) = (replacement.before, replacement.kept)
     (summary.added, summary.removed) = (replacement.added, replacement.gone)
-    if !confirm(replacement) {
-      (summary.withheld, summary.total) = (.loss, replacement.before)
+    purpose = compared.purpose  // it may have been given while the file was read
+    summary.withheld = whyWithheld ?? (confirm(replacement) ? nil : .loss)
+    if summary.withheld != nil {
+      summary.total = replacement.before
       _ = try client.call { client throws(ClientError) in
         try client.abandonImport(target, key: key, timeoutMilliseconds: milliseconds)
       }

@@ -3,13 +3,20 @@ struct JSONObject {
   /// Valid as long as the bytes of the line.
   struct Member {
     let key: UnsafeRawBufferPointer
-    /// A text unescaped; numbers and flags as they are written; empty for null.
+    /// A text unescaped; numbers and flags as they are written; empty for null, an object and a list.
     let value: UnsafeRawBufferPointer
+    /// What is wrong with the value, or with the text of the key.
+    let fault: Refusal?
   }
+
+  /// Objects and lists within each other, at most.
+  private static let depth = 32
 
   private(set) var members: [Member] = []
   private var at: UnsafeMutablePointer<UInt8>
   private var end: UnsafeMutablePointer<UInt8>
+  /// Of the member that is read.
+  private var fault: Refusal?
 
   init() {
     // Replaced by the first line.
@@ -32,10 +39,10 @@ struct JSONObject {
 
   private mutating func takeMembers() throws(Refusal) {
     while true {
-      guard next() == ASCII.quote else { throw .notJSON }
-      let key = try takeText()
-      try take(0x3A)  // :
-      members.append(Member(key: key, value: try takeValue()))
+      fault = nil
+      let key = try takeKey()
+      let value = try takeValue(depth: 1)
+      members.append(Member(key: key, value: value, fault: fault))
       guard let byte = next() else { throw .notJSON }
       at += 1
       if byte == 0x7D { return }
@@ -43,10 +50,18 @@ struct JSONObject {
     }
   }
 
-  private mutating func takeValue() throws(Refusal) -> UnsafeRawBufferPointer {
+  private mutating func takeKey() throws(Refusal) -> UnsafeRawBufferPointer {
+    guard next() == ASCII.quote else { throw .notJSON }
+    let key = try takeText()
+    try take(0x3A)  // :
+    return key
+  }
+
+  private mutating func takeValue(depth: Int) throws(Refusal) -> UnsafeRawBufferPointer {
     switch next() {
     case ASCII.quote: return try takeText()
-    case 0x7B, 0x5B: throw .nestedValue
+    case 0x7B: return try passOver(closing: 0x7D, depth: depth)
+    case 0x5B: return try passOver(closing: 0x5D, depth: depth)
     case 0x74: return try takeWord("true")
     case 0x66: return try takeWord("false")
     case 0x6E:
@@ -54,6 +69,26 @@ struct JSONObject {
       return UnsafeRawBufferPointer(start: at, count: 0)
     default: return try takeNumber()
     }
+  }
+
+  /// An object or a list, of which nothing is kept.
+  private mutating func passOver(closing: UInt8, depth: Int) throws(Refusal) -> UnsafeRawBufferPointer {
+    if depth == JSONObject.depth { throw .nestedValue }
+    at += 1
+    if next() == closing {
+      at += 1
+    } else {
+      while true {
+        if closing == 0x7D { _ = try takeKey() }
+        _ = try takeValue(depth: depth + 1)
+        guard let byte = next() else { throw .notJSON }
+        at += 1
+        if byte == closing { break }
+        if byte != ASCII.comma { throw .notJSON }
+      }
+    }
+    fault = .nestedValue
+    return UnsafeRawBufferPointer(start: at, count: 0)
   }
 
   private mutating func takeWord(_ word: StaticString) throws(Refusal) -> UnsafeRawBufferPointer {
@@ -127,15 +162,19 @@ struct JSONObject {
 
   private mutating func takeCodePoint(_ to: inout UnsafeMutablePointer<UInt8>) throws(Refusal) {
     var code = try takeHexadecimal()
-    if 0xD800..<0xDC00 ~= code {
-      guard end - at >= 6, at[0] == ASCII.backslash, at[1] == 0x75 else { throw .notJSON }
+    if 0xD800..<0xDC00 ~= code, end - at >= 6, at[0] == ASCII.backslash, at[1] == 0x75 {
+      let behind = at
       at += 2
       let low = try takeHexadecimal()
-      guard 0xDC00..<0xE000 ~= low else { throw .notJSON }
-      code = 0x10000 + (code - 0xD800) << 10 + (low - 0xDC00)
+      if 0xDC00..<0xE000 ~= low {
+        code = 0x10000 + (code - 0xD800) << 10 + (low - 0xDC00)
+      } else {
+        at = behind
+      }
     }
-    guard let scalar = Unicode.Scalar(code) else { throw .notJSON }
-    for unit in UTF8.encode(scalar)! {
+    let scalar = Unicode.Scalar(code)
+    if scalar == nil { fault = .halfCharacter }
+    for unit in UTF8.encode(scalar ?? "\u{FFFD}")! {
       to.pointee = unit
       to += 1
     }

@@ -218,23 +218,30 @@ final class LineWorker: @unchecked Sendable {  // each is used by one thread of 
     for member in object.members {
       let role = json.role(member.key)
       if role == .other { continue }
-      if role != .kept && !seen.insert(role).inserted { throw .repeatedColumn }
+      let isRepeated = role != .kept && !seen.insert(role).inserted
       if role == .number {
+        if isRepeated { throw .repeatedColumn }
+        if let fault = member.fault { throw fault }
         numberText = member.value
       } else if options.mode != .remove {
-        try take(member, role)
+        if isRepeated { mended.append(.repeatedColumn) } else { take(member, role) }
       }
     }
   }
 
-  private func take(_ member: JSONObject.Member, _ role: JSONLayout.Role) throws(Refusal) {
+  /// Of members with the same key, the first is kept.
+  private func take(_ member: JSONObject.Member, _ role: JSONLayout.Role) {
+    if let fault = member.fault {
+      mended.append(fault)
+      if fault == .nestedValue { return }
+    }
     switch role {
     case .label: addLabel(member.value)
     case .timeZone: addTimeZone(member.value)
     default:
       if Name.error(in: member.key) != nil { return mended.append(.badColumnName) }
       let isRepeated = keptKeys.contains { isEqual($0, member.key) }
-      if isRepeated { throw .repeatedColumn }
+      if isRepeated { return mended.append(.repeatedColumn) }
       keptKeys.append(member.key)
       keepBeside(member.value, atMost: RowLimits.besideBytes) { packer, text throws(Refusal) in
         try packer.addColumn(member.key, text)

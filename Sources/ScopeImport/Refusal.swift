@@ -3,7 +3,8 @@ public enum Refusal: Int, Error, CaseIterable, Sendable {
   // What is wrong with the number.
   case noNumber, notANumber, noRegion, unknownCountry, tooShort, tooLong, notValid, shortNumber, hasExtension, fraction
   // With what stands beside it.
-  case labelTooLong, timeZoneTooLong, badText, notUTF8, badColumnName, tooManyColumns, repeatedColumn, rowTooLarge
+  case labelTooLong, timeZoneTooLong, badText, notUTF8, halfCharacter
+  case badColumnName, tooManyColumns, repeatedColumn, rowTooLarge
   // With the line itself.
   case columnCount, badQuote, unclosedQuote, lineTooLong, notJSON, nestedValue
 
@@ -24,6 +25,7 @@ public enum Refusal: Int, Error, CaseIterable, Sendable {
     case .timeZoneTooLong: "time_zone_too_long"
     case .badText: "bad_text"
     case .notUTF8: "not_utf8"
+    case .halfCharacter: "half_character"
     case .badColumnName: "bad_column_name"
     case .tooManyColumns: "too_many_columns"
     case .repeatedColumn: "repeated_column"
@@ -54,6 +56,7 @@ public enum Refusal: Int, Error, CaseIterable, Sendable {
     case .timeZoneTooLong: "the time zone has more than \(RowLimits.timeZoneBytes) bytes"
     case .badText: "a text has a control character"
     case .notUTF8: "a text is not UTF-8; if the file is in Windows-1252: iconv -f WINDOWS-1252 -t UTF-8"
+    case .halfCharacter: "a text has half of a character, such as \\ud83d without the \\ude00 behind it"
     case .badColumnName: "the name of a column is empty, longer than 128 bytes, or no text"
     case .tooManyColumns: "more than \(RowLimits.columns) columns are kept"
     case .repeatedColumn: "a column stands there twice"

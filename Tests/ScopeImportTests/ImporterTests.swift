@@ -156,6 +156,48 @@ private let sharesRefused: [(ListPurpose, ListPurpose?, Double?, Int, Withheld?)
     }
   }
 
+  /// Of JSON Lines, a value that is no text, one given twice, and half of a character.
+  @Test func aBadMemberNeverCostsItsNumber() async throws {
+    try await onThread {
+      let daemon = try StandIn()
+      defer { daemon.stop() }
+      let lines = [
+        (#""label":{"de":["Anna","}"],"n":1e3}"#, StandIn.Row(), "nested_value"),
+        (#""label":[[],{},""],"city":"Graz""#, .init(columns: ["city": "Graz"]), "nested_value"),
+        (#""label":"Anna","label":"Bert""#, .init(label: "Anna"), "repeated_column"),
+        (#""city":"Graz","city":null"#, .init(columns: ["city": "Graz"]), "repeated_column"),
+        (#""label":"a\ud83d""#, .init(label: "a\u{FFFD}"), "half_character"),
+        (#""time_zone":"\ude00\ud83d\u0041""#, .init(timeZone: "\u{FFFD}\u{FFFD}A"), "half_character"),
+        (#""c\udfffd":"x""#, .init(columns: ["c\u{FFFD}d": "x"]), "half_character"),
+      ]
+      let text = lines.enumerated().map { "{\"number\":\"\(5_550_000_100 + $0.offset)\",\($0.element.0)}\n" }
+      let file = try daemon.file(text.joined())
+      let summary = try daemon.importing(file) {
+        ($0.normalises, $0.columns.keepsAll, $0.format) = (false, true, .jsonl)
+      }
+      #expect(summary.tally.refused == [:] && daemon.breaches == [])
+      #expect(summary.tally.mended == ["nested_value": 2, "repeated_column": 2, "half_character": 3])
+      for (place, line) in lines.enumerated() { #expect(daemon.rows[5_550_000_100 + UInt64(place)] == line.1) }
+    }
+  }
+
+  /// A number that is in doubt is refused.
+  @Test(arguments: [
+    (#"{"number":"5550000100","number":"5550000101"}"#, "repeated_column"),
+    (#"{"number":["5550000100"]}"#, "nested_value"), (#"{"number":"5550000100\ud800"}"#, "half_character"),
+    (#"{"label":[,],"number":"5550000100"}"#, "not_json"), (#"{"label":{"a"},"number":"5550000100"}"#, "not_json"),
+    (#"{"number":"5550000100","label":[[["x"]]}"#, "not_json"),
+  ])
+  func aNumberInDoubtIsRefused(_ line: String, _ reason: String) async throws {
+    try await onThread {
+      let daemon = try StandIn()
+      defer { daemon.stop() }
+      let file = try daemon.file(line + "\n{\"number\":\"5550000999\"}\n")
+      let summary = try daemon.importing(file) { ($0.normalises, $0.format) = (false, .jsonl) }
+      #expect(summary.tally.refused == [reason: 1] && Array(daemon.rows.keys) == [5_550_000_999])
+    }
+  }
+
   /// A share of the lines may be refused, and none where the list protects, whoever says what it is for.
   @Test(arguments: sharesRefused)
   func nothingIsReplacedIfTooMuchIsRefused(
@@ -178,6 +220,23 @@ private let sharesRefused: [(ListPurpose, ListPurpose?, Double?, Int, Withheld?)
       if withheld == nil { return }
       sending.refusedPercent = 100
       #expect(try daemon.importing(file, sending: sending) { $0.normalises = false }.total == UInt64(20 - refused))
+    }
+  }
+
+  /// A list that is told to protect while the file is read is protected.
+  @Test func aPurposeGivenMeanwhileCounts() async throws {
+    try await onThread {
+      let daemon = try StandIn { $0.rows = [4_930_000_001: .init()] }
+      defer { daemon.stop() }
+      let state = daemon.state
+      state.withLockedValue {
+        $0.onRequest = { number in if number == 1 { state.withLockedValue { $0.purpose = .unwanted } } }
+      }
+      let lines = (0..<40).map { $0 == 7 ? "none" : "\(4_940_000_000 + $0)" }
+      let file = try daemon.file("number\n" + lines.joined(separator: "\n") + "\n")
+      let summary = try daemon.importing(file, sending: SendingOptions()) { $0.normalises = false }
+      #expect(summary.withheld == .refused(percent: 0) && summary.purpose == .unwanted && summary.total == 1)
+      #expect(daemon.rows == [4_930_000_001: .init()] && state.withLockedValue { $0.key == nil && $0.parts.isEmpty })
     }
   }
 
