@@ -64,15 +64,11 @@ extension Client {
   }
 
   private func expectKnown(_ filter: LogFilter) throws(ClientError) {
-    _ = try companyFacts()
-    var unknown: [String] = []
-    if !filter.actor.isEmpty, let user = try? Name(filter.actor), try knows(.user(user)).isKnown != true {
-      unknown.append("user:\(filter.actor)")
-    }
-    if filter.about.hasPrefix("role:") {
-      let isKnown = try roles().roles.contains { "role:\($0.name)".utf8.elementsEqual(filter.about.utf8) }
-      if !isKnown { unknown.append(filter.about) }
-    } else if let thing = try? Subject(ref: filter.about), try knows(thing).isKnown != true {
+    let isRole = filter.about.hasPrefix("role:")
+    var things = (try? Name(filter.actor)).map { [Subject.user($0)] } ?? []
+    if !isRole, let about = try? Subject(ref: filter.about) { things.append(about) }
+    var unknown = try unknown(among: things)
+    if isRole, try !roles().roles.contains(where: { "role:\($0.name)".utf8.elementsEqual(filter.about.utf8) }) {
       unknown.append(filter.about)
     }
     if !unknown.isEmpty { throw ClientError(unknown: unknown) }

@@ -307,6 +307,20 @@ extension Client {
     let isKnown = answer.reason == Reason.unknownCompany.code ? nil : answer.reason != Reason.unknownSubject.code
     return (isKnown, answer.revision)
   }
+
+  /// An error if the company does not have all of these, or is none.
+  public func expectKnown(_ things: [Subject]) throws(ClientError) {
+    let unknown = try unknown(among: things)
+    if !unknown.isEmpty { throw ClientError(unknown: unknown, isPast: at != .now) }
+  }
+
+  /// Those that the company does not have, as refs; an unknown company is an error.
+  func unknown(among things: [Subject]) throws(ClientError) -> [String] {
+    _ = try companyFacts()
+    var unknown: [String] = []
+    for thing in things where try knows(thing).isKnown != true { unknown.append("\(thing)") }
+    return unknown
+  }
 }
 
 extension UserQuery {

@@ -246,7 +246,7 @@ struct FilterCommand: ParsableCommand {
   @Argument(help: "Type of the ids: queue, list, contact_field, ….", completion: .objectTypes, transform: objectType)
   var type: ObjectType
 
-  @Argument(help: "Ids without their type, or - for standard input.")
+  @Argument(help: "Ids, as shop-orders or queue:shop-orders, or - for standard input.")
   var ids: [String]
 
   @Option(name: .long, help: "Only what is in this project too, clinic or project:clinic.", transform: projectID)
@@ -254,15 +254,22 @@ struct FilterCommand: ParsableCommand {
 
   @OptionGroup var question: QuestionOptions
 
-  func validate() throws { try checkRefs(subject) }
+  private var isOnInput: Bool { ids == ["-"] }
+
+  func validate() throws {
+    try checkRefs(subject)
+    if !isOnInput { for id in ids { _ = try parsing { try Name(id: id, of: type.name) } } }
+  }
 
   func run() throws {
     let client = try question.client()
-    let ids = ids == ["-"] ? try idsOnInput() : ids
+    let things = [try Subject(ref: subject)] + (project.map { [.project($0)] } ?? [])
+    let ids = try isOnInput ? idsOnInput() : ids.map { try Name(id: $0, of: type.name).text }
     let visible: [Bool]
     let revision: UInt64
     do throws(ClientError) {
       (visible, revision) = try client.filter(subject, type: type.name, ids: ids, project: project?.text)
+      if !visible.contains(true) { try client.expectKnown(things) }
     } catch {
       throw fail(error)
     }
@@ -282,7 +289,10 @@ struct FilterCommand: ParsableCommand {
       guard let id = String(validating: line.text, as: UTF8.self) else {
         throw fail("\(line.place): not valid UTF-8", Exit.badData)
       }
-      if !id.isEmpty { ids.append(id) }
+      if id.isEmpty { continue }
+      do throws(RefError) { ids.append(try Name(id: id, of: type.name).text) } catch {
+        throw fail("\(line.place): \(error)", Exit.badData)
+      }
     }
     return ids
   }

@@ -46,6 +46,8 @@ import Testing
         ("who-can-see queue:shop", "no queue 'shop'"), ("what-sees user:12", "no user '12'"),
         ("what-sees dialer:x:y", "no dialer 'x:y'"), ("what-sees user:1001 --project clnic", "no project 'clnic'"),
         ("objects group:nordic", "no group 'nordic'"), ("objects user:1001 --project x", "no project 'x'"),
+        ("filter user:12 queue shop-orders", "no user '12'"),
+        ("filter user:1001 queue shop-orders --project clnic --json", "no project 'clnic'"),
         ("projects 12", "no user '12'"), ("projects 12 --json", "no user '12'"),
         ("watch access user:12", "no user '12'"), ("log --actor 12", "no user '12'"),
         ("log --about role:cook", "no role 'cook'"), ("log --about queue:shop", "no queue 'shop'"),
@@ -57,8 +59,8 @@ import Testing
       }
       for words in [
         "user list", "check-up", "who-can-see queue:a", "what-sees user:1001", "objects user:1001", "projects 1001",
-        "group list", "role list", "field list", "log", "log --about user:1001", "watch access user:1001",
-        "project list",
+        "filter user:1001 queue a", "group list", "role list", "field list", "log", "log --about user:1001",
+        "watch access user:1001", "project list",
       ] {
         let shown = try await run("\(words) --company nordlich")
         #expect(shown.status == 1 && shown.output.isEmpty, "\(words): \(shown)")
@@ -66,7 +68,7 @@ import Testing
       }
       for words in [
         "user list --project clinic --text zzz", "log --about user:1001 --since 2031-01-01", "what-sees user:1016",
-        "log --actor 1001", "objects user:1016",
+        "log --actor 1001", "objects user:1016", "filter user:1001 queue nowhere",
       ] {
         let shown = try await run(words)
         #expect(shown.status == 0 && shown.output.isEmpty && shown.errors.isEmpty, "\(words): \(shown)")
@@ -89,6 +91,7 @@ import Testing
           "filter user:1001 queue clinic-appointments --project project:clinic",
           "filter user:1001 queue clinic-appointments --project clinic"
         ),
+        ("filter user:1001 queue queue:shop --json", "filter user:1001 queue shop --json"),
         ("log --actor user:1080", "log --actor 1080"),
         ("user list --group group:nordic-desk", "user list --group nordic-desk"),
         ("user list --project project:clinic", "user list --project clinic"), ("projects user:1001", "projects 1001"),
@@ -102,7 +105,7 @@ import Testing
       for (wrong, type) in [
         ("user create group:7", "group"), ("group create user:7", "user"), ("project create queue:7", "queue"),
         ("role create user:7", "user"), ("log --actor project:clinic", "project"),
-        ("list purpose queue:x vip", "queue"),
+        ("list purpose queue:x vip", "queue"), ("filter user:1001 queue list:x", "list"),
         ("objects user:1001 --project user:1001", "user"), ("user list --group project:clinic", "project"),
         ("user create x --role group:operator", "group"), ("user create x --actor group:a", "group"),
         ("user create x --project contact_field:a", "contact_field"),

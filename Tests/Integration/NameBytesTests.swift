@@ -69,8 +69,8 @@ import Testing
   /// All at once: as arguments, on standard input, in answers.
   @Test func areTheSameInWhatIsAskedOfMany() async throws {
     try await withWorst { daemon in
-      let texts = WorstNames.all.map(\.text)
-      let pairs = texts.map { "user:\($0)\tqueue:\($0)\t\($0)\n" }.joined()
+      let texts = WorstNames.all.map { "list:\($0)" }  // some begin as refs do
+      let pairs = WorstNames.all.map { "user:\($0)\tqueue:\($0)\t\($0)\n" }.joined()
       let checks = try await output(["check-many", "-", "--json"], daemon, input: pairs)
       for (name, line) in zip(WorstNames.all, checks.utf8.split(separator: 0x0A)) {
         let quoted = WorstNames.quoted(name).utf8.dropFirst().dropLast()
