@@ -118,16 +118,17 @@ func freePort() -> Int {
   }
 }
 
-/// Whether nobody listens there.
-func isFree(_ host: String, _ port: Int) -> Bool {
-  let descriptor = socket(AF_INET, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-  defer { close(descriptor) }
-  var address = ipv4(host, port)
-  return withUnsafePointer(to: &address) {
-    $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-      bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
-    }
-  }
+/// Whether somebody receives there. The kernel's table tells: who binds to find out takes the port from who is to have it.
+func isTaken(_ host: String, _ port: Int) -> Bool {
+  let address = ipv4(host, port)
+  let row = hexadecimal(address.sin_addr.s_addr, digits: 8) + ":" + hexadecimal(UInt32(port), digits: 4)
+  let table = (try? FileHandle(forReadingAtPath: "/proc/net/udp")?.readToEnd()) ?? Data()
+  return table.firstRange(of: Data(": \(row) ".utf8)) != nil
+}
+
+private func hexadecimal(_ value: UInt32, digits: Int) -> String {
+  let text = String(value, radix: 16, uppercase: true)
+  return String(repeating: "0", count: digits - text.count) + text
 }
 
 func ipv4(_ host: String, _ port: Int) -> sockaddr_in {

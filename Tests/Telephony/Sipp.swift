@@ -114,7 +114,9 @@ final class SippAnswerers {
       process.standardError = FileHandle.nullDevice
       try process.run()
       processes.append(process)
-      guard waits(until: { !isFree(host, port) }) else { throw TestFailure("sipp does not answer at \(host):\(port)") }
+      guard waits(until: { isTaken(host, port) || !process.isRunning }), process.isRunning else {
+        throw TestFailure("sipp does not answer at \(host):\(port)")
+      }
     }
   }
 
