@@ -3,22 +3,31 @@ import NIOCore
 /// One look of an event loop at all its sockets. What is answered in it takes about a quarter of a millisecond in all,
 /// however many connections ask much: those that come too late in it have their turn after the loop has looked at its
 /// sockets again.
+///
+/// Only the bell tells that the loop has looked, and to ring it takes some system calls. So work is only added up at
+/// first, over several looks perhaps, and the bell is rung once there was enough of it.
 final class Round {
-  private static let length = TimeAmount.microseconds(250)
+  private static let unrung = TimeAmount.microseconds(150)
+  private static let rung = TimeAmount.microseconds(100)
 
   private let bell: Bell
-  /// Nil: nobody has asked much in this round yet.
+  private var worked = TimeAmount.zero
+  /// Nil: the bell is not rung yet.
   private var deadline: NIODeadline?
 
   init(_ bell: Bell) { self.bell = bell }
 
   /// The loop has looked again.
-  func end() { deadline = nil }
+  func end() { (worked, deadline) = (.zero, nil) }
 
-  var isOver: Bool {
-    let now = NIODeadline.now()
+  /// Whether others have their turn.
+  ///
+  /// - Parameter work: what was worked since this was asked last, or about to be; by estimate, perhaps.
+  func isOver(_ now: NIODeadline, after work: TimeAmount) -> Bool {
     if let deadline { return now > deadline }
-    deadline = now + Round.length
+    worked = worked + work
+    if worked < Round.unrung { return false }
+    deadline = now + Round.rung
     bell.ring()
     return false
   }
@@ -28,9 +37,12 @@ final class Round {
 struct Turn {
   /// Work between two looks at the clock: some microseconds.
   private static let step = 256
+  /// About what a step takes, and what another thread's answer does.
+  static let usual = TimeAmount.microseconds(8)
 
   private(set) var isOver = false
   private var work = 0
+  private var lastLook: NIODeadline?
   /// Nil: without end. Unowned and unsafe: the worker that made the turn keeps it, and no reference is counted for it.
   private unowned(unsafe) let round: Round?
 
@@ -45,6 +57,9 @@ struct Turn {
 
   private mutating func look() {
     work = 0
-    isOver = round?.isOver ?? false
+    guard let round else { return }
+    let now = NIODeadline.now()
+    isOver = round.isOver(now, after: lastLook.map { now - $0 } ?? Turn.usual)
+    lastLook = now
   }
 }

@@ -226,7 +226,7 @@ final class LoopWorker {
   /// Runs what another thread has answered, in the order in which it came: at once, where this round of the loop has
   /// time for it.
   func inRound(_ body: @escaping () -> Void) {
-    if turns.isEmpty && !round.isOver { body() } else { afterOthers(body) }
+    if turns.isEmpty && !round.isOver(.now(), after: Turn.usual) { body() } else { afterOthers(body) }
   }
 
   /// Has a connection read on of which a frame comes in many parts. A few have a turn at a time: to read is work, too.
