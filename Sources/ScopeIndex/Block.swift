@@ -21,7 +21,7 @@ final class Block: Sendable {
   ///
   /// - Parameter fill: writes the payload, every byte of it.
   init(kind: Kind, entities: Int, payloadBytes: Int, fill: (UnsafeMutableRawBufferPointer) -> Void) {
-    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: Block.headerBytes + payloadBytes, alignment: 64)
+    let memory = BlockMemory.allocate(Block.headerBytes + payloadBytes)
     let header = [Block.magic, Block.layoutVersion, kind.rawValue, UInt32(entities)]
     header.withUnsafeBytes { memory.copyMemory(from: $0) }
     memory.storeBytes(of: UInt64(payloadBytes), toByteOffset: 16, as: UInt64.self)
@@ -30,7 +30,7 @@ final class Block: Sendable {
     self.memory = UnsafeRawBufferPointer(memory)
   }
 
-  deinit { memory.deallocate() }
+  deinit { BlockMemory.deallocate(UnsafeMutableRawBufferPointer(mutating: memory)) }
 
   var payload: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: memory[Block.headerBytes...]) }
 
