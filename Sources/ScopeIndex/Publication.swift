@@ -276,9 +276,9 @@ public final class IndexPublisher: Sendable {
   public func publish(_ root: IndexRoot) {
     let old = current.withLock { current in
       defer { current = root }
+      generation.add(1, ordering: .releasing)  // here: who meets the root in the lock knows that it is newer
       return current
     }
-    generation.add(1, ordering: .releasing)
     retired.withLock { retired in
       retired.append(old)
       releaseUnheld(&retired)

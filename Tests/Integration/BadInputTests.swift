@@ -170,14 +170,16 @@ private func withBystander(
 
   /// Random damage to good requests, and plain noise: every frame gets an answer, and the daemon lives.
   @Test func randomDamageIsAnswered() async throws {
-    try await withBystander { _, connection async throws in
+    try await withBystander { daemon, connection async throws in
+      // Changes are of another company: a bit more or less may make the company's removal of one.
+      try daemon.client().applyAll(smallCompany(), to: "other")
       let seed = UInt64.random(in: 1 ... .max)
       var random = SeededRandom(seed: seed)
       let good = [
         RawRequest.canSee("c", user, queue).packed,
         RawRequest(company: "c", call: 12, Proto.message(1, RawRequest.check(user, queue))).packed,
         RawRequest(company: "c", call: 15, Proto.number(1, 1) + Proto.bytes(2, user.1)).packed,
-        RawRequest(company: "c", call: 16, Proto.message(1, Proto.message(4, Proto.bytes(1, [0x78])))).packed,
+        RawRequest(company: "other", call: 16, Proto.message(1, Proto.message(4, Proto.bytes(1, [0x78])))).packed,
       ]
       for round in 0..<3_000 {
         var message = good.randomElement(using: &random)!
@@ -230,6 +232,25 @@ private func withBystander(
       #expect(answer.count > 2 << 20 && answer.count <= 4 << 20)
       let more = RawRequest(company: "c", call: 12, (0..<8_193).flatMap { _ in check })
       #expect(try connection.ask(more).reason == "too_many")
+    }
+  }
+
+  /// What a change names is bounded before it is looked at, however often it names the same.
+  @Test func aChangeNamesOnlySoMany() async throws {
+    try await withBystander { daemon, _ async throws in
+      let client = try daemon.client()
+      func names(_ count: Int) -> [Name] { [Name](repeating: "r", count: count) }
+      try client.applyAll([.putRole("r", rights: []), .putProject(Project(id: "r", name: "r"))], to: "c")
+      let user = User(id: "many", name: "many")
+      let changes: [(Int, ([Name]) -> Change)] = [
+        (100, { .putUser(user, roles: $0) }), (10_000, { .putUser(user, roles: [], projects: $0) }),
+        (1_000, { .putRole("many", rights: $0) }),
+        (10_000, { .putObject(Object(ObjectRef(.list, "many"), name: "many"), projects: $0) }),
+      ]
+      for (limit, change) in changes {
+        try client.applyAll([change(names(limit))], to: "c")
+        #expect { try client.applyAll([change(names(limit + 1))], to: "c") } throws: { "\($0)".contains("too_many") }
+      }
     }
   }
 
