@@ -37,8 +37,8 @@ extension Company {
 
   /// Throws unless the actor may change the numbers of a list: what it needs to place the list, it needs for this.
   ///
-  /// - Parameter taking: numbers may be gone from the list afterwards. Every project that it is in loses them, so the
-  ///   actor must reach each.
+  /// - Parameter taking: numbers, or what stands beside them, may be gone from the list afterwards. Every project that it
+  ///   is in loses them, so the actor must reach each.
   public func authorizeNumbers(of list: Name, actor: Name?, taking: Bool) throws(ChangeError) {
     guard mode != nil else { throw .unknownCompany(id) }
     if let actor {
@@ -70,7 +70,7 @@ extension Company {
     switch change {
     case .putCompany: break
     case .removeCompany: removeCompany(mode, &outcome)
-    case .setMode(let new): setMode(from: mode, to: new, &outcome)
+    case .setMode(let new): try setMode(from: mode, to: new, &outcome)
     case .putUser(let user, let roles, let projects):
       try put(user, roles: roles, &outcome)
       for project in projects { try addMember(project, .user(user.id), index: index, &outcome) }
@@ -156,25 +156,29 @@ extension Company {
     remove(.company(mode), &outcome)
   }
 
-  private mutating func setMode(from old: SecurityMode, to new: SecurityMode, _ outcome: inout Outcome) {
+  private mutating func setMode(
+    from old: SecurityMode, to new: SecurityMode, _ outcome: inout Outcome
+  ) throws(ChangeError) {
     guard new != old else { return }
     record(.company(old), .company(new), &outcome)
-    if new == .enhanced { gatherIntoDefault(&outcome) }
+    if new == .enhanced { try gatherIntoDefault(&outcome) }
   }
 
   /// What is in no project goes into `Default`.
-  private mutating func gatherIntoDefault(_ outcome: inout Outcome) {
+  private mutating func gatherIntoDefault(_ outcome: inout Outcome) throws(ChangeError) {
     let lonelyUsers = users.keys.filter(isInNoProject).sorted()
     let lonelyObjects = objects.values.filter { $0.projects.isEmpty && !$0.object.isSystem }.map(\.object.ref).sorted()
     if lonelyUsers.isEmpty && lonelyObjects.isEmpty { return }
-    let project = defaultProject(&outcome)
+    try makeRoom(forWays: lonelyUsers.count)
+    let project = try defaultProject(&outcome)
     for user in lonelyUsers { insert(.member(project: project, .user(user)), &outcome) }
     for ref in lonelyObjects { insert(.placement(ref, project: project), &outcome) }
     outcome.gathered = Gathered(project: project, users: lonelyUsers, objects: lonelyObjects)
   }
 
-  private mutating func defaultProject(_ outcome: inout Outcome) -> Name {
+  private mutating func defaultProject(_ outcome: inout Outcome) throws(ChangeError) -> Name {
     if let id = projectID(named: Company.defaultProjectName) { return id }
+    if projects.count >= CompanyLimits.projects { throw .tooMany("projects", limit: CompanyLimits.projects) }
     var id: Name = "default"
     var number = 2
     while projects[id] != nil {
@@ -292,7 +296,8 @@ extension Company {
     _ project: Project, actor: Name?, index: Int, _ outcome: inout Outcome
   ) throws(ChangeError) {
     if let holder = projectID(named: project.name), holder != project.id {
-      throw .projectNameTaken(project.name, by: holder)
+      let isListed = actor.map { lists(holder, for: $0) } ?? true
+      throw .projectNameTaken(project.name, by: isListed ? holder : nil)
     }
     if let old = projects[project.id]?.project {
       if old != project { record(.project(old), .project(project), &outcome) }
@@ -301,6 +306,12 @@ extension Company {
     if projects.count >= CompanyLimits.projects { throw .tooMany("projects", limit: CompanyLimits.projects) }
     insert(.project(project), &outcome)
     if let actor { try addMember(project.id, .user(actor), index: index, &outcome) }
+  }
+
+  /// Whether the user is told that there is the project.
+  private func lists(_ project: Name, for user: Name) -> Bool {
+    mode == .simple || isMember(user, of: project) || holds(user, right: Right.listProjects)
+      || holds(user, right: Right.seeAll)
   }
 
   private mutating func removeProject(_ id: Name, _ outcome: inout Outcome) throws(ChangeError) {

@@ -28,6 +28,18 @@ public enum Change: Hashable, Sendable {
   case setPurpose(list: Name, ListPurpose)
 }
 
+extension Change {
+  /// How many roles, rights or projects it names beside its own thing.
+  public var nameCount: Int {
+    switch self {
+    case .putUser(_, let roles, let projects): roles.count + projects.count
+    case .putRole(_, let rights): rights.count
+    case .putObject(_, let projects): projects.count
+    default: 0
+    }
+  }
+}
+
 /// What came of a batch that was applied.
 public struct Outcome: Sendable {
   /// Every fact made, altered or removed, in order, cascades included.
@@ -123,7 +135,8 @@ public enum ChangeError: Error, Hashable, Sendable {
   case unknownRole(Name)
   case unknownProject(Name)
   case unknownObject(ObjectRef)
-  case projectNameTaken(Name, by: Name)
+  /// Nil: by a project that the actor does not see.
+  case projectNameTaken(Name, by: Name?)
   case exclusivelyPlaced(ObjectRef, in: Name)
   case notPlaced(ObjectRef, in: Name)
   case systemFieldFixed(ObjectRef)
@@ -136,6 +149,7 @@ public enum ChangeError: Error, Hashable, Sendable {
   case rightNotHeld(actor: Name, right: Name)
   case roleNotHeld(actor: Name, role: Name)
   case projectOutOfReach(actor: Name, project: Name)
+  case groupOutOfReach(actor: Name, group: Name)
   case objectOutOfReach(actor: Name, object: ObjectRef)
   case objectShared(actor: Name, object: ObjectRef)
   case userOutOfReach(actor: Name, user: Name)
@@ -177,6 +191,7 @@ extension ChangeError: CustomStringConvertible {
     case .rightNotHeld: ("right_not_held", .permission)
     case .roleNotHeld: ("role_not_held", .permission)
     case .projectOutOfReach: ("project_out_of_reach", .permission)
+    case .groupOutOfReach: ("group_out_of_reach", .permission)
     case .objectOutOfReach: ("object_out_of_reach", .permission)
     case .objectShared: ("object_shared", .permission)
     case .userOutOfReach: ("user_out_of_reach", .permission)
@@ -196,7 +211,8 @@ extension ChangeError: CustomStringConvertible {
     case .unknownRole(let id): "there is no role '\(id)'"
     case .unknownProject(let id): "there is no project '\(id)'"
     case .unknownObject(let ref): "there is no object '\(ref)'"
-    case .projectNameTaken(let name, let id): "the name '\(name)' is taken by project '\(id)'"
+    case .projectNameTaken(let name, let id):
+      "the name '\(name)' is taken by \(id.map { "project '\($0)'" } ?? "another project")"
     case .exclusivelyPlaced(let ref, let project):
       "\(ref) is in project '\(project)' and can be in one only; move it"
     case .notPlaced(let ref, let project): "\(ref) is not in project '\(project)'"
@@ -210,6 +226,8 @@ extension ChangeError: CustomStringConvertible {
     case .rightNotHeld(let actor, let right): "user '\(actor)' can't grant the right '\(right)' without holding it"
     case .roleNotHeld(let actor, let role): "user '\(actor)' can't grant the role '\(role)' without holding it"
     case .projectOutOfReach(let actor, let project): "user '\(actor)' is not in project '\(project)'"
+    case .groupOutOfReach(let actor, let group):
+      "group '\(group)' is also in a project that user '\(actor)' is not in"
     case .objectOutOfReach(let actor, let ref): "user '\(actor)' does not see \(ref)"
     case .objectShared(let actor, let ref):
       "\(ref) is also in a project that user '\(actor)' is not in, and stays as it is there"

@@ -1,7 +1,7 @@
 /// What acting users without `projects.see_all` reach: the projects they are in, the objects they see, and the users
 /// and roles they cover. Taking away is held to it as adding is.
 extension Company {
-  /// - Parameter created: objects that the actor's own batch has made, which need not be seen.
+  /// - Parameter created: objects that the actor's own batch has made, which need not be seen to be placed or altered.
   func checkReach(
     of change: Change, by actor: Name, _ created: Set<ObjectRef>
   ) throws(ChangeError) {
@@ -96,15 +96,16 @@ extension Company {
     if !isMember(actor, of: project) { throw .projectOutOfReach(actor: actor, project: project) }
   }
 
+  /// No project is named that the actor did not: it may be another customer's.
   private func checkReach(group: Name, _ actor: Name) throws(ChangeError) {
-    for project in groups[group]?.projects.sorted() ?? [] { try checkReach(project, actor) }
+    let isReached = groups[group]?.projects.allSatisfy { isMember(actor, of: $0) } ?? true
+    if !isReached { throw .groupOutOfReach(actor: actor, group: group) }
   }
 
   private func checkSight(of ref: ObjectRef, _ actor: Name, _ created: Set<ObjectRef> = []) throws(ChangeError) {
     if !created.contains(ref) && !sees(actor, ref) { throw .objectOutOfReach(actor: actor, object: ref) }
   }
 
-  /// The other project is not named: it may be another customer's.
   private func checkAllProjects(of ref: ObjectRef, _ actor: Name) throws(ChangeError) {
     let isCovered = objects[ref]?.projects.allSatisfy { isMember(actor, of: $0) } ?? true
     if !isCovered { throw .objectShared(actor: actor, object: ref) }

@@ -17,8 +17,8 @@ extension Change {
       let id = try name("id", user.id)
       self = .putUser(
         User(id: id, name: try name("name", user.name, or: id), isBlocked: user.blocked != 0),
-        roles: try names("roles", user.roles, user.n_roles),
-        projects: try names("projects", user.projects, user.n_projects))
+        roles: try names("roles", user.roles, user.n_roles, atMost: CompanyLimits.rolesPerUser),
+        projects: try names("projects", user.projects, user.n_projects, atMost: CompanyLimits.projectsPerMember))
     case SCOPE__V1__CHANGE__CHANGE_REMOVE_USER:
       self = .removeUser(try name("id", wire.remove_user.pointee.id))
     case SCOPE__V1__CHANGE__CHANGE_PUT_GROUP:
@@ -35,7 +35,9 @@ extension Change {
       self = .removeFromGroup(group: try name("group", link.group), user: try name("user", link.user))
     case SCOPE__V1__CHANGE__CHANGE_PUT_ROLE:
       let role = wire.put_role.pointee
-      self = .putRole(try name("name", role.name), rights: try names("rights", role.rights, role.n_rights))
+      self = .putRole(
+        try name("name", role.name),
+        rights: try names("rights", role.rights, role.n_rights, atMost: CompanyLimits.rightsPerRole))
     case SCOPE__V1__CHANGE__CHANGE_REMOVE_ROLE:
       self = .removeRole(try name("name", wire.remove_role.pointee.name))
     case SCOPE__V1__CHANGE__CHANGE_PUT_PROJECT:
@@ -56,7 +58,7 @@ extension Change {
       let ref = try ref("type", object.type, "id", object.id)
       self = .putObject(
         Object(ref, name: try name("name", object.name, or: ref.id), isSystem: object.system != 0),
-        projects: try names("projects", object.projects, object.n_projects))
+        projects: try names("projects", object.projects, object.n_projects, atMost: CompanyLimits.projectsPerObject))
     case SCOPE__V1__CHANGE__CHANGE_REMOVE_OBJECT:
       let object = wire.remove_object.pointee
       self = .removeObject(try ref("type", object.type, "id", object.id))
@@ -96,8 +98,11 @@ private func name(_ field: String, _ bytes: ProtobufCBinaryData, or id: Name) th
 }
 
 private func names(
-  _ field: String, _ list: UnsafeMutablePointer<ProtobufCBinaryData>?, _ count: Int
+  _ field: String, _ list: UnsafeMutablePointer<ProtobufCBinaryData>?, _ count: Int, atMost limit: Int
 ) throws(Failure) -> [Name] {
+  if count > limit {
+    throw Failure(.resourceExhausted, "too_many", "\(field): a change names at most \(limit), and not \(count)")
+  }
   var names: [Name] = []
   for bytes in UnsafeBufferPointer(start: list, count: count) { names.append(try name(field, bytes)) }
   return names

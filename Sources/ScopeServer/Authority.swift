@@ -27,6 +27,9 @@ struct ApplyJob: Sendable {
   var deadline: NIODeadline
   /// Memory that it takes.
   var bytes = 0
+
+  /// Work of the writer: its changes, and what each of them names.
+  var cost: Int { changes.reduce(0) { $0 + 1 + $1.nameCount } }
 }
 
 /// What came of a batch.
@@ -164,14 +167,13 @@ public final class Authority: Sendable {
 // MARK: - Changes
 
 extension Authority {
-  /// Queues a batch. `reply` is called on the authority's thread, after every check that begins later
-  /// sees the change.
+  /// Queues a batch. `reply` is called on the authority's thread, after every check that begins later sees the change; at
+  /// once, if it is not taken.
   func submit(_ job: ApplyJob, reply: @escaping Reply<Applied>) {
-    queue(.batch(job, reply), from: job.source, bytes: job.bytes, cost: job.changes.count)
+    queue(.batch(job, reply), from: job.source, bytes: job.bytes, cost: job.cost)
   }
 
-  /// Queues a change of numbers. `reply` is called on the authority's thread, after every question that begins later
-  /// sees the numbers.
+  /// Queues a change of numbers. `reply` is called likewise.
   func change(_ job: NumberJob, reply: @escaping Reply<NumbersChanged>) {
     queue(.numbers(job, reply), from: job.source, bytes: job.bytes, cost: job.cost)
   }
@@ -221,7 +223,7 @@ extension Authority {
       let next = queue.popFirst(where: { change, _ in change.job != nil })
     {
       group.append(next)
-      count += next.job!.changes.count
+      count += next.job!.cost
     }
     return group
   }

@@ -147,12 +147,12 @@ final class AuthorityState {
       // One batch that can't be written must not fail those that happened to wait with it.
       if jobs.count > 1 && !error.concernsEveryChange { return jobs.flatMap { apply([$0]) } }
       let failure = refusal(of: error)
-      results = results.map { result in result.flatMap { _ in .failure(failure) } }
+      results = results.map { _ in .failure(failure) }  // refusals too: they may rest on what is taken back
     }
     return results
   }
 
-  /// Commits, and publishes what came of it. Thrown out of here, all is as before.
+  /// Commits, and publishes what came of it. Thrown out of here, all is as before, unless the error says otherwise.
   private func commit(_ group: CommitGroup, _ patch: NumberPatch? = nil) throws(StoreError) {
     let numbers: [Name: [Name: NumberSet]]
     do throws(StoreError) { numbers = try numbersOfCold(group) } catch {
@@ -298,15 +298,19 @@ extension AuthorityState {
     try model(of: job.company)
     defer { models.evict() }
     let company = models[job.company].company
-    do throws(ChangeError) {
-      try company.authorizeNumbers(of: job.list, actor: job.actor, taking: job.step.takes)
-    } catch {
-      throw Failure(error)
-    }
+    try authorize(job, company, taking: job.step.takes)
     let list = company.lists[job.list] ?? NumberList(id: job.list)
     var changed = try takeStep(job, list, company)
     changed.purpose = list.purpose
     return changed
+  }
+
+  private func authorize(_ job: NumberJob, _ company: Company, taking: Bool) throws(Failure) {
+    do throws(ChangeError) {
+      try company.authorizeNumbers(of: job.list, actor: job.actor, taking: taking)
+    } catch {
+      throw Failure(error)
+    }
   }
 
   private func takeStep(_ job: NumberJob, _ list: NumberList, _ company: Company) throws(Failure) -> NumbersChanged {
@@ -360,7 +364,10 @@ extension AuthorityState {
       numbers = try stored { () throws(StoreError) in try company.numbers(in: store.path, store.skeleton) }
     }
     let known = numbers[job.list] ?? index?.lists.entry(job.list.text.utf8)?.numbers ?? NumberSet()
-    return try commit(job, list, numbers, try stored { () throws(StoreError) in try patch(known) })
+    let made = try stored { () throws(StoreError) in try patch(known) }
+    // What stood beside a number is gone then, for the others who share the list, too.
+    if made.changed.altered > 0 { try authorize(job, company, taking: true) }
+    return try commit(job, list, numbers, made)
   }
 
   /// - Parameter numbers: of the company's other lists, where it is cold.
@@ -585,5 +592,9 @@ private struct ModelCache {
     }
   }
 
-  private static func weight(_ model: Model) -> Int { model.company.objects.count + model.company.users.count + 1 }
+  private static func weight(_ model: Model) -> Int {
+    let company = model.company
+    let rights = company.roles.values.reduce(0) { $0 + $1.count }
+    return 1 + company.objects.count + company.users.count + company.groups.count + rights + company.wayCount / 8
+  }
 }

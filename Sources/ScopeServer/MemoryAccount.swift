@@ -88,11 +88,14 @@ extension Failure {
 private enum Cost {
   static let request = 2_048
   static let change = 256
+  static let name = 32
   static let edit = 384
   static let record = 512
   static let accessRow = 192
   static let exportedChange = 192
   static let page = 64 << 10
+
+  static func of(_ job: ApplyJob) -> Int { job.changes.reduce(0) { $0 + change + $1.nameCount * name } }
 }
 
 extension Disposition {
@@ -102,9 +105,9 @@ extension Disposition {
   func heldBytes(frame: Int) -> Int {
     switch self {
     case .answered, .aside: 0
-    case .apply(let job, _, _): Cost.request + 2 * frame + job.changes.count * Cost.change
+    case .apply(let job, _, _): Cost.request + 2 * frame + Cost.of(job)
     case .preview(let job, let first, _, _):
-      Cost.request + 2 * frame + job.changes.count * Cost.change + first * Cost.accessRow
+      Cost.request + 2 * frame + Cost.of(job) + first * Cost.accessRow
     case .changeNumbers: Cost.request + 2 * frame
     case .load, .past: Cost.request + 2 * frame
     case .changes, .export: Cost.page

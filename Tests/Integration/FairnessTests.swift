@@ -15,7 +15,7 @@ import Testing
 /// decides.
 private final class HeldAuthority: Sendable {
   let authority: Authority
-  private let folder: TemporaryFolder
+  let folder: TemporaryFolder
   private let gate = DispatchSemaphore(value: 0)
 
   init(
@@ -81,11 +81,15 @@ extension Authority {
       let id = Name(stringLiteral: "\(user)-\(number)")
       return Change.putUser(User(id: id, name: id), roles: [])
     }
+    put(user, changes, source, answers, bytes: bytes)
+  }
+
+  fileprivate func put(_ label: String, _ changes: [Change], _ source: Source, _ answers: Answers, bytes: Int = 0) {
     var job = ApplyJob(
       company: "c", changes: changes, caller: "test", source: source, expectedRevision: 0, digest: [],
       deadline: .distantFuture)
     job.bytes = bytes
-    submit(job) { answers.add(user, $0, \.revision) }
+    submit(job) { answers.add(label, $0, \.revision) }
   }
 
   fileprivate func addNumbers(_ label: String, _ source: Source, _ answers: Answers) {
@@ -140,6 +144,22 @@ extension Authority {
       held.letGo()
       try await answers.wait(for: 7)
       #expect(answers.all.min { $0.revision < $1.revision }?.label == "small")
+    }
+  }
+
+  /// What shares a commit that fails is refused for that alone: another refusal may rest on what is taken back.
+  @Test func noRefusalRestsOnWhatIsNotCommitted() async throws {
+    try await withHeld { held, authority in
+      let answers = Answers()
+      for id in ["p1", "p2"] as [Name] {
+        authority.put(id.text, [.putProject(Project(id: id, name: "X"))], Source(), answers)
+      }
+      try FileManager.default.moveItem(atPath: held.folder.file("data"), toPath: held.folder.file("moved"))
+      held.letGo()
+      try await answers.wait(for: 2)
+      #expect(answers.all.map(\.label) == ["p1", "p2"])
+      #expect(Set(answers.all.map(\.reason)) == ["data_replaced"], "\(answers.all)")
+      try FileManager.default.moveItem(atPath: held.folder.file("moved"), toPath: held.folder.file("data"))
     }
   }
 

@@ -291,11 +291,18 @@ import Testing
       let shared = "object_shared"
       #expect(wire.reason { try $0.add([NumberRow("4315550008")], to: "all-dnc", actor: "shop") } == nil)
       #expect(wire.reason { try $0.remove([number], from: "all-dnc", actor: "shop") } == shared)
+      try wire.add([NumberRow("4315550006", label: "Anna")], to: "all-dnc")
+      for label in ["", "Bert"] {
+        let row = NumberRow("4315550006", label: label)
+        #expect(wire.reason { try $0.add([row], to: "all-dnc", actor: "shop") } == shared, "its label would be gone")
+      }
+      let same = NumberRow("4315550006", label: "Anna")
+      #expect(wire.reason { try $0.add([same, NumberRow("4315550005")], to: "all-dnc", actor: "shop") } == nil)
       #expect(wire.reason { try $0.stage(1, [NumberRow("4315550009")], of: "all-dnc", actor: "shop") } == shared)
       try wire.stage(1, [NumberRow("4315550009")], of: "all-dnc")
       #expect(wire.reason { try $0.stage(0, of: "all-dnc", finish: true, actor: "shop") } == shared)
       #expect(wire.reason { try $0.stage(0, of: "all-dnc", abandon: true, actor: "shop") } == shared)
-      #expect(try wire.add([NumberRow("4315550008")], to: "all-dnc").total == 2, "nothing is gone")
+      #expect(try wire.add([NumberRow("4315550008")], to: "all-dnc").total == 4, "nothing is gone")
       #expect(wire.reason { try $0.remove([number], from: "shop-dnc", actor: "shop") } == nil)
       #expect(wire.reason { try $0.stage(1, [NumberRow(number)], of: "shop-dnc", actor: "shop") } == nil)
       #expect(wire.reason { try $0.stage(0, of: "shop-dnc", finish: true, actor: "shop") } == nil)

@@ -207,7 +207,7 @@ import Testing
         #expect(try trial(c, change("mine")) == "accepted")
         #expect(try trial(c, change("theirs")) == "project_out_of_reach", "\(change("theirs"))")
       }
-      #expect(try trial(c, .addToGroup(group: "team", user: "actor")) == "project_out_of_reach")
+      #expect(try trial(c, .addToGroup(group: "team", user: "actor")) == "group_out_of_reach")
       try c.apply(.user("actor", roles: ["manager", "strong"]))
       for change in changes { #expect(try trial(c, change("theirs")) == "accepted") }
     }
@@ -289,7 +289,7 @@ import Testing
     try await withShared { c async throws in
       let renamed: (Name) -> Change = { .putGroup(Group(id: $0, name: "Renamed")) }
       for change in [.removeGroup("team"), renamed("team")] as [Change] {
-        #expect(try trial(c, change) == "project_out_of_reach")
+        #expect(try trial(c, change) == "group_out_of_reach")
       }
       for change in [.removeGroup("ours"), renamed("ours")] as [Change] { #expect(try trial(c, change) == "accepted") }
       try c.apply(.addToGroup(group: "ours", user: "far"))

@@ -254,6 +254,7 @@ import Testing
 
   @Test("one adds users only to groups whose projects one is in, and removes them from no others")
   func groups() throws {
+    let outOfReach = ChangeError.groupOutOfReach(actor: "actor", group: "others")
     #expect(try refused(.addToGroup(group: "team", user: "u")) == nil)
     #expect(try refused(.addToGroup(group: "others", user: "actor")) == outOfReach)
     #expect(try refused(.removeFromGroup(group: "team", user: "u")) == nil)

@@ -20,7 +20,7 @@ struct EscalationSearch {
       switch (self, change, error) {
       case (.placing, .place, .objectOutOfReach), (.moving, .move, .objectOutOfReach): true
       case (.puttingObjects, .putObject, .objectOutOfReach): true
-      case (.joiningGroups, .addToGroup, .projectOutOfReach): true
+      case (.joiningGroups, .addToGroup, .groupOutOfReach): true
       case (.addingMembers, .addMember, .projectOutOfReach): true
       case (.puttingUsers, .putUser, .projectOutOfReach): true
       case (.simpleMode, .setMode(.simple), .rightMissing(_, Right.seeAll)): true
@@ -41,7 +41,7 @@ struct EscalationSearch {
 
     private func isReach(_ error: ChangeError) -> Bool {
       switch error {
-      case .projectOutOfReach, .userOutOfReach, .userHoldsMore: true
+      case .groupOutOfReach, .userOutOfReach, .userHoldsMore: true
       default: false
       }
     }

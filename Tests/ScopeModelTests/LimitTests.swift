@@ -36,6 +36,11 @@ import Testing
   func projects() throws {
     let fill = (0..<CompanyLimits.projects).map { put(project: Name(stringLiteral: "p\($0)")) }
     try check(fill, further: put(project: "more"), refused: .tooMany("projects", limit: CompanyLimits.projects))
+    var full = try company(fill + [put(user: "lonely")], mode: .simple)
+    let tooMany = ChangeError.tooMany("projects", limit: CompanyLimits.projects)
+    #expect(refusal(of: .setMode(.enhanced), in: full) == tooMany, "no room for Default")
+    _ = try full.apply([.putProject(Project(id: "p0", name: Company.defaultProjectName))])
+    #expect(refusal(of: .setMode(.enhanced), in: full) == nil)
   }
 
   /// At the limit nothing more fits, what is there can still be edited, and with one less there is room.
@@ -57,7 +62,8 @@ import Testing
       .notPlaced(list, in: "x"),
       .systemFieldFixed(list), .notAContactField(list), .adminRoleFixed, .tooMany("it", limit: 1), .unknownActor("it"),
       .actorBlocked("it"), .rightMissing(actor: "it", right: "x"), .rightNotHeld(actor: "it", right: "x"),
-      .projectOutOfReach(actor: "it", project: "x"), .objectOutOfReach(actor: "x", object: list),
+      .projectOutOfReach(actor: "it", project: "x"), .groupOutOfReach(actor: "x", group: "it"),
+      .objectOutOfReach(actor: "x", object: list),
       .platformOnly(actor: "it"),
     ]
     #expect(Set(errors.map(\.code)).count == errors.count)

@@ -14,6 +14,27 @@ import Testing
     }
   }
 
+  @Test("who does not see the project that holds a name is not told which it is")
+  func nameTakenByAnUnseenProject() throws {
+    let sample = [
+      Change.putProject(Project(id: "secret", name: "Clinic")), .putRole("maker", rights: [Right.manageProjects]),
+      .putRole("lister", rights: [Right.listProjects]), .putRole("all", rights: [Right.seeAll]),
+    ]
+    func refused(_ roles: [Name], isMember: Bool = false, mode: SecurityMode = .enhanced) throws -> ChangeError? {
+      let user = Change.putUser(
+        User(id: "actor", name: "A"), roles: ["maker"] + roles, projects: isMember ? ["secret"] : [])
+      return refusal(
+        of: .putProject(Project(id: "new", name: "Clinic")), in: try company(sample + [user], mode: mode),
+        actor: "actor")
+    }
+    let hidden = ChangeError.projectNameTaken("Clinic", by: nil)
+    #expect(try refused([]) == hidden)
+    #expect(!"\(hidden)".contains("secret"))
+    let told = ChangeError.projectNameTaken("Clinic", by: "secret")
+    #expect(try refused(["lister"]) == told && refused(["all"]) == told && refused([], isMember: true) == told)
+    #expect(try refused([], mode: .simple) == told)
+  }
+
   @Test("names that are one to Unicode are two")
   func equivalentNames() throws {
     let company = try company([

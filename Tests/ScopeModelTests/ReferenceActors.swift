@@ -62,7 +62,11 @@ extension ReferenceCompany {
         throw .projectOutOfReach(actor: actor, project: project)
       }
     }
-    func reach(group: Name) throws(ChangeError) { try reach(memberships[.group(group), default: []].sorted()) }
+    func reach(group: Name) throws(ChangeError) {
+      if !own.isSuperset(of: memberships[.group(group), default: []]) {
+        throw .groupOutOfReach(actor: actor, group: group)
+      }
+    }
     func see(_ ref: ObjectRef, orMade isEnough: Bool = true) throws(ChangeError) {
       if isEnough && created.contains(ref) { return }
       if !answer(.user(actor), ref).reason.allows { throw .objectOutOfReach(actor: actor, object: ref) }

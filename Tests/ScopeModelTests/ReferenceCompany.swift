@@ -279,7 +279,8 @@ extension ReferenceCompany {
 extension ReferenceCompany {
   private mutating func put(_ project: Project, _ course: inout Course) throws(ChangeError) {
     for other in projects.values where other.name == project.name && other.id != project.id {
-      throw .projectNameTaken(project.name, by: other.id)
+      let isTold = course.actor.map { listing(for: $0)[other.id] != nil } ?? true
+      throw .projectNameTaken(project.name, by: isTold ? other.id : nil)
     }
     let isNew = projects[project.id] == nil
     projects[project.id] = project

@@ -179,7 +179,7 @@ import Testing
       #expect(
         try refused(change("theirs")) == .projectOutOfReach(actor: "actor", project: "theirs"), "\(change("theirs"))")
     }
-    let outOfReach = ChangeError.projectOutOfReach(actor: "actor", project: "theirs")
+    let outOfReach = ChangeError.groupOutOfReach(actor: "actor", group: "team")
     #expect(try refused(.addToGroup(group: "team", user: "actor")) == outOfReach, "not by a detour either")
     var company = try sample()
     _ = try company.apply([.user("actor", roles: ["manager", "strong"])])
@@ -259,7 +259,7 @@ import Testing
     "taking-groups: a group is renamed and deleted only by who is in its projects, and deleted only by who covers its users"
   )
   func takingGroups() throws {
-    let outOfReach = ChangeError.projectOutOfReach(actor: "actor", project: "theirs")
+    let outOfReach = ChangeError.groupOutOfReach(actor: "actor", group: "team")
     #expect(refusal(of: .removeGroup("team"), in: try shared(), actor: "actor") == outOfReach)
     #expect(refusal(of: .putGroup(Group(id: "team", name: "X")), in: try shared(), actor: "actor") == outOfReach)
     #expect(refusal(of: .removeGroup("ours"), in: try shared(), actor: "actor") == nil)

@@ -43,6 +43,7 @@ import Testing
 
   private func away(_ user: Name) -> ChangeError { .userOutOfReach(actor: "actor", user: user) }
   private let elsewhere = ChangeError.projectOutOfReach(actor: "actor", project: "theirs")
+  private let foreign = ChangeError.groupOutOfReach(actor: "actor", group: "elsewhere")
   private let stronger = ChangeError.userHoldsMore(actor: "actor", user: "strong", right: "report.audit")
 
   @Test("an object is removed outright only by who is in every project that it is in")
@@ -145,7 +146,7 @@ import Testing
     ] as [(Name, Name) -> Change] {
       #expect(try refused(make("team", "near")) == nil)
       #expect(try refused(make("idle", "near")) == nil)
-      #expect(try refused(make("elsewhere", "near")) == elsewhere)
+      #expect(try refused(make("elsewhere", "near")) == foreign)
       #expect(try refused(make("team", "far")) == away("far"))
       #expect(try refused(make("idle", "led")) == away("led"))
       #expect(try refused(make("team", "strong")) == stronger)
@@ -154,12 +155,12 @@ import Testing
 
   @Test("a group is renamed only by who is in its projects, and removed only by who covers its users besides")
   func groups() throws {
-    #expect(try refused(.removeGroup("elsewhere")) == elsewhere)
+    #expect(try refused(.removeGroup("elsewhere")) == foreign)
     #expect(try refused(.removeGroup("team")) == away("far"), "the first who is not covered")
     #expect(try refused(.removeGroup("crowd")) == stronger)
     #expect(try refused(.removeGroup("idle")) == nil)
     #expect(try refused(.putGroup(Group(id: "team", name: "Renamed"))) == nil)
-    #expect(try refused(.putGroup(Group(id: "elsewhere", name: "Renamed"))) == elsewhere)
+    #expect(try refused(.putGroup(Group(id: "elsewhere", name: "Renamed"))) == foreign)
     #expect(try refused(put(group: "elsewhere")) == nil, "nothing changes")
   }
 
