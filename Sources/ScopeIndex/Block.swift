@@ -22,8 +22,10 @@ final class Block: Sendable {
   /// - Parameter fill: writes the payload, every byte of it.
   init(kind: Kind, entities: Int, payloadBytes: Int, fill: (UnsafeMutableRawBufferPointer) -> Void) {
     let memory = BlockMemory.allocate(Block.headerBytes + payloadBytes)
-    let header = [Block.magic, Block.layoutVersion, kind.rawValue, UInt32(entities)]
-    header.withUnsafeBytes { memory.copyMemory(from: $0) }
+    memory.storeBytes(of: Block.magic, as: UInt32.self)
+    memory.storeBytes(of: Block.layoutVersion, toByteOffset: 4, as: UInt32.self)
+    memory.storeBytes(of: kind.rawValue, toByteOffset: 8, as: UInt32.self)
+    memory.storeBytes(of: UInt32(entities), toByteOffset: 12, as: UInt32.self)
     memory.storeBytes(of: UInt64(payloadBytes), toByteOffset: 16, as: UInt64.self)
     fill(UnsafeMutableRawBufferPointer(rebasing: memory[Block.headerBytes...]))
     memory.storeBytes(of: Block.checksum(of: UnsafeRawBufferPointer(memory)), toByteOffset: 24, as: UInt64.self)

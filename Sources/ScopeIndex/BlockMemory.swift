@@ -22,8 +22,9 @@ enum BlockMemory {
   static func allocate(_ bytes: Int) -> UnsafeMutableRawBufferPointer {
     let size = size(bytes)
     if size < leastBytes { return .allocate(byteCount: size, alignment: 64) }
-    let piece = kept.withLock { kept in
-      kept.lastIndex { $0.memory.count == size }.map { kept.remove(at: $0) }
+    let piece = kept.withLock { kept -> Piece? in
+      guard let place = kept.lastIndex(where: { $0.memory.count == size }) else { return nil }
+      return kept.remove(at: place)
     }
     let memory = piece?.memory ?? UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 64)
     return UnsafeMutableRawBufferPointer(rebasing: memory[..<bytes])
@@ -34,14 +35,14 @@ enum BlockMemory {
     if memory.count < leastBytes { return memory.deallocate() }
     let piece = Piece(memory: UnsafeMutableRawBufferPointer(start: memory.baseAddress, count: size(memory.count)))
     let surplus = kept.withLock { kept in
+      var surplus: [Piece] = []
       kept.append(piece)
       var bytes = kept.reduce(0) { $0 + $1.memory.count }
-      let count = kept.prefix { piece in
-        defer { bytes -= piece.memory.count }
-        return bytes > keptBytes
-      }.count
-      defer { kept.removeFirst(count) }
-      return Array(kept.prefix(count))
+      while bytes > keptBytes {
+        bytes -= kept[0].memory.count
+        surplus.append(kept.removeFirst())
+      }
+      return surplus
     }
     for piece in surplus { piece.memory.deallocate() }
   }
