@@ -37,6 +37,9 @@ extension CompanyView {
   public func isBlocked(user: Int) -> Bool { userProjects.flags(of: user) & CompanyView.flagBlocked != 0 }
   public func isUser(_ number: Int, inGroup group: Int) -> Bool { userGroups[number].contains(UInt32(group)) }
   public func isUser(_ number: Int, inProject project: Int) -> Bool { userProjects[number].contains(UInt32(project)) }
+  /// Holds `projects.see_all`, whatever projects it is in.
+  public func seesAll(user: Int) -> Bool { userProjects.flags(of: user) & CompanyView.flagSeeAll != 0 }
+
   public func isInNoProject(user: Int) -> Bool { userProjects[user].count == 0 }
 
   /// The numbers of a user's groups.

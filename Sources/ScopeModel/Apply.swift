@@ -164,13 +164,13 @@ extension Company {
     if new == .enhanced { try gatherIntoDefault(&outcome) }
   }
 
-  /// What is in no project goes into `Default`.
+  /// What is in no project goes into `Default`, which is there from now on.
   private mutating func gatherIntoDefault(_ outcome: inout Outcome) throws(ChangeError) {
     let lonelyUsers = users.keys.filter(isInNoProject).sorted()
     let lonelyObjects = objects.values.filter { $0.projects.isEmpty && !$0.object.isSystem }.map(\.object.ref).sorted()
-    if lonelyUsers.isEmpty && lonelyObjects.isEmpty { return }
     try makeRoom(forWays: lonelyUsers.count)
     let project = try defaultProject(&outcome)
+    if lonelyUsers.isEmpty && lonelyObjects.isEmpty { return }
     for user in lonelyUsers { insert(.member(project: project, .user(user)), &outcome) }
     for ref in lonelyObjects { insert(.placement(ref, project: project), &outcome) }
     outcome.gathered = Gathered(project: project, users: lonelyUsers, objects: lonelyObjects)
@@ -377,7 +377,8 @@ extension Company {
     if object.isSystem && object.ref.type != .contactField { throw .notAContactField(object.ref) }
     if let old = objects[object.ref]?.object {
       if old == object { return }
-      if old.isSystem || object.isSystem { throw .systemFieldFixed(object.ref) }
+      if old.isSystem { throw .systemFieldFixed(object.ref) }
+      if object.isSystem { throw .customFieldFixed(object.ref) }
       record(.object(old), .object(object), &outcome)
     } else {
       if objects.count >= CompanyLimits.objects { throw .tooMany("objects", limit: CompanyLimits.objects) }

@@ -140,6 +140,7 @@ public enum ChangeError: Error, Hashable, Sendable {
   case exclusivelyPlaced(ObjectRef, in: Name)
   case notPlaced(ObjectRef, in: Name)
   case systemFieldFixed(ObjectRef)
+  case customFieldFixed(ObjectRef)
   case notAContactField(ObjectRef)
   case adminRoleFixed
   case tooMany(String, limit: Int)
@@ -182,6 +183,7 @@ extension ChangeError: CustomStringConvertible {
     case .exclusivelyPlaced: ("exclusively_placed", .precondition)
     case .notPlaced: ("not_placed", .precondition)
     case .systemFieldFixed: ("system_field_fixed", .precondition)
+    case .customFieldFixed: ("custom_field_fixed", .precondition)
     case .notAContactField: ("not_a_contact_field", .precondition)
     case .adminRoleFixed: ("admin_role_fixed", .precondition)
     case .tooMany: ("too_many", .limit)
@@ -217,6 +219,8 @@ extension ChangeError: CustomStringConvertible {
       "\(ref) is in project '\(project)' and can be in one only; move it"
     case .notPlaced(let ref, let project): "\(ref) is not in project '\(project)'"
     case .systemFieldFixed(let ref): "\(ref) is a system field: it can't be placed, altered or removed"
+    case .customFieldFixed(let ref):
+      "\(ref) is a custom field and can't become a system field; make a new one under another id"
     case .notAContactField(let ref): "\(ref) can't be of the system: only contact fields can"
     case .adminRoleFixed: "the role 'admin' can't be changed or removed"
     case .tooMany(let what, let limit): "a company can have at most \(limit) \(what)"

@@ -209,6 +209,11 @@ final class AuthorityState {
         .aborted, "revision_mismatch",
         "the company changed at revision \(lastRevision), after the expected \(job.expectedRevision)")
     }
+    if job.expectedRevision > group.revision {
+      throw Failure(
+        .aborted, "revision_mismatch",
+        "revision \(job.expectedRevision) is expected, and the newest is \(group.revision): was another daemon asked?")
+    }
     let outcome: Outcome
     do throws(RefusedBatch) {
       outcome = try models[job.company].company.apply(job.changes, actor: job.actor)

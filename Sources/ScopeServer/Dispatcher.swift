@@ -452,10 +452,13 @@ extension Dispatcher {
       company: id, changes: try changes(call.pointee.changes, call.pointee.n_changes), actor: actor,
       caller: caller.name, source: caller.source, expectedRevision: call.pointee.expected_revision,
       idempotencyKey: try Self.optionalName("idempotency_key", call.pointee.idempotency_key.key),
-      digest: try digest(call), deadline: (patience?.arrived ?? .now()) + timeout)
+      digest: try digest(call), deadline: deadline(after: timeout))
     job.bytes = frameBytes + job.changes.count * MemoryLayout<Change>.stride
     return .apply(job, id: request.pointee.id, timeout: timeout)
   }
+
+  /// Counted from when the frame arrived, though it may have waited for a thread since.
+  func deadline(after timeout: TimeAmount) -> NIODeadline { (patience?.arrived ?? .now()) + timeout }
 
   private func preview(
     _ request: UnsafeMutablePointer<WireRequest>, from caller: Caller
@@ -470,7 +473,7 @@ extension Dispatcher {
     let job = ApplyJob(
       company: try companyName(request), changes: try changes(call.pointee.changes, call.pointee.n_changes),
       actor: actor, caller: caller.name, source: caller.source, expectedRevision: 0, digest: [],
-      deadline: (patience?.arrived ?? .now()) + timeout)
+      deadline: deadline(after: timeout))
     let first = call.pointee.first == 0 ? AccessSummary.standardRows : Int(call.pointee.first)
     return .preview(job, first: first, id: request.pointee.id, timeout: timeout)
   }

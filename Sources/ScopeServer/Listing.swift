@@ -267,7 +267,11 @@ extension RowFinder {
       try findLonely(0..<fields.lowerBound, kind, view)
       try findLonely(fields.upperBound..<view.objectCount, kind, view)
     case .fieldShared: for field in fields where view.projectCount(ofObject: field) > 1 { add(field, kind) }
-    case .userInNoProject: for user in 0..<view.userCount where view.isInNoProject(user: user) { add(user, kind) }
+    case .userInNoProject:
+      for user in 0..<view.userCount {
+        try look()
+        if view.isInNoProject(user: user) && !view.seesAll(user: user) { add(user, kind) }
+      }
     case .userStillInDefault: try findUsersInDefault(view)
     case .projectWithoutUsers: try findEmptyProjects(kind, view.userCount, view, view.projects(ofUser:))
     case .projectWithoutObjects: try findEmptyProjects(kind, view.objectCount, view, view.projects(ofObject:))

@@ -171,8 +171,7 @@ extension Dispatcher {
     let timeout = timeout(request)
     let job = NumberJob(
       company: try companyName(request), list: list, step: try step(), actor: actor, caller: caller.name,
-      source: caller.source,
-      deadline: .now() + timeout)
+      source: caller.source, deadline: deadline(after: timeout))
     return .changeNumbers(job, request.pointee.call_case, id: request.pointee.id, timeout: timeout)
   }
 

@@ -55,6 +55,13 @@ private let queue = ObjectRef(ObjectType(name: "queue")!, "q")
       // Another company's change is none of this one's.
       try client.applyAll(smallCompany(), to: "d")
       _ = try client.apply([.removeUser("u1")], to: "c", expectedRevision: seen, timeoutMilliseconds: 5_000)
+      let newest = try client.companyFacts().revision
+      do throws(RefusedApply) {
+        _ = try client.apply([.removeUser("u2")], to: "c", expectedRevision: newest + 1, timeoutMilliseconds: 5_000)
+        Issue.record("a revision that is not there yet was expected")
+      } catch {
+        #expect(error.error.reason == "revision_mismatch" && error.error.message.contains("the newest is \(newest)"))
+      }
       do throws(RefusedApply) {
         _ = try client.apply([.removeUser("u2")], to: "c", expectedRevision: seen, timeoutMilliseconds: 5_000)
         Issue.record("applied")

@@ -25,6 +25,13 @@ import Testing
     }
   }
 
+  @Test func toEnhancedInAnEmptyCompany() async throws {
+    try await withCompany([], mode: .simple) { c async throws in
+      try c.apply(.setMode(.enhanced))
+      #expect(try c.wire.project("default").name == "Default")
+    }
+  }
+
   @Test("to-enhanced-told: the answer to the switch tells what went into Default")
   func toEnhancedTold() async throws {
     try await withCompany([.user("boris"), .user("anna"), .object("queue:desk")], mode: .simple) { c async throws in

@@ -138,7 +138,14 @@ private let changes: [Change] = [
 
   @Test("lonely-users: the check-up finds users in no project")
   func lonelyUsers() async throws {
-    try await withCompany(changes) { c async throws in #expect(try c.wire.checkUp(4) == [WireFinding(4, "user:cleo")]) }
+    let all: [Change] = [
+      .putRole("auditor", rights: ["projects.see_all"]), .user("root", roles: ["admin"]),
+      .user("eye", roles: ["auditor"]), .user("dan"),
+    ]
+    try await withCompany(changes + all) { c async throws in
+      let found = [WireFinding(4, "user:cleo"), WireFinding(4, "user:dan")]
+      #expect(try c.wire.checkUp(4) == found, "who sees all is in none on purpose")
+    }
   }
 
   @Test("users-still-in-default: the check-up finds users in Default beside a project of their own")

@@ -107,11 +107,15 @@ import Testing
     #expect(company.users["u"]?.projects == ["default-3"])
   }
 
-  @Test("with nothing to move, Default is not created")
+  @Test("with nothing to move, Default is there as well")
   func nothingToMove() throws {
-    var company = try company([put(project: "p"), put(group: "g")], mode: .simple)
-    #expect(try company.apply([.setMode(.enhanced)]).edits.count == 1)
-    #expect(company.projects.count == 1)
+    for (others, count) in [([], 1), ([put(project: "p"), put(group: "g")], 2)] as [([Change], Int)] {
+      var company = try company(others, mode: .simple)
+      let outcome = try company.apply([.setMode(.enhanced)])
+      #expect(outcome.edits.count == 2 && outcome.gathered == nil)
+      #expect(company.projects.count == count && company.projectID(named: "Default") == "default")
+      #expect(try company.apply([.setMode(.simple), .setMode(.enhanced)]).edits.count == 2, "and is not made again")
+    }
   }
 
   @Test("system fields are never placed")

@@ -59,8 +59,8 @@ import Testing
     let errors: [ChangeError] = [
       .unknownCompany("it"), .unknownUser("it"), .unknownGroup("it"), .unknownRole("it"), .unknownProject("it"),
       .unknownObject(list), .projectNameTaken("it", by: "x"), .exclusivelyPlaced(list, in: "x"),
-      .notPlaced(list, in: "x"),
-      .systemFieldFixed(list), .notAContactField(list), .adminRoleFixed, .tooMany("it", limit: 1), .unknownActor("it"),
+      .notPlaced(list, in: "x"), .systemFieldFixed(list), .customFieldFixed(list), .notAContactField(list),
+      .adminRoleFixed, .tooMany("it", limit: 1), .unknownActor("it"),
       .actorBlocked("it"), .rightMissing(actor: "it", right: "x"), .rightNotHeld(actor: "it", right: "x"),
       .projectOutOfReach(actor: "it", project: "x"), .groupOutOfReach(actor: "x", group: "it"),
       .objectOutOfReach(actor: "x", object: list),

@@ -129,7 +129,7 @@ import Testing
   @Test("a custom field can't become one of the system")
   func customStaysCustom() throws {
     let company = try company([put(debt)])
-    #expect(refusal(of: .putObject(Object(debt, name: "debt", isSystem: true)), in: company) == .systemFieldFixed(debt))
+    #expect(refusal(of: .putObject(Object(debt, name: "debt", isSystem: true)), in: company) == .customFieldFixed(debt))
   }
 
   @Test("only contact fields are of the system", arguments: ObjectType.all.filter { $0 != .contactField })

@@ -24,8 +24,9 @@ import Testing
   /// Every refusal but that of limits, both warnings, every answer.
   private static let expected: Set<String> = [
     "unknown_company", "unknown_user", "unknown_group", "unknown_role", "unknown_project", "unknown_object",
-    "project_name_taken", "exclusively_placed", "not_placed", "system_field_fixed", "not_a_contact_field",
-    "admin_role_fixed", "unknown_actor", "actor_blocked", "right_missing", "right_not_held", "role_not_held",
+    "project_name_taken", "exclusively_placed", "not_placed", "system_field_fixed", "custom_field_fixed",
+    "not_a_contact_field", "admin_role_fixed", "unknown_actor", "actor_blocked", "right_missing", "right_not_held",
+    "role_not_held",
     "project_out_of_reach", "group_out_of_reach", "object_out_of_reach", "object_shared", "user_out_of_reach",
     "user_holds_more", "right_out_of_reach", "last_admin", "platform_only", "field_shared", "still_in_default",
     "gathered",

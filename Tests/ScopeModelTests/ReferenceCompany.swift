@@ -216,9 +216,9 @@ extension ReferenceCompany {
     if !isSeparating { return }
     let users = users.keys.filter { projects(ofUser: $0).isEmpty }.sorted()
     let objects = objects.values.filter { !$0.isSystem && placements[$0.ref, default: []].isEmpty }.map(\.ref).sorted()
-    if users.isEmpty && objects.isEmpty { return }
     let project = defaultProject ?? freeID()
     if projects[project] == nil { projects[project] = Project(id: project, name: "Default") }
+    if users.isEmpty && objects.isEmpty { return }
     for user in users { memberships[.user(user), default: []].insert(project) }
     for ref in objects { placements[ref, default: []].insert(project) }
     course.gathered = Gathering(project: project, users: users, objects: objects)
@@ -306,7 +306,10 @@ extension ReferenceCompany {
   private mutating func put(_ object: Object, _ projects: [Name], _ course: inout Course) throws(ChangeError) {
     let ref = object.ref
     if object.isSystem && ref.type.name != "contact_field" { throw .notAContactField(ref) }
-    if let old = objects[ref], old != object, old.isSystem || object.isSystem { throw .systemFieldFixed(ref) }
+    if let old = objects[ref], old != object {
+      if old.isSystem { throw .systemFieldFixed(ref) }
+      if object.isSystem { throw .customFieldFixed(ref) }
+    }
     if objects[ref] == nil { course.created.insert(ref) }
     objects[ref] = object
     for project in projects { try place(ref, project, &course) }
