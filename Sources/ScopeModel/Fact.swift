@@ -128,3 +128,22 @@ public enum Right {
   /// The security mode.
   public static let manageCompany: Name = "company.manage"
 }
+
+/// The kinds of rows, in an order in which each names only those before it.
+///
+/// The raw values stand in the change log of every installation: they are never changed.
+public enum FactKind: String, CaseIterable, Sendable {
+  case company
+  case role
+  case roleRight = "role_right"
+  case user
+  case userRole = "user_role"
+  case group
+  case groupMember = "group_member"
+  case project
+  case projectUser = "project_user"
+  case projectGroup = "project_group"
+  case object
+  case placement
+  case list
+}

@@ -1,24 +1,5 @@
 import ScopeModel
 
-/// The kinds of rows, in an order in which each names only those before it.
-///
-/// The raw values stand in the change log of every installation: they are never changed.
-enum FactKind: String, CaseIterable {
-  case company
-  case role
-  case roleRight = "role_right"
-  case user
-  case userRole = "user_role"
-  case group
-  case groupMember = "group_member"
-  case project
-  case projectUser = "project_user"
-  case projectGroup = "project_group"
-  case object
-  case placement
-  case list
-}
-
 /// A fact as texts: the columns of its table beside `company`, and what the change log says after the kind.
 struct FactRow {
   let kind: FactKind

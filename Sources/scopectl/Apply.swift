@@ -4,7 +4,7 @@ import ScopeModel
 
 struct ApplyCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "apply", abstract: "Applies the changes in FILE as one: all or none.",
+    commandName: "apply", abstract: "Applies the changes in FILE, all or none.",
     discussion: """
       FILE has one change a line in JSON, as for import, all of one company.
 
@@ -18,14 +18,17 @@ struct ApplyCommand: ParsableCommand {
 
   @Option(
     name: .long,
-    help: "The user who acts, as 1080 or user:1080; needs that user's rights and reach. (default: the platform)",
+    help: """
+      The user who acts, as 1080 or user:1080, within that user's rights and reach. (default: none; no rights are \
+      checked)
+      """,
     transform: userID)
   var actor: Name?
 
-  @Option(name: .long, help: "Refuse if the company changed after this revision.")
+  @Option(name: .long, help: "Refuse the changes if the company has changed since this revision.")
   var expectedRevision: UInt64?
 
-  @Option(name: .long, help: "The same changes under the same key are applied once, however often they are sent.")
+  @Option(name: .long, help: "Apply the changes once, however often they are sent with this key.")
   var idempotencyKey: String?
 
   @OptionGroup var connection: ConnectionOptions
@@ -46,7 +49,7 @@ struct ApplyCommand: ParsableCommand {
 
 struct PreviewCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "preview", abstract: "Shows what the changes in FILE would do: who would gain and lose what.",
+    commandName: "preview", abstract: "Shows the effect of the changes in FILE without applying them.",
     discussion: """
       FILE is as for apply. Nothing is changed. What apply would refuse is refused here in the same words.
 
@@ -59,7 +62,10 @@ struct PreviewCommand: ParsableCommand {
 
   @Option(
     name: .long,
-    help: "The user who acts, as 1080 or user:1080; needs that user's rights and reach. (default: the platform)",
+    help: """
+      The user who acts, as 1080 or user:1080, within that user's rights and reach. (default: none; no rights are \
+      checked)
+      """,
     transform: userID)
   var actor: Name?
 

@@ -47,7 +47,7 @@ extension CompletionKind {
 struct QuestionOptions: ParsableArguments {
   @Option(
     name: .long,
-    help: "Answer as of then: a local time such as 2026-03-03T10:00, or a revision such as r1234. (default: now)",
+    help: "Answer as of then: 2026-03-03T10:00, 2026-03-03, yesterday, 2h, or a revision such as r1234. (default: now)",
     transform: pointInTime)
   var at: PointInTime?
 
@@ -73,15 +73,8 @@ private func pointInTime(_ text: String) throws -> PointInTime {
   return .time(try microseconds(text))
 }
 
-/// Microseconds since 1970 of a local time.
-func microseconds(_ text: String) throws -> Int64 {
-  // The formatter itself would take 26-3-3 for a day in the year 26.
-  let hasWholeYear = text.prefix { $0 != "-" }.count == 4 && !text.hasPrefix("0")
-  for format in hasWholeYear ? ["yyyy-MM-dd'T'HH:mm:ss", "yyyy-MM-dd'T'HH:mm", "yyyy-MM-dd"] : [] {
-    if let date = timeFormatter(format).date(from: text) { return Int64(date.timeIntervalSince1970 * 1e6) }
-  }
-  throw ValidationError("write a local time as 2026-03-03, 2026-03-03T10:00 or 2026-03-03T10:00:30")
-}
+/// Microseconds since 1970 of a time as people write it.
+func microseconds(_ text: String) throws -> Int64 { try parsing { try WrittenTime(text).microseconds } }
 
 func timeFormatter(_ format: String) -> DateFormatter {
   let formatter = DateFormatter()

@@ -5,17 +5,22 @@ import ScopeModel
 
 struct LogCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "log", abstract: "Tells who changed what, when, and what it was before.",
+    commandName: "log", abstract: "Shows who changed what, and when.",
     discussion: """
-      The newest changes come first. Times are local, as 2026-03-03 or 2026-03-03T10:00.
+      The newest changes come first.
+
+      Times are local: 2026-03-03T10:00, with seconds or without; 2026-03-03, today or yesterday, which is the day's \
+      first instant; 30m, 2h or 7d, which is so long ago, a day of 24 hours. With Z or an offset behind it, as in \
+      2026-03-03T10:00+02:00, a time is of that zone.
 
       Examples:
         scopectl log --about queue:support
+        scopectl log --since 7d
         scopectl log --actor 1080 --since 2026-03-01 --until 2026-04-01 --oldest
         scopectl log --kind placement
       """)
 
-  @Option(name: .long, help: "Only what touches this thing: project:clinic, user:1001, role:operator, queue:…, ….")
+  @Option(name: .long, help: "Only changes to this thing: project:clinic, user:1001, role:operator, queue:…, ….")
   var about: String?
 
   @Option(name: .long, help: "Only changes by this user, 1080 or user:1080.", transform: userID)
@@ -24,8 +29,8 @@ struct LogCommand: ParsableCommand {
   @Option(name: .long, help: "Only changes through this caller, such as uid:1000.")
   var caller: String?
 
-  @Option(name: .long, help: "Only what touches rows of this kind.")
-  var kind: RowKind?
+  @Option(name: .long, help: "Only changes to rows of this kind.")
+  var kind: FactKind?
 
   @Option(name: .long, help: "Not before this time.", transform: microseconds)
   var since: Int64?
@@ -33,32 +38,47 @@ struct LogCommand: ParsableCommand {
   @Option(name: .long, help: "Before this time.", transform: microseconds)
   var until: Int64?
 
-  @Option(name: [.short, .long], help: "Most changes shown.")
-  var number = 20
+  @Option(name: [.short, .long], help: "Show at most N changes. (default: 20; all with --json)")
+  var number: Int?
 
-  @Flag(name: .long, help: "The oldest first.")
+  @Flag(name: .long, help: "Show the oldest changes first.")
   var oldest = false
+
+  @Flag(name: .long, help: "Show date, seconds and offset of today's changes, too.")
+  var fullTime = false
 
   @OptionGroup var company: CompanyOptions
   @OptionGroup var connection: ConnectionOptions
 
   func validate() throws {
-    if number < 1 { throw ValidationError("--number is at least 1.") }
+    if let number, number < 1 { throw ValidationError("--number is at least 1.") }
   }
 
   func run() throws {
     let client = try connection.client(company: try company.name().text)
-    var left = number
+    let most = number ?? (connection.json ? .max : LogCommand.usual)
+    var (shown, more) = (0, 0)
     do throws(ClientError) {
       try client.changes(filter) { record in
-        print(connection.json ? record.json : record.text(about: about ?? ""))
-        left -= 1
-        return left > 0
+        if shown == most {
+          more += 1
+          return number == nil && more < LogCommand.mostCounted
+        }
+        print(connection.json ? record.json : record.text(about: about ?? "", withFullTime: fullTime))
+        shown += 1
+        return true
       }
     } catch {
       throw fail(error)
     }
+    if more == 0 || number != nil { return }  // who gives a number knows where it ends
+    let count = more == LogCommand.mostCounted ? "\(more) or more" : "\(more)"
+    printError("scopectl: \(count) more; --number \(shown + more) shows them, and --since or --about narrows it down")
   }
+
+  private static let usual = 20
+  /// Of what is not shown.
+  private static let mostCounted = 10_000
 
   private var filter: LogFilter {
     var filter = LogFilter()
@@ -73,24 +93,17 @@ struct LogCommand: ParsableCommand {
   }
 }
 
-/// Kinds of rows in the log.
-enum RowKind: String, CaseIterable, ExpressibleByArgument {
-  case company, role, user, group, project, object, placement
-  case roleRight = "role_right"
-  case userRole = "user_role"
-  case groupMember = "group_member"
-  case projectUser = "project_user"
-  case projectGroup = "project_group"
-}
+extension FactKind: ExpressibleByArgument {}
 
 extension LogRecord {
   /// `14:02 user:1080 moved queue:support from clinic to shop, caller uid:1000, r12`; what is longer goes into further
-  /// lines. Times of other days have their date.
+  /// lines. Times of other days have their date, seconds and offset.
   ///
   /// - Parameter about: `queue:support`; what touches it comes first.
-  func text(about: String = "") -> String {
+  func text(about: String = "", withFullTime: Bool = false) -> String {
     let date = Date(timeIntervalSince1970: Double(timeMicroseconds) / 1e6)
-    let time = timeFormatter(Calendar.current.isDateInToday(date) ? "HH:mm" : "yyyy-MM-dd HH:mm").string(from: date)
+    let isShort = !withFullTime && Calendar.current.isDateInToday(date)
+    let time = timeFormatter(isShort ? "HH:mm" : "yyyy-MM-dd HH:mm:ssxxx").string(from: date)
     let all = sentences
     let lines = (all.filter { $0.concerns(about) } + all.filter { !$0.concerns(about) }).map(\.text)
     let what = lines.isEmpty ? "changed nothing" : lines.count == 1 ? lines[0] : "made \(lines.count) edits"
@@ -205,7 +218,7 @@ func hex(_ bytes: [UInt8]) -> String {
 
 struct VerifyCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "verify", abstract: "Has the daemon look its stored data through.",
+    commandName: "verify", abstract: "Verifies the data that the daemon has stored.",
     discussion: """
       The log's chain of hashes, the tables against the replayed log, and the indexes against the tables. Changes \
       wait meanwhile: some seconds for a million rows. Exits with 0 if all is sound, 1 if not. Keep the hash in \

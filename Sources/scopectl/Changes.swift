@@ -5,7 +5,7 @@ import ScopeModel
 
 struct ImportCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "import", abstract: "Applies the changes in FILE in batches.",
+    commandName: "import", abstract: "Imports the changes in FILE, batch by batch.",
     discussion: """
       FILE is JSON Lines: one change a line, with the company it belongs to, in the fields of \
       proto/scope/v1/changes.proto:
@@ -24,7 +24,7 @@ struct ImportCommand: ParsableCommand {
   @Option(name: .long, help: "Changes in one batch, from 1 to 10000.")
   var batch = 1_000
 
-  @Option(name: .long, help: "Pass over the lines before this one.")
+  @Option(name: .long, help: "Skip the lines before this one.")
   var fromLine = 1
 
   @OptionGroup var connection: ConnectionOptions
@@ -136,7 +136,7 @@ private struct Progress {
 
 struct ExportCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "export", abstract: "Writes a company as the changes that would make it.",
+    commandName: "export", abstract: "Exports a company as the changes that would create it.",
     discussion: """
       Equal companies give equal files. The digest on standard error is that of the contents alone: it stays the \
       same after an import into another daemon.

@@ -5,7 +5,7 @@ extension FindingKind: ExpressibleByArgument {}
 
 struct CheckUpCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "check-up", abstract: "Looks for what in a company is worth a look.",
+    commandName: "check-up", abstract: "Finds likely mistakes in a company's set-up.",
     discussion: """
       Findings are no errors: it exits with 0, whatever is found.
 
@@ -14,7 +14,7 @@ struct CheckUpCommand: ParsableCommand {
         scopectl check-up --kind field_shared --kind field_in_no_project
       """)
 
-  @Option(name: .long, help: "Only this kind; may be given several times. (default: all)")
+  @Option(name: .long, help: "Only this kind; may be repeated. (default: all)")
   var kind: [FindingKind] = []
 
   @OptionGroup var question: QuestionOptions
@@ -69,7 +69,7 @@ extension FindingKind {
     case .fieldShared:
       "What one project writes, the others read. If that is not meant: scopectl field unplace ID PROJECT"
     case .userInNoProject:
-      "Without projects.see_all they see system fields only. To change that: scopectl project add PROJECT user:ID"
+      "They see system fields only. To change that: scopectl project add PROJECT user:ID"
     case .userStillInDefault:
       "They see what is there too. If that is not meant: scopectl project remove default user:ID"
     case .projectWithoutUsers: "Nobody works in them: scopectl project add PROJECT user:ID, or project delete PROJECT"

@@ -4,14 +4,14 @@ import ScopeModel
 
 struct CompanyCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "company", abstract: "Shows, creates and removes a company.",
+    commandName: "company", abstract: "Shows, creates and deletes a company.",
     subcommands: [Show.self, Create.self, Delete.self])
 }
 
 extension CompanyCommand {
   struct Show: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Shows a company's security mode, and how much it has.",
+      abstract: "Shows a company's security mode, and how much it holds.",
       discussion: """
         Example:
           scopectl company show --company nordlicht
@@ -54,14 +54,18 @@ extension CompanyCommand {
 
   struct Delete: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Removes a company with everything in it. Its log stays.",
+      abstract: "Deletes a company with everything in it. Its log stays.",
       discussion: """
         Example:
           scopectl company delete --company bakery --preview
+          scopectl company delete --company bakery --yes
         """)
 
-    @OptionGroup var edit: EditOptions
+    @OptionGroup var destruction: DestructionOptions
 
-    func run() throws { try edit.apply([.removeCompany]) }
+    func run() throws {
+      let company = try destruction.edit.company.name()
+      try destruction.apply(.removeCompany, that: "deletes company '\(company)'", of: company, isAlwaysAsked: true)
+    }
   }
 }

@@ -7,14 +7,17 @@ import ScopeModel
 struct EditOptions: ParsableArguments {
   @Option(
     name: .long,
-    help: "The user who acts, as 1080 or user:1080; needs that user's rights and reach. (default: the platform)",
+    help: """
+      The user who acts, as 1080 or user:1080, within that user's rights and reach. (default: none; no rights are \
+      checked)
+      """,
     transform: userID)
   var actor: Name?
 
-  @Flag(name: .long, help: "Show what it would do in place of doing it.")
+  @Flag(name: .long, help: "Show the effect without applying it.")
   var preview = false
 
-  @Option(name: .long, help: "With --preview: how many are named of those who would gain or lose, at most 1000.")
+  @Option(name: .long, help: "With --preview: name at most N of those who would gain or lose access, up to 1000.")
   var first: UInt32 = 20
 
   @OptionGroup var company: CompanyOptions
@@ -62,6 +65,18 @@ struct EditOptions: ParsableArguments {
     }
   }
 
+  /// What the changes would do.
+  func trial(_ changes: [Change]) throws -> ApplyResult {
+    let company = try company.name()
+    let client = try connection.client(company: company.text)
+    do throws(RefusedApply) {
+      return try client.preview(
+        changes, of: company, actor: actor?.text ?? "", first: 1, timeoutMilliseconds: connection.workMilliseconds)
+    } catch {
+      throw error.end()
+    }
+  }
+
   private func send(
     _ changes: [Change], _ revision: UInt64, _ company: Name, _ client: Client
   ) throws(RefusedApply) -> ApplyResult {
@@ -71,6 +86,38 @@ struct EditOptions: ParsableArguments {
     }
     return try client.apply(
       changes, to: company, actor: actor, expectedRevision: revision, timeoutMilliseconds: milliseconds)
+  }
+}
+
+/// Options of commands that take away what nobody can bring back with one command.
+struct DestructionOptions: ParsableArguments {
+  @Flag(name: .shortAndLong, help: "Do not ask first. Needed where there is no terminal.")
+  var yes = false
+
+  @OptionGroup var edit: EditOptions
+
+  /// Applies a change if somebody agrees to it.
+  ///
+  /// - Parameters:
+  ///   - deed: `deletes project 'clinic'`.
+  ///   - name: to be typed by who agrees.
+  ///   - isAlwaysAsked: also where only one row changes: nothing else goes with it.
+  func apply(_ change: Change, that deed: String, of name: Name, isAlwaysAsked: Bool = false) throws {
+    if !yes && !edit.preview {
+      let trial = try edit.trial([change])
+      if trial.edits > (isAlwaysAsked ? 0 : 1) { try ask(deed, name, trial) }
+    }
+    try edit.apply([change])
+  }
+
+  private func ask(_ deed: String, _ name: Name, _ trial: ApplyResult) throws {
+    let access = trial.access.map { ", \($0.words)" } ?? ""
+    let words = "this \(deed): \(counted(trial.edits, "row")) would change\(access)"
+    if isatty(0) != 1 || isatty(2) != 1 {
+      throw fail("\(words); --preview shows what, --yes does it", ExitCode.validationFailure)
+    }
+    FileHandle.standardError.write(Data(escapedLines("scopectl: \(words).\nType \(name) to go on: ").utf8))
+    if !(readLine() ?? "").utf8.elementsEqual(name.text.utf8) { throw fail("nothing was changed", Exit.denied) }
   }
 }
 

@@ -19,7 +19,7 @@ extension GroupCommand {
           scopectl group list --text night
         """)
 
-    @Option(name: .long, help: "Only those with this in their id or name, in capitals or not.")
+    @Option(name: .long, help: "Only those with this in their id or name, in upper or lower case.")
     var text: String?
 
     @OptionGroup var question: QuestionOptions
@@ -68,7 +68,7 @@ extension GroupCommand {
     @Argument(help: "The group, as its id or group:ID.", transform: groupID)
     var id: Name
 
-    @Option(name: .long, help: "Its new display name.", transform: plainName)
+    @Option(name: .long, help: "A new display name.", transform: plainName)
     var name: Name
 
     @OptionGroup var edit: EditOptions
@@ -82,19 +82,20 @@ extension GroupCommand {
       discussion: """
         Example:
           scopectl group delete night-shift --preview
+          scopectl group delete night-shift --yes
         """)
 
     @Argument(help: "The group, as its id or group:ID.", transform: groupID)
     var id: Name
 
-    @OptionGroup var edit: EditOptions
+    @OptionGroup var destruction: DestructionOptions
 
-    func run() throws { try edit.apply([.removeGroup(id)]) }
+    func run() throws { try destruction.apply(.removeGroup(id), that: "deletes group '\(id)'", of: id) }
   }
 
   struct Add: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Puts users into a group: all of them or none.",
+      abstract: "Adds users to a group, all or none.",
       discussion: """
         Example:
           scopectl group add night-shift 1001 1002
@@ -113,7 +114,7 @@ extension GroupCommand {
 
   struct Remove: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Takes users out of a group: all of them or none.",
+      abstract: "Removes users from a group, all or none.",
       discussion: """
         Example:
           scopectl group remove night-shift 1001

@@ -19,11 +19,17 @@ struct ModeCommand: ParsableCommand {
   @Argument(help: "The mode to switch to. (default: none; the mode is shown)")
   var mode: SecurityMode?
 
-  @OptionGroup var edit: EditOptions
+  @OptionGroup var destruction: DestructionOptions
 
   func run() throws {
+    let edit = destruction.edit
+    let company = try edit.company.name()
+    if mode == .simple {
+      return try destruction.apply(
+        .setMode(.simple), that: "shows everyone in company '\(company)' everything", of: company, isAlwaysAsked: true)
+    }
     if let mode { return try edit.apply([.setMode(mode)]) }
-    let client = try edit.connection.client(company: try edit.company.name().text)
+    let client = try edit.connection.client(company: company.text)
     let mode = try asking { try client.companyFacts() }.mode.rawValue
     print(edit.connection.json ? jsonObject([("mode", .text(mode))]) : mode)
   }

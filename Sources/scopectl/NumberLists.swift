@@ -39,7 +39,7 @@ struct NumberListCommand: ParsableCommand {
           scopectl list of --as dialer:autumn --purpose calling
         """)
 
-    @Option(help: "Only lists for this: calling, unwanted, vip, script or none. May be given again.")
+    @Option(help: "Only lists for this: calling, unwanted, vip, script or none. May be repeated.")
     var purpose: [ListPurpose] = []
 
     @OptionGroup var asker: AskerOptions
@@ -66,13 +66,13 @@ struct NumberListCommand: ParsableCommand {
     @Argument(help: "The list, as its id or list:ID.", transform: listID)
     var list: Name
 
-    @Option(help: "Go on from where another page ended: what was told there.", transform: hexadecimal)
+    @Option(help: "Continue after a page: the cursor that was printed below it.", transform: hexadecimal)
     var cursor: [UInt8] = []
 
-    @Option(help: "How many, from 1 to 1000.")
+    @Option(help: "Show at most N numbers, from 1 to 1000.")
     var limit: UInt32 = 100
 
-    @Flag(help: "All there are.")
+    @Flag(help: "Show all of them.")
     var all = false
 
     @OptionGroup var asker: AskerOptions
@@ -115,10 +115,10 @@ struct NumberListCommand: ParsableCommand {
 
   struct Screen: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "May these numbers be dialled, or let through?",
+      abstract: "Checks whether numbers may be dialled, or let through.",
       discussion: """
         Verdicts are clear, vip, unwanted, out_of_scope and invalid; only clear and vip may be dialled. Exits with 0 \
-        if all may, 1 if one may not, 2 when no answer was had.
+        if all may, 1 if one may not, 2 if the daemon did not answer in time.
 
         Example:
           scopectl list screen --as dialer:autumn --from autumn-leads +4315550001
@@ -154,7 +154,7 @@ struct NumberListCommand: ParsableCommand {
 
   struct Purpose: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Says what a list is for.",
+      abstract: "Sets what a list is for.",
       discussion: """
         calling: to be dialled; unwanted: not to be dialled or let through; vip: to be preferred; script: for \
         scenarios' own use; none: nothing is screened against it.
@@ -184,7 +184,10 @@ struct NumberListCommand: ParsableCommand {
 
     @Option(
       name: .long,
-      help: "The user who acts, as 1080 or user:1080; needs that user's rights and reach. (default: the platform)",
+      help: """
+        The user who acts, as 1080 or user:1080, within that user's rights and reach. (default: none; no rights are \
+        checked)
+        """,
       transform: userID)
     var actor: Name?
 
@@ -209,7 +212,7 @@ struct NumberListCommand: ParsableCommand {
 
   struct Add: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Puts numbers on a list.",
+      abstract: "Adds numbers to a list.",
       discussion: """
         Example:
           scopectl list add do-not-call +4315550001 --label "asked on the phone"
@@ -247,7 +250,7 @@ struct NumberListCommand: ParsableCommand {
 
   struct Remove: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Takes numbers off a list.",
+      abstract: "Removes numbers from a list.",
       discussion: """
         Example:
           scopectl list remove do-not-call +4315550001

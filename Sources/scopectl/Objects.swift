@@ -136,7 +136,7 @@ struct CreateObjectCommand<Owner: ObjectEditing>: ParsableCommand {
   @Option(name: .long, help: "Display name. (default: the id)", transform: plainName)
   var name: Name?
 
-  @Option(name: .long, help: "A project it is placed in; may be given several times.", transform: projectID)
+  @Option(name: .long, help: "A project it is placed in; may be repeated.", transform: projectID)
   var project: [Name] = []
 
   @Flag(name: .long, help: "Contact fields only: in every project, and fixed from then on.")
@@ -158,7 +158,7 @@ struct EditObjectCommand<Owner: ObjectEditing>: ParsableCommand {
   @Argument(help: Owner.help, transform: Owner.ref)
   var ref: ObjectRef
 
-  @Option(name: .long, help: "Its new display name.", transform: plainName)
+  @Option(name: .long, help: "A new display name.", transform: plainName)
   var name: Name
 
   @OptionGroup var edit: EditOptions

@@ -4,9 +4,9 @@ import ScopeModel
 
 struct ExplainCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "explain", abstract: "Tells why a check is answered as it is.",
+    commandName: "explain", abstract: "Explains the answer to a check.",
     discussion: """
-      Exits like check: 0 for allow, 1 for deny, 2 when no answer was had.
+      Exits like check: 0 for allow, 1 for deny, 2 if the daemon did not answer in time.
 
       Example:
         scopectl explain user:1001 queue:shop-orders
@@ -57,7 +57,7 @@ extension Explanation.Way {
 
 struct WhoCanSeeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "who-can-see", abstract: "Lists the users who see an object, and by which way.",
+    commandName: "who-can-see", abstract: "Lists the users who can see an object, and why.",
     discussion: """
       Example:
         scopectl who-can-see list:do-not-call
@@ -89,21 +89,21 @@ extension Viewer {
   }
 }
 
-struct WhatSeesCommand: ParsableCommand {
+struct VisibleToCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "what-sees", abstract: "Lists what SUBJECT sees, and by which way.",
+    commandName: "visible-to", abstract: "Lists what SUBJECT can see, and why.",
     discussion: """
       Like objects, with the reason of each row.
 
       Example:
-        scopectl what-sees user:1001 --type queue
+        scopectl visible-to user:1001 --type queue
       """)
 
   @Argument(help: "Who: user:1001, dialer:…, ….", transform: subject)
   var who: Subject
 
   @Option(
-    name: .long, help: "Only this type; may be given several times. (default: all)", completion: .objectTypes,
+    name: .long, help: "Only this type; may be repeated. (default: all)", completion: .objectTypes,
     transform: objectType)
   var type: [ObjectType] = []
 
@@ -142,4 +142,14 @@ extension SeenObject {
 /// `shared_project clinic through clinic-team`
 private func way(_ reason: String, _ project: String, _ group: String) -> String {
   reason + (project.isEmpty ? "" : " \(project)") + (group.isEmpty ? "" : " through \(group)")
+}
+
+/// The name that `visible-to` had first, which could be read as its opposite.
+struct WhatSeesCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "what-sees", abstract: "The same as visible-to.", shouldDisplay: false)
+
+  @OptionGroup var command: VisibleToCommand
+
+  func run() throws { try command.run() }
 }

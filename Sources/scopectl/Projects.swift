@@ -81,7 +81,7 @@ extension ProjectCommand {
 
   struct Edit: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Renames a project or describes it anew.",
+      abstract: "Changes a project's name or description.",
       discussion: """
         What is not named stays as it is.
 
@@ -122,19 +122,20 @@ extension ProjectCommand {
       discussion: """
         Example:
           scopectl project delete bakery --preview
+          scopectl project delete bakery --yes
         """)
 
     @Argument(help: "The project, as its id or project:ID.", transform: projectID)
     var id: Name
 
-    @OptionGroup var edit: EditOptions
+    @OptionGroup var destruction: DestructionOptions
 
-    func run() throws { try edit.apply([.removeProject(id)]) }
+    func run() throws { try destruction.apply(.removeProject(id), that: "deletes project '\(id)'", of: id) }
   }
 
   struct Add: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Puts users, groups and objects into a project: all of them or none.",
+      abstract: "Adds users, groups and objects to a project, all or none.",
       discussion: """
         Example:
           scopectl project add clinic user:1001 group:night-shift queue:clinic-callback
@@ -161,7 +162,7 @@ extension ProjectCommand {
 
   struct Remove: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Takes users, groups and objects out of a project: all of them or none.",
+      abstract: "Removes users, groups and objects from a project, all or none.",
       discussion: """
         Example:
           scopectl project remove clinic user:1001 queue:clinic-callback --preview

@@ -6,9 +6,9 @@ import ScopeModel
 
 struct CheckCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "check", abstract: "May SUBJECT see and use OBJECT?",
+    commandName: "check", abstract: "Checks whether SUBJECT may see and use OBJECT.",
     discussion: """
-      Exits with 0 for allow, 1 for deny, 2 when no answer was had.
+      Exits with 0 for allow, 1 for deny, 2 if the daemon did not answer in time.
 
       Example:
         scopectl check user:1001 queue:clinic-appointments --company nordlicht
@@ -23,7 +23,7 @@ struct CheckCommand: ParsableCommand {
   @Option(name: .long, help: "A right the user must hold as well, such as report.agents.")
   var right: String?
 
-  @Option(name: .long, help: "Ask this often, one after another, and tell how long it took.")
+  @Option(name: .long, help: "Ask N times, one after another, and show how long it took.")
   var `repeat`: Int?
 
   @OptionGroup var question: QuestionOptions
@@ -128,7 +128,7 @@ struct CheckManyCommand: ParsableCommand {
     commandName: "check-many", abstract: "Checks the pairs on standard input, one a line.",
     discussion: """
       A line is SUBJECT OBJECT [RIGHT], separated by tabs, or by spaces where there is no tab. Answers come in \
-      the same order, one a line. Exits with 0 if all are allowed, 1 if one is denied, 2 when no answer was had.
+      the same order, one a line. Exits with 0 if all are allowed, 1 if one is denied, 2 if the daemon did not answer in time.
 
       Example:
         printf 'user:1 queue:vip\\nuser:2 queue:vip\\n' | scopectl check-many -
@@ -191,7 +191,7 @@ struct CheckManyCommand: ParsableCommand {
 
 struct ProjectsCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "projects", abstract: "Lists the projects a user sees.",
+    commandName: "projects", abstract: "Lists the projects that a user can see.",
     discussion: """
       Of a project marked 'tile' only the words shown here may be shown.
 
@@ -232,7 +232,7 @@ extension ProjectTile {
 
 struct FilterCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "filter", abstract: "Prints those of some ids that SUBJECT sees, in the order given.",
+    commandName: "filter", abstract: "Prints those of the given ids that SUBJECT can see, in order.",
     discussion: """
       Ids are arguments, or lines on standard input where the only one is -.
 
@@ -300,7 +300,7 @@ struct FilterCommand: ParsableCommand {
 
 struct ObjectsCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "objects", abstract: "Lists the objects that SUBJECT sees.",
+    commandName: "objects", abstract: "Lists the objects that SUBJECT can see.",
     discussion: """
       Example: the queues and dialers of a report on one project:
         scopectl objects user:1001 --type queue --type dialer --project clinic
@@ -310,7 +310,7 @@ struct ObjectsCommand: ParsableCommand {
   var subject: String
 
   @Option(
-    name: .long, help: "Only this type; may be given several times. (default: all)", completion: .objectTypes,
+    name: .long, help: "Only this type; may be repeated. (default: all)", completion: .objectTypes,
     transform: objectType)
   var type: [ObjectType] = []
 
@@ -347,8 +347,10 @@ extension ObjectRow {
 
 struct PingCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "ping", abstract: "Asks whether the daemon is well.",
-    discussion: "Exits with 0 if it is ready, 1 if it answers but takes no changes, 2 when no answer was had.")
+    commandName: "ping", abstract: "Checks whether the daemon is healthy.",
+    discussion: """
+      Exits with 0 if it is ready, 1 if it answers but takes no changes, 2 if it did not answer in time.
+      """)
 
   @OptionGroup var connection: ConnectionOptions
 

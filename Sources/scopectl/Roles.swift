@@ -47,7 +47,7 @@ extension RoleCommand {
     @Argument(help: "Name of the new role.", transform: roleName)
     var name: Name
 
-    @Option(name: .long, help: "A right; may be given several times.", transform: plainName)
+    @Option(name: .long, help: "A right; may be repeated.", transform: plainName)
     var right: [Name]
 
     @OptionGroup var edit: EditOptions
@@ -63,7 +63,7 @@ extension RoleCommand {
 
   struct Edit: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Gives rights to a role and takes them from it.",
+      abstract: "Adds rights to a role, or removes them.",
       discussion: """
         What is not named stays as it is.
 
@@ -74,10 +74,10 @@ extension RoleCommand {
     @Argument(help: "Name of the role.", transform: roleName)
     var name: Name
 
-    @Option(name: .long, help: "A right it gets; may be given several times.", transform: plainName)
+    @Option(name: .long, help: "A right to add; may be repeated.", transform: plainName)
     var addRight: [Name] = []
 
-    @Option(name: .long, help: "A right it loses; may be given several times.", transform: plainName)
+    @Option(name: .long, help: "A right to remove; may be repeated.", transform: plainName)
     var removeRight: [Name] = []
 
     @OptionGroup var edit: EditOptions
@@ -101,18 +101,19 @@ extension RoleCommand {
 
   struct Delete: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Deletes a role, from the users that have it too.",
+      abstract: "Deletes a role. Users who had it lose its rights.",
       discussion: """
         Example:
           scopectl role delete auditor --preview
+          scopectl role delete auditor --yes
         """)
 
     @Argument(help: "Name of the role.", transform: roleName)
     var name: Name
 
-    @OptionGroup var edit: EditOptions
+    @OptionGroup var destruction: DestructionOptions
 
-    func run() throws { try edit.apply([.removeRole(name)]) }
+    func run() throws { try destruction.apply(.removeRole(name), that: "deletes role '\(name)'", of: name) }
   }
 }
 

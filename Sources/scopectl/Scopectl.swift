@@ -19,21 +19,36 @@ struct Scopectl: ParsableCommand {
         export SCOPED_ADDRESS=unix:/run/scoped/scoped.sock SCOPED_COMPANY=nordlicht
         scopectl check user:1001 queue:clinic-appointments
 
-      What there is: user, group, role, project, object and field list, show and edit; list has numbers; --preview shows what an edit \
-      would do. --at asks as of an earlier time.
+      With --preview, an edit shows its effect without applying it. With --at, a question is answered as of an earlier \
+      time.
 
-      Exit codes: 0 done, or allowed; 1 denied, or refused by the rules; 2 unavailable: no answer was had; 64 \
-      wrong usage; 65 bad input data; 73 the output, or a file, could not be written. Completion for your shell: scopectl --generate-completion-script bash
+      Exit codes: 0 done, or allowed; 1 denied, or refused by the rules; 2 unavailable: the daemon did not answer in time; 64 \
+      wrong usage; 65 bad input data; 73 the output, or a file, could not be \
+      written.
+
+      Completion for your shell: scopectl --generate-completion-script bash
       """,
     version: "\(Release.version)",
-    subcommands: [
-      CheckCommand.self, CheckManyCommand.self, ProjectsCommand.self, FilterCommand.self, ObjectsCommand.self,
-      ExplainCommand.self, WhoCanSeeCommand.self, WhatSeesCommand.self, CheckUpCommand.self, UserCommand.self,
-      GroupCommand.self, RoleCommand.self, ProjectCommand.self, ObjectCommand.self, FieldCommand.self,
-      NumberListCommand.self,
-      CompanyCommand.self, ModeCommand.self, PreviewCommand.self, ApplyCommand.self, ImportCommand.self,
-      ExportCommand.self,
-      LogCommand.self, WatchCommand.self, VerifyCommand.self, PingCommand.self,
+    subcommands: [WhatSeesCommand.self],
+    groupedSubcommands: [
+      CommandGroup(
+        name: "Question",
+        subcommands: [
+          CheckCommand.self, CheckManyCommand.self, ExplainCommand.self, ProjectsCommand.self, ObjectsCommand.self,
+          FilterCommand.self, WhoCanSeeCommand.self, VisibleToCommand.self, CheckUpCommand.self,
+        ]),
+      CommandGroup(
+        name: "Editing",
+        subcommands: [
+          UserCommand.self, GroupCommand.self, RoleCommand.self, ProjectCommand.self, ObjectCommand.self,
+          FieldCommand.self, NumberListCommand.self, CompanyCommand.self, ModeCommand.self,
+        ]),
+      CommandGroup(
+        name: "File",
+        subcommands: [PreviewCommand.self, ApplyCommand.self, ImportCommand.self, ExportCommand.self]),
+      CommandGroup(
+        name: "Log and daemon",
+        subcommands: [LogCommand.self, WatchCommand.self, VerifyCommand.self, PingCommand.self]),
     ])
 }
 
@@ -48,12 +63,12 @@ extension Scopectl {
 struct ConnectionOptions: ParsableArguments {
   @Option(
     name: [.short, .long],
-    help: "Where the daemon is: unix:PATH or tcp:HOST:PORT. (default: $SCOPED_ADDRESS, or \(standardAddress))")
+    help: "The daemon's address: unix:PATH or tcp:HOST:PORT. (default: $SCOPED_ADDRESS, or \(standardAddress))")
   var address: String?
 
   @Option(
     name: .long,
-    help: "How long a call may take, in milliseconds, from 1 to 60000. (default: 1000; changes and exports 10000)")
+    help: "Timeout of a call, in milliseconds, from 1 to 60000. (default: 1000; changes and exports 10000)")
   var timeout: UInt32?
 
   @Flag(name: .long, help: "Print JSON.")

@@ -21,7 +21,7 @@ extension UserCommand {
 
     enum Order: String, CaseIterable, ExpressibleByArgument { case name, group }
 
-    @Option(name: .long, help: "Only those with this in their id or name, in capitals or not.")
+    @Option(name: .long, help: "Only those with this in their id or name, in upper or lower case.")
     var text: String?
 
     @Option(name: .long, help: "Only members of this group.", transform: groupID)
@@ -36,10 +36,10 @@ extension UserCommand {
     @Option(name: .long, help: "By name, or by the name of the first group.")
     var sort = Order.name
 
-    @Option(name: .long, help: "Pass over so many.")
+    @Option(name: .long, help: "Skip the first N.")
     var offset: UInt32 = 0
 
-    @Option(name: .long, help: "Most users shown. (default: all)")
+    @Option(name: .long, help: "Show at most N users. (default: all)")
     var limit: UInt32?
 
     @OptionGroup var question: QuestionOptions
@@ -93,9 +93,9 @@ extension UserCommand {
 
   struct Rights: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Tells which of some rights a user holds.",
+      abstract: "Checks which of the given rights a user holds.",
       discussion: """
-        Exits with 0 if all are held, 1 if one is not, 2 when no answer was had.
+        Exits with 0 if all are held, 1 if one is not, 2 if the daemon did not answer in time.
 
         Example:
           scopectl user rights 1073 report.agents section.call_journal
@@ -144,13 +144,13 @@ extension UserCommand {
     @Option(name: .long, help: "Display name. (default: the id)", transform: plainName)
     var name: Name?
 
-    @Option(name: .long, help: "A role; may be given several times.", transform: roleName)
+    @Option(name: .long, help: "A role; may be repeated.", transform: roleName)
     var role: [Name] = []
 
-    @Option(name: .long, help: "A project the user is put into; may be given several times.", transform: projectID)
+    @Option(name: .long, help: "A project the user is put into; may be repeated.", transform: projectID)
     var project: [Name] = []
 
-    @Flag(name: .long, help: "The user is denied everything until it is unblocked.")
+    @Flag(name: .long, help: "Create the user blocked: everything is denied until it is unblocked.")
     var blocked = false
 
     @OptionGroup var edit: EditOptions
@@ -163,7 +163,7 @@ extension UserCommand {
 
   struct Edit: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Renames, blocks or unblocks a user, gives and takes roles.",
+      abstract: "Renames, blocks or unblocks a user, and changes its roles.",
       discussion: """
         What is not named stays as it is. Projects: scopectl project add; groups: scopectl group add.
 
@@ -177,16 +177,16 @@ extension UserCommand {
     @Argument(help: "The user, as 1001 or user:1001.", transform: userID)
     var id: Name
 
-    @Option(name: .long, help: "Its new display name.", transform: plainName)
+    @Option(name: .long, help: "A new display name.", transform: plainName)
     var name: Name?
 
-    @Option(name: .long, help: "A role it gets; may be given several times.", transform: roleName)
+    @Option(name: .long, help: "A role to give the user; may be repeated.", transform: roleName)
     var addRole: [Name] = []
 
-    @Option(name: .long, help: "A role it loses; may be given several times.", transform: roleName)
+    @Option(name: .long, help: "A role to take from the user; may be repeated.", transform: roleName)
     var removeRole: [Name] = []
 
-    @Flag(help: "Deny it everything, or no more.")
+    @Flag(help: "Block or unblock the user.")
     var blocking: Blocking?
 
     @OptionGroup var edit: EditOptions

@@ -5,7 +5,7 @@ import ScopeModel
 
 struct WatchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "watch", abstract: "Prints what changes, as it comes, until Ctrl-C.",
+    commandName: "watch", abstract: "Prints changes as they happen, until Ctrl-C.",
     discussion: "A lost connection is made again, and nothing is left out.",
     subcommands: [Changes.self, Access.self])
 }
@@ -20,10 +20,10 @@ extension WatchCommand {
           scopectl watch changes --after 1200 --json | while read -r line; do …
         """)
 
-    @Option(name: .long, help: "Begin behind this revision. (default: what comes from now on)")
+    @Option(name: .long, help: "Start after this revision. (default: only new changes)")
     var after: UInt64?
 
-    @Flag(name: .long, help: "Begin with the first change there was.")
+    @Flag(name: .long, help: "Start with the first change ever made.")
     var fromStart = false
 
     @OptionGroup var watch: WatchOptions
@@ -61,7 +61,7 @@ extension WatchCommand {
     var who: Subject
 
     @Option(
-      name: .long, help: "Only this type; may be given several times. (default: all)", completion: .objectTypes,
+      name: .long, help: "Only this type; may be repeated. (default: all)", completion: .objectTypes,
       transform: objectType)
     var type: [ObjectType] = []
 

@@ -149,8 +149,11 @@ private let queue = ObjectRef(ObjectType(name: "queue")!, "q")
       let newest = try await scopectl("log", "-n", "1")
       #expect(newest.status == 0)
       let words =
-        #/(\d{4}-\d\d-\d\d )?\d\d:\d\d user:boss moved queue:q from p to r, caller uid:\d+, r2\n(    access: .*\n)?/#
+        #/\d\d:\d\d user:boss moved queue:q from p to r, caller uid:\d+, r2\n(    access: .*\n)?/#
       #expect(newest.output.wholeMatch(of: words) != nil, "\(newest)")
+      #expect(newest.errors == "")
+      let full = try await scopectl("log", "-n", "2", "--full-time", "--since", "2h")
+      #expect(full.output.firstMatch(of: #/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d user:boss /#) != nil, "\(full)")
       let oldest = try await scopectl("log", "--oldest", "--about", "queue:q")
       #expect(
         oldest.output.contains(" platform made ") && oldest.output.contains(" edits, caller uid:\(getuid()), r1\n")
@@ -158,8 +161,18 @@ private let queue = ObjectRef(ObjectType(name: "queue")!, "q")
       #expect(oldest.output.contains("more; --json shows all"))
       let json = try await scopectl("log", "--json", "--actor", "boss")
       #expect(json.output.contains(#""before":["placement","queue","q","p"],"after":[]"#))
-      #expect(try await scopectl("log", "--since", "yesterday").status == 64)
+      #expect(try await scopectl("log", "--since", "yesterday", "--json").output.split(separator: "\n").count == 2)
+      #expect(try await scopectl("log", "--since", "yesteryear").errors.contains("'yesteryear' is no time; write "))
       #expect(try await scopectl("log", "--kind", "placment").status == 64)
+      for kind in FactKind.allCases { #expect(try await scopectl("log", "--kind", kind.rawValue).status == 0) }
+      for number in 0..<25 {
+        try client.applyAll([.putGroup(Group(id: Name(stringLiteral: "g\(number)"), name: "G"))], to: "c")
+      }
+      let first = try await scopectl("log")
+      #expect(first.output.split(separator: "\n").filter { !$0.hasPrefix(" ") }.count == 20)
+      #expect(first.errors.hasPrefix("scopectl: 7 more; --number 27 shows them"))
+      let all = try await scopectl("log", "--json")
+      #expect(all.output.split(separator: "\n").count == 27 && all.errors == "")
       #expect(try await scopectl("log", "--until", "2020-01-01").output.isEmpty)
       let verify = try await scopectl("verify")
       #expect(verify.status == 0 && verify.output.hasPrefix("sound: 1 companies, "))

@@ -14,6 +14,7 @@ import Testing
     explain|user:1001 queue:shop-orders
     who-can-see|queue:shop-orders
     what-sees|user:1001
+    visible-to|user:1001
     check-up|
     user list|
     user show|1001
@@ -30,7 +31,7 @@ import Testing
     role list|
     role create|n3 --right x.y
     role edit|n3 --add-right x.z
-    role delete|n3
+    role delete|n3 --yes
     project list|
     project show|clinic
     project create|n4
@@ -60,7 +61,7 @@ import Testing
     list remove|do-not-call +4930555001
     company show|
     company create|--company n7 --mode simple
-    company delete|--company n7
+    company delete|--company n7 --yes
     mode|
     preview|FOLDER/changes
     apply|FOLDER/changes
