@@ -59,6 +59,16 @@ public final class ProcessDaemon {
   public var processIdentifier: pid_t { process.processIdentifier }
   public var log: String { (try? String(contentsOfFile: folder.file("log"), encoding: .utf8)) ?? "" }
 
+  /// Whether the log has the text, or gets it: lines are written by a thread of their own, behind what they tell of.
+  public func logs(_ text: String) -> Bool {
+    let deadline = ContinuousClock.now + .seconds(120)  // a text that does not come alone
+    while !log.contains(text) {
+      if !isRunning || ContinuousClock.now > deadline { return log.contains(text) }
+      usleep(2_000)
+    }
+    return true
+  }
+
   public func client(_ company: String = "") throws -> Client {
     try Client(address, company: company, timeoutMilliseconds: 20_000)
   }

@@ -103,7 +103,7 @@ import Testing
     let error = try #require(refusal { try put("lost", client) })
     #expect(error.reason == "data_replaced" && error.message.contains("put back the files"), "\(error)")
     #expect(client.check("user:u0", "queue:q").verdict == .deny)
-    #expect(daemon.log.contains("no change is taken"))
+    #expect(daemon.logs("no change is taken"))
     rmdir(data)
     rename(data + ".old", data)
     try await until { try client.health().isWritable }
@@ -125,7 +125,7 @@ import Testing
       #expect(try client.health().isWritable == false)
       let error = try #require(refusal { try put("lost", client) })
       #expect(error.reason == "read_only" && error.message.contains("mount its file system writable"), "\(error)")
-      #expect(daemon.log.contains("no change is taken"))
+      #expect(daemon.logs("no change is taken"))
       #expect(daemon.stop() == 0)
     }
     let again = try ProcessDaemon(in: first.folder)

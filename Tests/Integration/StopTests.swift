@@ -206,7 +206,7 @@ private func problems(_ count: Int, on connection: RawConnection) throws -> [Str
     new.killNow()
     #expect(rename(new.folder.file("socket"), folder.file("socket")) == 0)
     try await waitUntil { isAnswered(at: folder.file("socket")) }
-    #expect(old.log.contains("it is there again"))
+    #expect(old.logs("it is there again"))
     #expect(old.stop() == 0 && inode(folder.file("socket")) == nil)
   }
 
