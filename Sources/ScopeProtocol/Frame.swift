@@ -44,6 +44,19 @@ public enum Frame {
     let packed = scope__v1__response__pack(response, start)
     precondition(packed == bytes, "protobuf-c packed another size than it announced")
   }
+
+  /// Packs a response that fits into the memory whatever it says; returns its bytes. To count them first takes as long
+  /// as to pack them.
+  @inline(__always)
+  public static func pack(
+    _ response: UnsafePointer<WireResponse>, within memory: UnsafeMutableRawBufferPointer
+  ) -> Int {
+    let start = (memory.baseAddress! + headerBytes).assumingMemoryBound(to: UInt8.self)
+    let packed = scope__v1__response__pack(response, start)
+    precondition(headerBytes + packed <= memory.count, "a response is longer than it may be")
+    memory.storeBytes(of: UInt32(packed).bigEndian, as: UInt32.self)
+    return headerBytes + packed
+  }
 }
 
 /// A frame longer than is accepted. The stream can't be followed any further: the connection closes.

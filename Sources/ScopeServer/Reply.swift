@@ -1,6 +1,7 @@
 import CScopeWire
 import NIOCore
 import ScopeIndex
+import ScopeModel
 import ScopeProtocol
 
 /// The response being made. Its messages are allocated once and used again for every answer; what they
@@ -20,6 +21,10 @@ final class Reply {
   private let watchChanges = make(scope__v1__watch_changes_response__init)
   /// What the next response says is unknown; in the arena.
   var unknown: UnsafeMutableBufferPointer<ProtobufCBinaryData>?
+  /// The most bytes that the response takes, where they need not be counted; else 0.
+  @exclusivity(unchecked) private var mostBytes = 0
+  /// Of the answer to a check: numbers, and two names.
+  private static let checkBytes = 128 + 2 * Name.maximumBytes
 
   deinit {
     response.deallocate()
@@ -46,6 +51,7 @@ final class Reply {
   @inline(__always)
   func begin(_ id: UInt64, revision: UInt64, more: Bool = false) {
     scope__v1__response__init(response)
+    mostBytes = 0
     if let names = unknown {
       (response.pointee.unknown, response.pointee.n_unknown) = (names.baseAddress, names.count)
       unknown = nil
@@ -58,6 +64,12 @@ final class Reply {
   /// Frames the response into the output.
   @inline(__always)
   func end(into out: inout ByteBuffer) {
+    if mostBytes > 0 {
+      out.writeWithUnsafeMutableBytes(minimumWritableBytes: mostBytes) { memory in
+        Frame.pack(response, within: UnsafeMutableRawBufferPointer(rebasing: memory[..<mostBytes]))
+      }
+      return
+    }
     let bytes = Frame.bytes(of: response)
     out.writeWithUnsafeMutableBytes(minimumWritableBytes: bytes) { memory in
       Frame.pack(response, into: UnsafeMutableRawBufferPointer(rebasing: memory[..<bytes]))
@@ -88,6 +100,7 @@ extension Reply {
   @inline(__always)
   func set(_ answer: CheckAnswer) {
     Reply.write(answer, to: canSee)
+    if response.pointee.n_unknown == 0 { mostBytes = Reply.checkBytes }
     response.pointee.can_see = canSee
     response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_CAN_SEE
   }
