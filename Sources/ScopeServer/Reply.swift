@@ -21,7 +21,7 @@ final class Reply {
   private let watchChanges = make(scope__v1__watch_changes_response__init)
   /// What the next response says is unknown; in the arena.
   var unknown: UnsafeMutableBufferPointer<ProtobufCBinaryData>?
-  /// The most bytes that the response takes, where they need not be counted; else 0.
+  /// The most bytes that the response takes, where they need not be counted; else 0. Unchecked: one thread has a reply.
   @exclusivity(unchecked) private var mostBytes = 0
   /// Of the answer to a check: numbers, and two names.
   private static let checkBytes = 128 + 2 * Name.maximumBytes

@@ -26,8 +26,9 @@ enum phone_number_kind {
 
 // What a number is made of, beside blanks around it: digits, a plus before the first of them, and between them blanks,
 // hyphens, dots, one slash before the last four or more, and brackets around some. "tel:" may stand in front. Fourteen
-// digits without a country's code, with a sign between six and six, may be two numbers and are none. libphonenumber takes what it can out of any text: another sign is refused here, before it sees one, so that "5550-xxx" or "030 12 (Bob)"
-// becomes no other number.
+// digits without a country's code, with a sign between six and six, may be two numbers and are none. libphonenumber
+// takes what it can out of any text: another sign is refused here, before it sees one, so that "5550-xxx" or
+// "030 12 (Bob)" becomes no other number.
 
 // Reads numbers of one region. Used by one thread at a time; any number of readers may be used at once.
 struct phone_number_reader;
