@@ -18,6 +18,7 @@ static bool is_consistent(const Scope__V1__CanSeeResponse *answer) {
     case SCOPE__V1__REASON__REASON_UNKNOWN_OBJECT:
     case SCOPE__V1__REASON__REASON_NO_SHARED_PROJECT:
     case SCOPE__V1__REASON__REASON_RIGHT_MISSING:
+    case SCOPE__V1__REASON__REASON_TILE_ONLY:
       return answer->decision == SCOPE__V1__DECISION__DECISION_DENY;
     default:
       return false;

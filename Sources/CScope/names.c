@@ -6,7 +6,7 @@
 
 _Static_assert(SCOPE_ALLOW == (int)SCOPE__V1__DECISION__DECISION_ALLOW, "decision");
 _Static_assert(SCOPE_DENY == (int)SCOPE__V1__DECISION__DECISION_DENY, "decision");
-_Static_assert(SCOPE_REASON_RIGHT_MISSING == (int)SCOPE__V1__REASON__REASON_RIGHT_MISSING, "reason");
+_Static_assert(SCOPE_REASON_TILE_ONLY == (int)SCOPE__V1__REASON__REASON_TILE_ONLY, "reason");
 _Static_assert(SCOPE_STATUS_UNAUTHENTICATED == (int)SCOPE__V1__CODE__CODE_UNAUTHENTICATED, "status");
 
 enum { TABLE_ROWS = 64, NAME_CAPACITY = 48 };

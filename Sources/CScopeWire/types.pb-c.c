@@ -153,7 +153,7 @@ const ProtobufCEnumDescriptor scope__v1__decision__descriptor =
   scope__v1__decision__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCEnumValue scope__v1__reason__enum_values_by_number[11] =
+static const ProtobufCEnumValue scope__v1__reason__enum_values_by_number[12] =
 {
   { "REASON_UNSPECIFIED", "SCOPE__V1__REASON__REASON_UNSPECIFIED", 0 },
   { "REASON_UNKNOWN_COMPANY", "SCOPE__V1__REASON__REASON_UNKNOWN_COMPANY", 1 },
@@ -166,11 +166,12 @@ static const ProtobufCEnumValue scope__v1__reason__enum_values_by_number[11] =
   { "REASON_SHARED_PROJECT", "SCOPE__V1__REASON__REASON_SHARED_PROJECT", 8 },
   { "REASON_NO_SHARED_PROJECT", "SCOPE__V1__REASON__REASON_NO_SHARED_PROJECT", 9 },
   { "REASON_RIGHT_MISSING", "SCOPE__V1__REASON__REASON_RIGHT_MISSING", 10 },
+  { "REASON_TILE_ONLY", "SCOPE__V1__REASON__REASON_TILE_ONLY", 11 },
 };
 static const ProtobufCIntRange scope__v1__reason__value_ranges[] = {
-{0, 0},{0, 11}
+{0, 0},{0, 12}
 };
-static const ProtobufCEnumValueIndex scope__v1__reason__enum_values_by_name[11] =
+static const ProtobufCEnumValueIndex scope__v1__reason__enum_values_by_name[12] =
 {
   { "REASON_NO_SHARED_PROJECT", 9 },
   { "REASON_RIGHT_MISSING", 10 },
@@ -179,6 +180,7 @@ static const ProtobufCEnumValueIndex scope__v1__reason__enum_values_by_name[11] 
   { "REASON_SIMPLE_MODE", 6 },
   { "REASON_SUBJECT_BLOCKED", 3 },
   { "REASON_SYSTEM_FIELD", 5 },
+  { "REASON_TILE_ONLY", 11 },
   { "REASON_UNKNOWN_COMPANY", 1 },
   { "REASON_UNKNOWN_OBJECT", 4 },
   { "REASON_UNKNOWN_SUBJECT", 2 },
@@ -191,9 +193,9 @@ const ProtobufCEnumDescriptor scope__v1__reason__descriptor =
   "Reason",
   "Scope__V1__Reason",
   "scope.v1",
-  11,
+  12,
   scope__v1__reason__enum_values_by_number,
-  11,
+  12,
   scope__v1__reason__enum_values_by_name,
   1,
   scope__v1__reason__value_ranges,

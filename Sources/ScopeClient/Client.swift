@@ -241,13 +241,17 @@ public struct HealthReport: Sendable {
 /// A pair to check.
 public struct Check: Sendable {
   public let subject: Subject
-  public let object: ObjectRef
+  public let object: Target
   public let right: Name?
 
-  public init(subject: Subject, object: ObjectRef, right: Name? = nil) {
+  public init(subject: Subject, object: Target, right: Name? = nil) {
     self.subject = subject
     self.object = object
     self.right = right
+  }
+
+  public init(subject: Subject, object: ObjectRef, right: Name? = nil) {
+    self.init(subject: subject, object: .object(object), right: right)
   }
 }
 
@@ -474,8 +478,7 @@ extension Check {
   func wire(in arena: Arena) throws(Failure) -> UnsafeMutablePointer<Scope__V1__CanSeeRequest> {
     let wire = try arena.make(scope__v1__can_see_request__init)
     (wire.pointee.subject_type, wire.pointee.subject_id) = try arena.copy(subject)
-    wire.pointee.object_type = object.type.onTheWire
-    wire.pointee.object_id = try arena.copy(object.id.text)
+    (wire.pointee.object_type, wire.pointee.object_id) = try arena.copy(object)
     if let right { wire.pointee.right = try arena.copy(right.text) }
     return wire
   }

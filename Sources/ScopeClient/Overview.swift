@@ -52,11 +52,11 @@ extension Client {
     }
   }
 
-  /// The users who see an object, in byte order of ids.
-  public func whoCanSee(_ object: ObjectRef, each: (Viewer) -> Void) throws(ClientError) {
+  /// The users who see something, in byte order of ids.
+  public func whoCanSee(_ object: Target, each: (Viewer) -> Void) throws(ClientError) {
     try ask { (request, arena) throws(Failure) in
       let call = try arena.make(scope__v1__who_can_see_request__init)
-      (call.pointee.object_type, call.pointee.object_id) = (object.type.onTheWire, try arena.copy(object.id.text))
+      (call.pointee.object_type, call.pointee.object_id) = try arena.copy(object)
       request.pointee.who_can_see = call
       request.pointee.call_case = SCOPE__V1__REQUEST__CALL_WHO_CAN_SEE
     } each: { response throws(Failure) in
@@ -68,7 +68,7 @@ extension Client {
 
   /// What a subject sees, and why, in order of type and id.
   public func whatSees(
-    _ subject: Subject, types: [ObjectType] = [], project: String = "", each: (SeenObject) -> Void
+    _ subject: Subject, types: [TargetType] = [], project: String = "", each: (SeenObject) -> Void
   ) throws(ClientError) {
     try ask { (request, arena) throws(Failure) in
       let call = try arena.make(scope__v1__what_sees_request__init)

@@ -38,7 +38,7 @@ extension Client {
     do throws(ClientError) {
       let pair = try arguments {
         Check(
-          subject: try Subject(ref: subject), object: try ObjectRef(ref: object), right: try right.map { try Name($0) })
+          subject: try Subject(ref: subject), object: try Target(ref: object), right: try right.map { try Name($0) })
       }
       return try check([pair])[0]
     } catch {
@@ -53,7 +53,7 @@ extension Client {
     _ subject: String, type: String, ids: [String], project: String?
   ) throws(ClientError) -> (visible: [Bool], revision: UInt64) {
     let subject = try arguments { try Subject(ref: subject) }
-    guard let type = ObjectType(name: type) else { throw badType(type) }
+    guard let type = TargetType(name: type) else { throw badType(type) }
     var visible: [Bool] = []
     var revision: UInt64 = 0
     for start in stride(from: 0, to: ids.count, by: Client.idsPerFrame) {
@@ -66,7 +66,7 @@ extension Client {
   }
 
   private func filterThen(
-    _ subject: Subject, _ type: ObjectType, _ ids: [String], project: String?
+    _ subject: Subject, _ type: TargetType, _ ids: [String], project: String?
   ) throws(ClientError) -> (visible: [Bool], revision: UInt64) {
     try askOne { (request, arena) throws(Failure) in
       let call = try arena.make(scope__v1__filter_objects_request__init)
@@ -110,12 +110,12 @@ extension Client {
     return revision
   }
 
-  /// Everything of some types (none: of all) that the subject sees.
+  /// Everything of some types (none: objects of all types) that the subject sees.
   public func objects(
     _ subject: String, types: [String], project: String?, each: (ObjectRow) -> Void
   ) throws(ClientError) -> UInt64 {
     let subject = try arguments { try Subject(ref: subject) }
-    let known = types.compactMap { ObjectType(name: $0) }
+    let known = types.compactMap { TargetType(name: $0) }
     guard known.count == types.count else { throw badType(types.joined(separator: ", ")) }
     var revision: UInt64 = 0
     try ask { (request, arena) throws(Failure) in

@@ -4,14 +4,8 @@ import ScopeModel
 extension Subject {
   public init(ref text: String) throws(RefError) {
     let (type, id) = try split(text)
-    switch type {
-    case "user": self = .user(id)
-    case "group": self = .group(id)
-    case "project": self = .project(id)
-    default:
-      guard let type = ObjectType(name: type) else { throw RefError(text, "'\(type)' is no type of subject") }
-      self = .object(ObjectRef(type, id))
-    }
+    guard let type = TargetType(name: type) else { throw RefError(text, "'\(type)' is no type") }
+    self.init(type, id)
   }
 }
 
@@ -46,13 +40,13 @@ extension Name {
 public struct RefError: Error, CustomStringConvertible {
   public let description: String
 
-  fileprivate static let types = Set(["user", "group", "project", "role"] + ObjectType.all.map(\.name))
+  fileprivate static let types = Set(["role"] + TargetType.all.map(\.name))
 
   fileprivate init(_ words: String) { description = words }
 
   init(_ text: String, _ words: String) {
-    let types = ObjectType.all.map(\.name).joined(separator: ", ")
-    description = "'\(text)': \(words). A ref is TYPE:ID; types are user, group, project (as subjects), \(types)"
+    let types = TargetType.all.map(\.name).joined(separator: ", ")
+    description = "'\(text)': \(words). A ref is TYPE:ID; types are \(types)"
   }
 }
 

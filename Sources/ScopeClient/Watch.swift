@@ -45,7 +45,9 @@ extension Client {
     try watch { (request, arena) throws(Failure) in
       let call = try arena.make(scope__v1__watch_access_request__init)
       (call.pointee.subject_type, call.pointee.subject_id) = try arena.copy(subject)
-      (call.pointee.object_types, call.pointee.n_object_types) = (try arena.copy(types), types.count)
+      (call.pointee.object_types, call.pointee.n_object_types) = (
+        try arena.copy(types.map { .object($0) }), types.count
+      )
       call.pointee.heartbeat_ms = heartbeatMilliseconds
       request.pointee.watch_access = call
       request.pointee.call_case = SCOPE__V1__REQUEST__CALL_WATCH_ACCESS

@@ -36,6 +36,10 @@ extension ObjectType {
   var onTheWire: Scope__V1__EntityType { Scope__V1__EntityType(UInt32(number)) }
 }
 
+extension TargetType {
+  var onTheWire: Scope__V1__EntityType { Scope__V1__EntityType(UInt32(number)) }
+}
+
 extension ObjectRow {
   init(_ wire: Scope__V1__ObjectRow) {
     self.init(type: typeName(wire.type), id: text(wire.id), name: text(wire.name), isSystem: wire.system != 0)
@@ -44,17 +48,10 @@ extension ObjectRow {
 
 extension Arena {
   func copy(_ subject: Subject) throws(Failure) -> (Scope__V1__EntityType, ProtobufCBinaryData) {
-    let (kind, id) =
-      switch subject {
-      case .user(let id): (SubjectKind.user, id)
-      case .group(let id): (SubjectKind.group, id)
-      case .project(let id): (SubjectKind.project, id)
-      case .object(let ref): (ref.type.number, ref.id)
-      }
-    return (Scope__V1__EntityType(UInt32(kind)), try copy(id.text))
+    (subject.type.onTheWire, try copy(subject.id.text))
   }
 
-  func copy(_ types: [ObjectType]) throws(Failure) -> UnsafeMutablePointer<Scope__V1__EntityType> {
+  func copy(_ types: [TargetType]) throws(Failure) -> UnsafeMutablePointer<Scope__V1__EntityType> {
     guard let list = allocate(Scope__V1__EntityType.self, count: types.count) else { throw Arena.full }
     for (index, type) in types.enumerated() { (list + index).initialize(to: type.onTheWire) }
     return list

@@ -141,8 +141,14 @@ extension CompanyView {
   @inline(__always)
   public func check(_ subject: ResolvedSubject, type: UInt8, id: Key, right: Key) -> CheckAnswer {
     if case .refused(let reason) = subject.finding { return CheckAnswer(reason) }
-    guard let object = objects.find(id, kind: type) else { return CheckAnswer(.unknownObject) }
-    let answer = check(subject, object: object)
+    let answer: CheckAnswer
+    if type <= SubjectKind.all.upperBound {
+      guard let number = number(ofKind: type, id) else { return CheckAnswer(.unknownObject) }
+      answer = check(subject, kind: type, number: number)
+    } else {
+      guard let object = objects.find(id, kind: type) else { return CheckAnswer(.unknownObject) }
+      answer = check(subject, object: object)
+    }
     if right.isEmpty || !answer.reason.allows || holds(subject, right: right) { return answer }
     return answer.withoutRight
   }
@@ -151,7 +157,7 @@ extension CompanyView {
   /// overlap.
   @inline(__always)
   public func check(kind: UInt8, subject: Key, type: UInt8, object: Key, right: Key) -> CheckAnswer {
-    guard kind == SubjectKind.user else {
+    guard kind == SubjectKind.user, type > SubjectKind.all.upperBound else {
       return check(self.subject(kind: kind, id: subject), type: type, id: object, right: right)
     }
     let userSearch = users.search(subject, kind: 0)
@@ -196,7 +202,7 @@ extension CompanyView {
   }
 
   @inline(never)
-  private func check(_ list: LinkList, ofMany other: LinkList) -> CheckAnswer {
+  func check(_ list: LinkList, ofMany other: LinkList) -> CheckAnswer {
     var answer = CheckAnswer(.noSharedProject)
     if let at = list.firstShared(with: other) { answer = shared(list[at], group: list.second(at)) }
     answer.work = UInt32(clamping: list.work(with: other))
@@ -204,7 +210,7 @@ extension CompanyView {
   }
 
   @inline(__always)
-  private func shared(_ project: UInt32, group: UInt32) -> CheckAnswer {
+  func shared(_ project: UInt32, group: UInt32) -> CheckAnswer {
     var answer = CheckAnswer(.sharedProject)
     answer.project = projects.key(of: Int(project))
     if group != LinkList.none { answer.group = groups.key(of: Int(group)) }
@@ -285,6 +291,10 @@ extension CompanyView {
   /// Whether the subject sees the object with this type and id, within the narrowing.
   @inline(__always)
   public func isVisible(_ subject: ResolvedSubject, type: UInt8, id: Key, within narrowing: Narrowing) -> Bool {
+    if type <= SubjectKind.all.upperBound {
+      var work = 0
+      return isVisible(subject, kind: type, id: id, within: narrowing, &work)
+    }
     guard let object = objects.find(id, kind: type) else { return false }
     return isVisible(subject, object: object, within: narrowing)
   }
@@ -307,6 +317,29 @@ extension CompanyView {
 
   /// The numbers of the objects of one type, to be gone through with `visibleObject`.
   public func objectNumbers(ofType type: UInt8) -> Range<Int> { objects.numbers(ofKind: type) }
+
+  /// The numbers of everything of one kind, be it a type of objects or one of `SubjectKind`, for `seen`.
+  public func numbers(ofKind kind: UInt8) -> Range<Int> {
+    SubjectKind.all ~= kind ? 0..<directory(of: kind).count : objects.numbers(ofKind: kind)
+  }
+
+  /// What has this kind and number, if the subject sees it within the narrowing, with the answer to the check.
+  ///
+  /// - Parameter looks: what may still be looked at; falls by what the look takes.
+  public func seen(
+    _ kind: UInt8, _ number: Int, by subject: ResolvedSubject, within narrowing: Narrowing, _ looks: inout Int
+  ) -> (row: ObjectRow, answer: CheckAnswer)? {
+    guard SubjectKind.all ~= kind else { return seenObject(number, by: subject, within: narrowing, &looks) }
+    looks -= 1
+    if subject.isRefused || !isIn(narrowing, kind: kind, number: number) { return nil }
+    let answer = check(subject, kind: kind, number: number)
+    looks -= Int(answer.work) - 1
+    if !answer.reason.allows { return nil }
+    let directory = directory(of: kind)
+    return (
+      ObjectRow(type: kind, id: directory.key(of: number), name: directory.name(of: number), isSystem: false), answer
+    )
+  }
 
   /// The object with this number, if the subject sees it within the narrowing.
   ///
@@ -393,20 +426,18 @@ public struct CheckFacts {
 }
 
 extension CompanyView {
-  /// The projects a subject is in, in byte order of ids.
-  public func ways(of subject: ResolvedSubject) -> [Way] {
-    switch subject.finding {
-    case .refused: []
-    case .project(let number): [way(number, LinkList.none)]
-    case .sees(let list, _, _): (0..<list.count).map { way(list[$0], list.second($0)) }
-    }
+  /// The projects that something is in, in byte order of ids; of a blocked user, too.
+  public func ways(ofKind kind: UInt8, _ id: Key) -> [Way] {
+    guard let number = number(ofKind: kind, id) else { return [] }
+    if kind == SubjectKind.project { return [way(UInt32(number), LinkList.none)] }
+    let list = projectList(ofKind: kind, number)
+    return (0..<list.count).map { way(list[$0], list.second($0)) }
   }
 
-  /// The projects an object is in, in byte order of ids.
-  public func ways(ofObject id: Key, type: UInt8) -> [Way] {
-    guard let object = objects.find(id, kind: type) else { return [] }
-    let list = objectProjects[object]
-    return (0..<list.count).map { way(list[$0], LinkList.none) }
+  /// How many projects something is in.
+  public func projectCount(ofKind kind: UInt8, _ id: Key) -> Int {
+    guard let number = number(ofKind: kind, id) else { return 0 }
+    return kind == SubjectKind.project ? 1 : projectList(ofKind: kind, number).count
   }
 
   func way(_ project: UInt32, _ group: UInt32) -> Way {
@@ -429,23 +460,12 @@ extension CompanyView {
   /// What an explanation tells about both sides; names are empty where there is no such thing.
   public func facts(subjectKind: UInt8, subject: Key, objectType: UInt8, object: Key) -> CheckFacts {
     let none = Key(start: nil, count: 0)
-    let object = objects.find(object, kind: objectType)
-    let directory = directory(of: subjectKind)
-    let kind = subjectKind > SubjectKind.project ? subjectKind : 0
-    let number = directory.find(subject, kind: kind)
+    let (number, object) = (number(ofKind: subjectKind, subject), number(ofKind: objectType, object))
     let flags = subjectKind == SubjectKind.user ? number.map(userProjects.flags) ?? 0 : 0
+    let objectFlags = objectType > SubjectKind.all.upperBound ? object.map(objects.flags) ?? 0 : 0
     return CheckFacts(
-      subjectName: number.map(directory.name) ?? none, objectName: object.map(objects.name) ?? none,
-      isSimple: isSimple, isSystemField: object.map { objects.flags(of: $0) & Directory.flagSystem != 0 } ?? false,
-      holdsSeeAll: flags & CompanyView.flagSeeAll != 0)
-  }
-
-  private func directory(of subjectKind: UInt8) -> Directory {
-    switch subjectKind {
-    case SubjectKind.user: users
-    case SubjectKind.group: groups
-    case SubjectKind.project: projects
-    default: objects
-    }
+      subjectName: number.map(directory(of: subjectKind).name) ?? none,
+      objectName: object.map(directory(of: objectType).name) ?? none, isSimple: isSimple,
+      isSystemField: objectFlags & Directory.flagSystem != 0, holdsSeeAll: flags & CompanyView.flagSeeAll != 0)
   }
 }

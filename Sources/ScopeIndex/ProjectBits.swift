@@ -1,3 +1,5 @@
+import ScopeModel
+
 /// The projects of a subject as bits, for questions about many objects: an object then takes a look for each of its own
 /// projects, however many the subject is in.
 public struct ProjectBits {
@@ -35,6 +37,7 @@ extension CompanyView {
     _ work: inout Int
   ) -> Bool {
     work += 1
+    if type <= SubjectKind.all.upperBound { return isVisible(subject, kind: type, id: id, within: narrowing, &work) }
     guard case .sees(_, let flags, _) = subject.finding, let object = objects.find(id, kind: type),
       isIn(narrowing, object: object)
     else { return false }

@@ -102,6 +102,54 @@ public enum Member: Hashable, Comparable, Sendable, CustomStringConvertible {
   }
 }
 
+/// The type of what can ask and be asked about: of objects, or users, groups or projects.
+public enum TargetType: Hashable, Sendable, CustomStringConvertible {
+  case user
+  case group
+  case project
+  case object(ObjectType)
+
+  /// In the order of their numbers.
+  public static var all: [TargetType] { [.user, .group, .project] + ObjectType.all.map { .object($0) } }
+
+  /// The type with this name, if there is one.
+  public init?(name: String) {
+    switch name {
+    case "user": self = .user
+    case "group": self = .group
+    case "project": self = .project
+    default:
+      guard let type = ObjectType(name: name) else { return nil }
+      self = .object(type)
+    }
+  }
+
+  /// Name in text.
+  public var name: String {
+    switch self {
+    case .user: "user"
+    case .group: "group"
+    case .project: "project"
+    case .object(let type): type.name
+    }
+  }
+
+  /// The number of the type on the wire.
+  public var number: UInt8 {
+    switch self {
+    case .user: SubjectKind.user
+    case .group: SubjectKind.group
+    case .project: SubjectKind.project
+    case .object(let type): type.number
+    }
+  }
+
+  public var description: String { name }
+}
+
+/// What is asked about: an object, or a user, a group or a project as one.
+public typealias Target = Subject
+
 /// Who asks: a user, a group, a project or an object.
 public enum Subject: Hashable, Sendable, CustomStringConvertible {
   case user(Name)
@@ -109,12 +157,30 @@ public enum Subject: Hashable, Sendable, CustomStringConvertible {
   case project(Name)
   case object(ObjectRef)
 
-  public var description: String {
-    switch self {
-    case .user(let id): "user:\(id)"
-    case .group(let id): "group:\(id)"
-    case .project(let id): "project:\(id)"
-    case .object(let ref): "\(ref)"
+  public init(_ type: TargetType, _ id: Name) {
+    switch type {
+    case .user: self = .user(id)
+    case .group: self = .group(id)
+    case .project: self = .project(id)
+    case .object(let type): self = .object(ObjectRef(type, id))
     }
   }
+
+  public var type: TargetType {
+    switch self {
+    case .user: .user
+    case .group: .group
+    case .project: .project
+    case .object(let ref): .object(ref.type)
+    }
+  }
+
+  public var id: Name {
+    switch self {
+    case .user(let id), .group(let id), .project(let id): id
+    case .object(let ref): ref.id
+    }
+  }
+
+  public var description: String { "\(type):\(id)" }
 }

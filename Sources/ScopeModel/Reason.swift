@@ -11,12 +11,15 @@ public enum Reason: UInt8, Sendable, CaseIterable {
   case sharedProject = 8
   case noSharedProject = 9
   case rightMissing = 10
+  case tileOnly = 11
 
   /// Whether the answer is yes.
   public var allows: Bool {
     switch self {
     case .systemField, .simpleMode, .seeAll, .sharedProject: true
-    case .unknownCompany, .unknownSubject, .subjectBlocked, .unknownObject, .noSharedProject, .rightMissing: false
+    case .unknownCompany, .unknownSubject, .subjectBlocked, .unknownObject, .noSharedProject, .rightMissing,
+      .tileOnly:
+      false
     }
   }
 
@@ -33,13 +36,15 @@ public enum Reason: UInt8, Sendable, CaseIterable {
     case .sharedProject: "shared_project"
     case .noSharedProject: "no_shared_project"
     case .rightMissing: "right_missing"
+    case .tileOnly: "tile_only"
     }
   }
 }
 
-/// The numbers of subjects that are not objects, on the wire. Objects have those of `ObjectType`.
+/// The numbers of users, groups and projects, on the wire. Objects have those of `ObjectType`.
 public enum SubjectKind {
   public static let user: UInt8 = 1
   public static let group: UInt8 = 2
   public static let project: UInt8 = 3
+  public static let all: ClosedRange<UInt8> = 1...3
 }

@@ -272,8 +272,8 @@ extension Dispatcher {
   private func check(
     _ call: UnsafeMutablePointer<Scope__V1__CanSeeRequest>, in company: CompanyView?
   ) throws(Failure) -> CheckAnswer {
-    let subject = try Self.subjectKind(call.pointee.subject_type)
-    let object = try Self.objectType("object_type", call.pointee.object_type)
+    let subject = try Self.entityType("subject_type", call.pointee.subject_type)
+    let object = try Self.entityType("object_type", call.pointee.object_type)
     try Self.name("subject_id", call.pointee.subject_id.key)
     try Self.name("object_id", call.pointee.object_id.key)
     let right = call.pointee.right.key
@@ -292,8 +292,8 @@ extension Dispatcher {
     let call = request.pointee.filter_objects!
     let ids = UnsafeBufferPointer(start: call.pointee.object_ids, count: call.pointee.n_object_ids)
     if ids.count > limits.idsPerRequest { throw .tooMany("ids", ids.count, limit: limits.idsPerRequest) }
-    let kind = try Self.subjectKind(call.pointee.subject_type)
-    let type = try Self.objectType("object_type", call.pointee.object_type)
+    let kind = try Self.entityType("subject_type", call.pointee.subject_type)
+    let type = try Self.entityType("object_type", call.pointee.object_type)
     try Self.name("subject_id", call.pointee.subject_id.key)
     if call.pointee.project.len > 0 { try Self.name("project", call.pointee.project.key) }
     for id in ids { try Self.name("object_ids", id.key) }
@@ -387,11 +387,11 @@ extension Dispatcher {
     types wanted: UnsafeBufferPointer<Scope__V1__EntityType>, project: Key, tellsReasons: Bool
   ) throws(Failure) -> ObjectStream {
     _ = try company(request)
-    let kind = try Self.subjectKind(subjectType)
+    let kind = try Self.entityType("subject_type", subjectType)
     try Self.name("subject_id", subject)
     if !project.isEmpty { try Self.name("project", project) }
     var types: Set<UInt8> = []
-    for type in wanted { types.insert(try Self.objectType("object_types", type)) }
+    for type in wanted { types.insert(try Self.entityType("object_types", type)) }
     return ObjectStream(
       root: cursor.root, company: request.pointee.company.key, subjectKind: kind, subject: subject, types: types,
       project: project, tellsReasons: tellsReasons)
@@ -402,7 +402,7 @@ extension Dispatcher {
   ) throws(Failure) -> Disposition {
     _ = try company(request)
     let call = request.pointee.who_can_see!
-    let type = try Self.objectType("object_type", call.pointee.object_type)
+    let type = try Self.entityType("object_type", call.pointee.object_type)
     try Self.name("object_id", call.pointee.object_id.key)
     let stream = ViewerStream(
       root: cursor.root, company: request.pointee.company.key, type: type, object: call.pointee.object_id.key)
@@ -607,11 +607,15 @@ extension Dispatcher {
     return memory
   }
 
+  /// A user, a group, a project, or a type of objects.
   @inline(__always)
-  static func subjectKind(_ type: Scope__V1__EntityType) throws(Failure) -> UInt8 {
-    if (1...3).contains(type.rawValue) { return UInt8(truncatingIfNeeded: type.rawValue) }
-    return try objectType("subject_type", type)
+  static func entityType(_ field: StaticString, _ type: Scope__V1__EntityType) throws(Failure) -> UInt8 {
+    guard let number = UInt8(exactly: type.rawValue), isKnown(number) else { throw .badType("\(field)", type.rawValue) }
+    return number
   }
+
+  @inline(__always)
+  static func isKnown(_ type: UInt8) -> Bool { SubjectKind.all ~= type || ObjectType.numbers ~= type }
 
   @inline(__always)
   static func objectType(_ field: StaticString, _ type: Scope__V1__EntityType) throws(Failure) -> UInt8 {

@@ -16,17 +16,16 @@ struct Explanation {
 
   /// How many projects there are to be told of.
   static func projects(_ check: Scope__V1__CanSeeRequest, _ company: CompanyView) -> Int {
-    let subject = company.subject(kind: UInt8(check.subject_type.rawValue), id: check.subject_id.key)
-    let object = company.objectNumber(check.object_id.key, type: UInt8(check.object_type.rawValue))
-    return subject.projectCount + (object.map(company.projectCount(ofObject:)) ?? 0)
+    company.projectCount(ofKind: UInt8(check.subject_type.rawValue), check.subject_id.key)
+      + company.projectCount(ofKind: UInt8(check.object_type.rawValue), check.object_id.key)
   }
 
   /// - Parameter company: nil where there is none such.
   init(_ check: Scope__V1__CanSeeRequest, _ answer: CheckAnswer, _ company: CompanyView?) {
     let (kind, type) = (UInt8(check.subject_type.rawValue), UInt8(check.object_type.rawValue))
     self.answer = answer
-    subjectWays = company.map { $0.ways(of: $0.subject(kind: kind, id: check.subject_id.key)) } ?? []
-    objectWays = company?.ways(ofObject: check.object_id.key, type: type) ?? []
+    subjectWays = company?.ways(ofKind: kind, check.subject_id.key) ?? []
+    objectWays = company?.ways(ofKind: type, check.object_id.key) ?? []
     shared = Explanation.shared(subjectWays, objectWays)
     let facts = company?.facts(
       subjectKind: kind, subject: check.subject_id.key, objectType: type, object: check.object_id.key)
@@ -85,7 +84,10 @@ extension Explanation {
     if reason == .subjectBlocked { return ["\(subject) is known", "but blocked: deny"] }
     if reason == .unknownObject { return ["\(subject) is known", "\(object) is not: deny"] }
     var words = ["\(subject) and \(object) are known"]
-    words.append(visibility(facts, subject, object, subjectWays, objectWays, shared))
+    words.append(
+      reason == .tileOnly
+        ? "\(subject) holds projects.list, which shows the tile of \(object) and not its contents: deny"
+        : visibility(facts, subject, object, subjectWays, objectWays, shared))
     let right = String(decoding: check.right.key, as: UTF8.self)
     if reason == .rightMissing {
       words.append("but \(subject) does not hold the right \(right): deny")

@@ -106,7 +106,7 @@ extension Dispatcher {
   private func numberSubject(
     _ type: Scope__V1__EntityType, _ id: ProtobufCBinaryData
   ) throws(Failure) -> (UInt8, Key) {
-    let kind = try Self.subjectKind(type)
+    let kind = try Self.entityType("subject_type", type)
     try Self.name("subject_id", id.key)
     return (kind, id.key)
   }

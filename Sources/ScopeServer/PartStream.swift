@@ -207,10 +207,10 @@ struct ObjectStream: Sendable {
   private let project: [UInt8]
   /// WhatSees rather than ListObjects.
   private let tellsReasons: Bool
-  /// Ranges of object numbers still to be gone through.
-  private var ranges: [Range<Int>]
+  /// What is still to be gone through.
+  private var ranges: [(kind: UInt8, numbers: Range<Int>)]
 
-  /// - Parameter types: the object types wanted; empty: all.
+  /// - Parameter types: what is wanted, be it objects, users, groups or projects; empty: objects of all types.
   init(
     root: IndexRoot, company: Key, subjectKind: UInt8, subject: Key, types: Set<UInt8>, project: Key,
     tellsReasons: Bool
@@ -223,7 +223,7 @@ struct ObjectStream: Sendable {
     self.tellsReasons = tellsReasons
     let view = root.company(company)
     let wanted = types.isEmpty ? Array(ObjectType.numbers) : types.sorted()
-    ranges = wanted.compactMap { view?.objectNumbers(ofType: $0) }.filter { !$0.isEmpty }
+    ranges = wanted.compactMap { kind in view.map { (kind, $0.numbers(ofKind: kind)) } }.filter { !$0.numbers.isEmpty }
   }
 
   mutating func next(_ id: UInt64, _ dispatcher: Dispatcher, _ out: inout ByteBuffer) throws(Failure) -> Bool {
@@ -233,8 +233,8 @@ struct ObjectStream: Sendable {
       let subject = subject.withUnsafeBytes { view.subject(kind: subjectKind, id: $0) }
       let narrowing = project.withUnsafeBytes { view.narrowing(to: $0) }
       var looks = PartStream.looksPerPart
-      while looks > 0, !rows.isFull, let number = nextNumber() {
-        guard let (row, answer) = view.seenObject(number, by: subject, within: narrowing, &looks) else { continue }
+      while looks > 0, !rows.isFull, let (kind, number) = nextNumber() {
+        guard let (row, answer) = view.seen(kind, number, by: subject, within: narrowing, &looks) else { continue }
         let wire = rows.append()
         wire.write(row)
         if tellsReasons { seen.append().write(wire, answer) }
@@ -252,11 +252,11 @@ struct ObjectStream: Sendable {
     return !ranges.isEmpty
   }
 
-  private mutating func nextNumber() -> Int? {
-    guard let range = ranges.first else { return nil }
-    let rest = range.dropFirst()
-    if rest.isEmpty { ranges.removeFirst() } else { ranges[0] = rest }
-    return range.lowerBound
+  private mutating func nextNumber() -> (kind: UInt8, number: Int)? {
+    guard let (kind, numbers) = ranges.first else { return nil }
+    let rest = numbers.dropFirst()
+    if rest.isEmpty { ranges.removeFirst() } else { ranges[0].numbers = rest }
+    return (kind, numbers.lowerBound)
   }
 }
 

@@ -213,7 +213,7 @@ extension Dispatcher {
   func watchAccess(_ request: UnsafeMutablePointer<WireRequest>) throws(Failure) -> Disposition {
     if try company(request) == nil { throw .unknownCompany(Array(request.pointee.company.key)) }
     let call = request.pointee.watch_access!
-    let kind = try Self.subjectKind(call.pointee.subject_type)
+    let kind = try Self.entityType("subject_type", call.pointee.subject_type)
     try Self.name("subject_id", call.pointee.subject_id.key)
     var types: Set<UInt8> = []
     for index in 0..<call.pointee.n_object_types {

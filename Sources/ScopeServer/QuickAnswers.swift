@@ -101,8 +101,7 @@ private struct QuickAnswers {
 
   /// What was found is what it should be. What was not may not even be a name.
   private func isProper(_ check: QuickCheck, _ subjectKind: UInt8, _ type: UInt8) -> Bool {
-    (SubjectKind.user...SubjectKind.project ~= subjectKind || ObjectType.numbers.contains(subjectKind))
-      && ObjectType.numbers.contains(type) && Name.error(in: check.subjectID) == nil
+    Dispatcher.isKnown(subjectKind) && Dispatcher.isKnown(type) && Name.error(in: check.subjectID) == nil
       && Name.error(in: check.objectID) == nil && (check.right.isEmpty || Name.error(in: check.right) == nil)
   }
 
@@ -110,7 +109,7 @@ private struct QuickAnswers {
     _ filter: QuickFilter, of request: QuickRequest, _ company: CompanyView, _ writer: inout FrameWriter
   ) -> Bool {
     guard let kind = UInt8(exactly: filter.subjectType), let type = UInt8(exactly: filter.objectType),
-      ObjectType.numbers.contains(type), filter.ids.count <= idsPerRequest
+      Dispatcher.isKnown(type), filter.ids.count <= idsPerRequest
     else { return false }
     let subject = company.subject(kind: kind, id: filter.subjectID)
     let narrowing = company.narrowing(to: filter.project)
@@ -133,7 +132,7 @@ extension Reason {
   @inline(__always)
   fileprivate var isOfKnown: Bool {
     switch self {
-    case .systemField, .simpleMode, .seeAll, .sharedProject, .noSharedProject: true
+    case .systemField, .simpleMode, .seeAll, .sharedProject, .noSharedProject, .tileOnly: true
     case .unknownCompany, .unknownSubject, .subjectBlocked, .unknownObject, .rightMissing: false
     }
   }

@@ -188,7 +188,7 @@ private struct FastAGICall {
       commands += 1
       try socket.send(FastAGICall.confirmation)
     }
-    if commands != 3 || result.isEmpty { throw BenchFailure("scoped sent \(commands) commands and then closed") }
+    if commands != 4 || result.isEmpty { throw BenchFailure("scoped sent \(commands) commands and then closed") }
     return result == FastAGICall.results[0]
   }
 

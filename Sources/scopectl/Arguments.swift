@@ -37,7 +37,13 @@ func objectType(_ text: String) throws -> ObjectType {
   throw ValidationError("it is none of \(ObjectType.all.map(\.name).joined(separator: ", "))")
 }
 
+func targetType(_ text: String) throws -> TargetType {
+  if let type = TargetType(name: text) { return type }
+  throw ValidationError("it is none of \(TargetType.all.map(\.name).joined(separator: ", "))")
+}
+
 extension CompletionKind {
+  static var targetTypes: CompletionKind { .list(TargetType.all.map(\.name)) }
   static var objectTypes: CompletionKind { .list(ObjectType.all.map(\.name)) }
 }
 

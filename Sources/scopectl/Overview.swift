@@ -15,7 +15,7 @@ struct ExplainCommand: ParsableCommand {
   @Argument(help: "Who: user:1001, group:…, project:…, or an object such as dialer:….")
   var subject: String
 
-  @Argument(help: "What: queue:support, sip_provider:carrier-a, ….")
+  @Argument(help: "What: queue:support, sip_provider:carrier-a, user:1002, project:clinic, ….")
   var object: String
 
   @Option(name: .long, help: "A right the user must hold as well, such as report.agents.")
@@ -26,7 +26,7 @@ struct ExplainCommand: ParsableCommand {
   func run() throws {
     let check = try parsing {
       Check(
-        subject: try Subject(ref: subject), object: try ObjectRef(ref: object), right: try right.map { try Name($0) })
+        subject: try Subject(ref: subject), object: try Target(ref: object), right: try right.map { try Name($0) })
     }
     let client = try question.client()
     let explanation: Explanation
@@ -57,14 +57,14 @@ extension Explanation.Way {
 
 struct WhoCanSeeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "who-can-see", abstract: "Lists the users who can see an object, and why.",
+    commandName: "who-can-see", abstract: "Lists the users who can see something, and why.",
     discussion: """
       Example:
         scopectl who-can-see list:do-not-call
       """)
 
-  @Argument(help: "What: queue:support, sip_provider:carrier-a, ….", transform: objectRef)
-  var object: ObjectRef
+  @Argument(help: "What: queue:support, sip_provider:carrier-a, project:clinic, ….", transform: subject)
+  var object: Target
 
   @OptionGroup var question: QuestionOptions
 
@@ -103,9 +103,10 @@ struct VisibleToCommand: ParsableCommand {
   var who: Subject
 
   @Option(
-    name: .long, help: "Only this type; may be repeated. (default: all)", completion: .objectTypes,
-    transform: objectType)
-  var type: [ObjectType] = []
+    name: .long,
+    help: "Only this type: queue, user, project, …; may be repeated. (default: objects of all types)",
+    completion: .targetTypes, transform: targetType)
+  var type: [TargetType] = []
 
   @Option(name: .long, help: "Only what is in this project too, clinic or project:clinic.", transform: projectID)
   var project: Name?

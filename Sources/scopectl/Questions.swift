@@ -17,7 +17,7 @@ struct CheckCommand: ParsableCommand {
   @Argument(help: "Who: user:1001, group:…, project:…, or an object such as dialer:….")
   var subject: String
 
-  @Argument(help: "What: queue:support, sip_provider:carrier-a, ….")
+  @Argument(help: "What: queue:support, sip_provider:carrier-a, user:1002, project:clinic, ….")
   var object: String
 
   @Option(name: .long, help: "A right the user must hold as well, such as report.agents.")
@@ -80,7 +80,7 @@ struct CheckCommand: ParsableCommand {
   /// Checks a second when many go in one frame.
   private func rateInFrames(_ client: Client) throws -> UInt64 {
     let check = Check(
-      subject: try Subject(ref: subject), object: try ObjectRef(ref: object), right: try right.map { try Name($0) })
+      subject: try Subject(ref: subject), object: try Target(ref: object), right: try right.map { try Name($0) })
     let checks = [Check](repeating: check, count: CheckManyCommand.checksPerFrame)
     let frames = 100
     let start = DispatchTime.now().uptimeNanoseconds
@@ -96,7 +96,7 @@ struct CheckCommand: ParsableCommand {
 private func checkRefs(_ subject: String, _ object: String? = nil) throws {
   try parsing {
     _ = try Subject(ref: subject)
-    if let object { _ = try ObjectRef(ref: object) }
+    if let object { _ = try Target(ref: object) }
   }
 }
 
@@ -166,7 +166,7 @@ struct CheckManyCommand: ParsableCommand {
     }
     do {
       return Check(
-        subject: try Subject(ref: parts[0]), object: try ObjectRef(ref: parts[1]),
+        subject: try Subject(ref: parts[0]), object: try Target(ref: parts[1]),
         right: parts.count == 3 ? try Name(parts[2]) : nil)
     } catch {
       throw fail("\(line.place): \(error)", Exit.badData)
@@ -243,8 +243,10 @@ struct FilterCommand: ParsableCommand {
   @Argument(help: "Who: user:1001, dialer:…, ….")
   var subject: String
 
-  @Argument(help: "Type of the ids: queue, list, contact_field, ….", completion: .objectTypes, transform: objectType)
-  var type: ObjectType
+  @Argument(
+    help: "Type of the ids: queue, list, contact_field, user, project, ….", completion: .targetTypes,
+    transform: targetType)
+  var type: TargetType
 
   @Argument(help: "Ids, as shop-orders or queue:shop-orders, or - for standard input.")
   var ids: [String]
@@ -310,9 +312,10 @@ struct ObjectsCommand: ParsableCommand {
   var subject: String
 
   @Option(
-    name: .long, help: "Only this type; may be repeated. (default: all)", completion: .objectTypes,
-    transform: objectType)
-  var type: [ObjectType] = []
+    name: .long,
+    help: "Only this type: queue, user, project, …; may be repeated. (default: objects of all types)",
+    completion: .targetTypes, transform: targetType)
+  var type: [TargetType] = []
 
   @Option(name: .long, help: "Only what is in this project too, clinic or project:clinic.", transform: projectID)
   var project: Name?

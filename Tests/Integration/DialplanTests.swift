@@ -135,7 +135,7 @@ import Testing
   }
 
   /// The daemon is killed while a channel waits, after some variables are set.
-  @Test(arguments: 1...3, [AsteriskAGI.Status.success, .failure])
+  @Test(arguments: 1...4, [AsteriskAGI.Status.success, .failure])
   func aDaemonThatIsKilledLetsNothingHalfThrough(at command: Int, _ status: AsteriskAGI.Status) async throws {
     let (daemon, port) = try fastAGIProcess()
     let killed = UncheckedBox(daemon)
@@ -144,8 +144,8 @@ import Testing
         number == command - 1 ? .act { killed.value.killNow() } : .none
       }
       let outcome = try run.outcome(DialplanTests.allowed[0])
-      // With the third command everything is set: the answer was whole, and the daemon is gone after it.
-      let isWhole = command == 3 && status == .success
+      // With the fourth command everything is set: the answer was whole, and the daemon is gone after it.
+      let isWhole = command == 4 && status == .success
       let cause = status == .failure ? "42" : "21"
       #expect(outcome == (isWhole ? DialplanTests.allowed[0].outcome : .hungUp(cause: cause)))
       #expect(try run.outcome(DialplanTests.allowed[0]) == .hungUp(cause: "42"), "and the next finds nobody")

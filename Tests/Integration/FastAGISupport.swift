@@ -140,13 +140,20 @@ extension AsteriskAGI {
     var result: String?
     var reason: String?
     var project: String?
+    var revision: String?
+
+    /// Without the revision.
+    static func == (a: Verdict, b: Verdict) -> Bool {
+      (a.result, a.reason, a.project) == (b.result, b.reason, b.project)
+    }
 
     var description: String { "\(result ?? "none") \(reason ?? "none") '\(project ?? "none")'" }
   }
 
   var verdict: Verdict {
     Verdict(
-      result: variables["SCOPE_RESULT"], reason: variables["SCOPE_REASON"], project: variables["SCOPE_PROJECT"])
+      result: variables["SCOPE_RESULT"], reason: variables["SCOPE_REASON"], project: variables["SCOPE_PROJECT"],
+      revision: variables["SCOPE_REVISION"])
   }
 
   /// Asks once.

@@ -26,6 +26,23 @@ import Testing
     }
   }
 
+  @Test func theRevisionIsThatOfTheRules() async throws {
+    try await withFastAGI { daemon, port in
+      let client = try daemon.client("c")
+      try client.applyAll(smallCompany() + [.addMember(project: "p", .user("u0"))], to: "c")
+      for _ in 0..<2 {
+        let revision = client.check("user:u0", "queue:q").revision
+        for (object, result) in [("queue:q", "allow"), ("project:p", "allow"), ("user:u1", "deny")] {
+          let told = try AsteriskAGI.ask(port, "can-see?company=c", ["user:u0", object])
+          #expect(told.result == result && told.revision == "\(revision)", "\(object): \(told)")
+        }
+        try client.applyAll([.putGroup(Group(id: "another", name: "Another"))], to: "c")
+      }
+      let unavailable = try AsteriskAGI.ask(port, "can-see?company=c", ["user:u0", "nothing"])
+      #expect(unavailable.result == "unavailable" && unavailable.revision == "")
+    }
+  }
+
   @Test func aRightIsAskedForAsTheCallsAskForIt() async throws {
     try await withFastAGI { daemon, port in
       try Sample.load(into: try daemon.client())
@@ -232,7 +249,7 @@ import Testing
     }
   }
 
-  @Test(arguments: 0...2) func oneThatHangsUpInMidCommandHarmsNobody(confirmed: Int) async throws {
+  @Test(arguments: 0...3) func oneThatHangsUpInMidCommandHarmsNobody(confirmed: Int) async throws {
     try await withCompany { daemon, port in
       do {
         let connection = try RawConnection("tcp:127.0.0.1:\(port)")
@@ -326,7 +343,9 @@ import Testing
     let ofIdle = try await onThread { idle.receiveLine(within: 120) }
     #expect(ofIdle == .closed)
     #expect(throws: TestFailure.self) { try RawConnection("tcp:127.0.0.1:\(port)") }
-    for command in [#"SET VARIABLE SCOPE_PROJECT "p""#, #"SET VARIABLE SCOPE_RESULT "allow""#] {
+    for command in [
+      #"SET VARIABLE SCOPE_PROJECT "p""#, #"SET VARIABLE SCOPE_REVISION "1""#, #"SET VARIABLE SCOPE_RESULT "allow""#,
+    ] {
       begun.send(Array("200 result=1\n".utf8))
       #expect(begun.receiveLine() == .message(Array(command.utf8)))
     }

@@ -58,9 +58,11 @@ import Testing
       var company = Company(id: "nordlicht")
       _ = try company.apply(try Sample.lines("contact-centre.jsonl").map(\.change))
       let client = try daemon.client("nordlicht")
-      let (users, objects) = (company.users.keys.sorted(), company.objects.keys.sorted())
+      let users = company.users.keys.sorted()
+      let people = company.users.keys.map(Target.user) + company.groups.keys.map(Target.group)
+      let targets = people + company.projects.keys.map(Target.project) + company.objects.keys.map(Target.object)
       var seen: [Name: Set<String>] = [:]
-      for object in objects {
+      for object in targets {
         var viewers: [String: [String]] = [:]
         try client.whoCanSee(object) { viewers[$0.id] = [$0.reason, $0.project, $0.group] }
         let answers = try client.check(
@@ -73,16 +75,61 @@ import Testing
       }
       for user in users {
         var rows: Set<String> = []
-        try client.whatSees(.user(user)) { rows.insert("\($0.object.type):\($0.object.id)") }
+        try client.whatSees(.user(user), types: TargetType.all) { rows.insert("\($0.object.type):\($0.object.id)") }
         #expect(rows == seen[user] ?? [], "\(user)")
       }
       var none = 0
       let isUnknown = { (error: any Error) in (error as? ClientError)?.reason.hasPrefix("unknown_") == true }
       #expect(throws: ClientError.self) {
-        try client.whoCanSee(ObjectRef(ObjectType(name: "queue")!, "nowhere")) { _ in none += 1 }
+        try client.whoCanSee(Target(ref: "queue:nowhere")) { _ in none += 1 }
       }
       #expect { try client.whatSees(.user("nobody")) { _ in none += 1 } } throws: { isUnknown($0) }
       #expect(none == 0)
+    }
+  }
+
+  /// The rows of a call journal carry their operator and their project.
+  @Test func aPageOfAJournalIsFilteredInOneCall() async throws {
+    try await withDaemon { daemon in
+      try Sample.load(into: try daemon.client())
+      var company = Company(id: "nordlicht")
+      _ = try company.apply(try Sample.lines("contact-centre.jsonl").map(\.change))
+      let client = try daemon.client("nordlicht")
+      for (type, ids) in [("user", company.users.keys.sorted()), ("project", company.projects.keys.sorted())] {
+        let page = (0..<1_000).map { ids[$0 * 7 % ids.count].text }
+        let (visible, _) = try client.filter("user:1001", type: type, ids: page)
+        let answers = try client.check(
+          try page.map { Check(subject: .user("1001"), object: try Target(ref: "\(type):\($0)")) })
+        #expect(visible == answers.map { $0.verdict == .allow })
+        #expect(visible.contains(true) && visible.contains(false))
+        client.at = .revision(try #require(answers.first).revision)
+        #expect(try client.filter("user:1001", type: type, ids: page).visible == visible)
+        client.at = .now
+      }
+    }
+  }
+
+  @Test func explanationsOfPeopleAndProjects() async throws {
+    try await withCompany([
+      .project("clinic"), .group("team"), .addMember(project: "clinic", .group("team")),
+      .putRole("lister", rights: ["projects.list"]), .user("fred", roles: ["lister"]),
+      .user("dora", isBlocked: true), .addToGroup(group: "team", user: "dora"), .user("anna", in: ["clinic"]),
+    ]) { c async throws in
+      func explain(_ subject: Subject, _ object: Target) throws -> Explanation {
+        try c.client.explain(Check(subject: subject, object: object))
+      }
+      let tile = try explain(.user("fred"), .project("clinic"))
+      #expect(tile.answer.reason == "tile_only")
+      #expect(
+        tile.words.last
+          == "user:fred holds projects.list, which shows the tile of project:clinic and not its contents: deny")
+      let blocked = try explain(.user("dora"), .user("anna"))
+      #expect(blocked.answer.reason == "subject_blocked")
+      #expect(blocked.subjectWays.map { [$0.project, $0.group] } == [["clinic", "team"]], "though it is blocked")
+      #expect(blocked.objectWays.map { [$0.project, $0.group] } == [["clinic", ""]])
+      let shared = try explain(.user("anna"), .user("dora"))
+      #expect(shared.words.last == "both are in project clinic: allow")
+      #expect(shared.objectWays.map { [$0.project, $0.group] } == [["clinic", "team"]])
     }
   }
 

@@ -89,7 +89,11 @@ private struct RandomQuestions {
   init(_ company: Company, seed: UInt64) {
     random = SeededRandom(seed: seed)
     users = (Array(company.users.keys) + Array(company.groups.keys)).sorted().map { Array($0.text.utf8) }
-    objects = company.objects.keys.sorted().map { (UInt64($0.type.number), Array($0.id.text.utf8)) }
+    let people = company.users.keys.map(Target.user) + company.groups.keys.map(Target.group)
+    let targets = people + company.projects.keys.map(Target.project) + company.objects.keys.map(Target.object)
+    objects = targets.map { (UInt64($0.type.number), Array($0.id.text.utf8)) }.sorted {
+      $0.type == $1.type ? $0.id.lexicographicallyPrecedes($1.id) : $0.type < $1.type
+    }
     projects = company.projects.keys.sorted().map { Array($0.text.utf8) }
   }
 

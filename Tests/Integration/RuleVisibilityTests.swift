@@ -35,11 +35,12 @@ private let phone = "contact_field:phone"
     }
   }
 
-  @Test("hidden-company: a caller that may not ask about a company gets the answer for one that does not exist")
-  func hiddenCompany() async throws {
+  @Test(
+    "refused-alike: what a listener does not allow is refused alike for a company that is there and for one that is not"
+  )
+  func refusedAlike() async throws {
     try await withDaemon(adjust: { $0.tcpScopes = [] }) { daemon in
       try daemon.client().applyAll([.putCompany(.enhanced)] + changes, to: "c")
-      // Callers can't be held to companies yet: what a listener does not allow at all is all there is to ask.
       let connection = try RawConnection(daemon.address(.tcp))
       let removal = Proto.message(1, Proto.message(5, Proto.bytes(1, Array("anna".utf8))))
       for (call, message) in [(16, removal), (33, removal), (22, []), (34, [])] as [(Int, [UInt8])] {
@@ -160,6 +161,48 @@ private let phone = "contact_field:phone"
       #expect(c.check("call_scenario:s", "queue:desk") == ["deny", "no_shared_project"])
       #expect(c.check("ip_phone:p", "sip_provider:trunk") == ["deny", "no_shared_project"])
       #expect(try c.objects("dialer:d", types: ["list"]) == ["list:leads"], "a worker's number lists")
+    }
+  }
+
+  @Test(
+    "project-as-object: a project is seen by whoever is in it; with projects.list alone it is denied, as one whose tile may be shown"
+  )
+  func projectAsObject() async throws {
+    try await withCompany(changes) { c async throws in
+      #expect(c.check("user:anna", "project:clinic") == ["allow", "shared_project", "clinic"])
+      #expect(c.check("user:boris", "project:shop") == ["allow", "shared_project", "shop", "team"])
+      #expect(c.check("user:anna", "project:shop") == ["deny", "no_shared_project"])
+      #expect(c.check("user:fred", "project:shop") == ["deny", "tile_only"])
+      #expect(c.check("user:fred", "project:clinic", right: "report.agents") == ["allow", "shared_project", "clinic"])
+      #expect(c.check("user:anna", "project:clinic", right: "report.agents") == ["deny", "right_missing"])
+      #expect(c.check("user:eve", "project:shop") == ["allow", "see_all"])
+      #expect(c.check("user:anna", "project:none") == ["deny", "unknown_object"])
+      #expect(c.check("project:shop", "project:shop") == ["allow", "shared_project", "shop"])
+      #expect(c.check("sip_provider:trunk", "project:shop") == ["allow", "shared_project", "shop"])
+      #expect(try c.objects("user:fred", types: ["project"]) == ["project:clinic"], "a tile is no sight of contents")
+      try c.apply(.setMode(.simple))
+      #expect(c.check("user:anna", "project:shop") == ["allow", "simple_mode"])
+    }
+  }
+
+  @Test("person-as-object: a user or a group is seen by whoever shares a project with it")
+  func personAsObject() async throws {
+    try await withCompany(changes) { c async throws in
+      #expect(c.check("user:anna", "user:fred") == ["allow", "shared_project", "clinic"])
+      #expect(c.check("user:anna", "user:dora") == ["allow", "shared_project", "clinic"], "to be blocked is no secret")
+      #expect(c.check("user:anna", "user:boris") == ["deny", "no_shared_project"])
+      #expect(c.check("user:boris", "group:team") == ["allow", "shared_project", "shop", "team"])
+      #expect(c.check("user:anna", "group:team") == ["deny", "no_shared_project"])
+      #expect(c.check("user:eve", "user:boris") == ["allow", "see_all"])
+      #expect(c.check("user:dora", "user:anna") == ["deny", "subject_blocked"])
+      #expect(c.check("group:team", "user:boris") == ["allow", "shared_project", "shop"])
+      #expect(c.check("queue:desk", "user:anna") == ["allow", "shared_project", "clinic"])
+      #expect(c.check("user:anna", "user:none") == ["deny", "unknown_object"])
+      #expect(try c.objects("user:boris", types: ["user", "group"]) == ["user:boris", "group:team"])
+      try c.apply(.removeFromGroup(group: "team", user: "boris"))
+      #expect(c.check("group:team", "user:boris") == ["deny", "no_shared_project"])
+      #expect(
+        c.check("user:boris", "user:boris") == ["deny", "no_shared_project"], "nor does one share one with oneself")
     }
   }
 

@@ -8,7 +8,9 @@ import Testing
 private struct Answers {
   let index: CompanyIndex
 
-  func canSee(_ subject: Subject, _ object: ObjectRef, right: Name? = nil) -> NaiveAnswer {
+  func canSee(_ subject: Subject, _ object: ObjectRef) -> NaiveAnswer { canSee(subject, .object(object)) }
+
+  func canSee(_ subject: Subject, _ object: Target, right: Name? = nil) -> NaiveAnswer {
     withResolved(subject) { view, resolved in
       object.id.withKey { id in
         (right?.text ?? "").withKey { right in
@@ -23,11 +25,10 @@ private struct Answers {
 
   /// The same question, without looking the subject up before.
   private func checkAtOnce(
-    _ view: CompanyView, _ subject: Subject, _ type: ObjectType, _ id: Key, _ right: Key
+    _ view: CompanyView, _ subject: Subject, _ type: TargetType, _ id: Key, _ right: Key
   ) -> NaiveAnswer {
-    let (kind, subjectID) = subject.kindAndID
-    return subjectID.withKey {
-      naive(view.check(kind: kind, subject: $0, type: type.number, object: id, right: right))
+    subject.id.withKey {
+      naive(view.check(kind: subject.type.number, subject: $0, type: type.number, object: id, right: right))
     }
   }
 
@@ -37,7 +38,7 @@ private struct Answers {
       group: text(answer.group))
   }
 
-  func filter(_ subject: Subject, _ type: ObjectType, _ ids: [Name], project: Name?) -> [Bool] {
+  func filter(_ subject: Subject, _ type: TargetType, _ ids: [Name], project: Name?) -> [Bool] {
     withResolved(subject) { view, resolved in
       let narrowing = (project?.text ?? "").withKey { view.narrowing(to: $0) }
       let words = UnsafeMutablePointer<UInt64>.allocate(capacity: ProjectBits.wordCount(for: view))
@@ -67,13 +68,15 @@ private struct Answers {
     }
   }
 
-  func listObjects(_ subject: Subject, _ types: [ObjectType], project: Name?) -> [ObjectRef] {
+  func list(_ subject: Subject, _ types: [TargetType], project: Name?) -> [Target] {
     withResolved(subject) { view, resolved in
       let narrowing = (project?.text ?? "").withKey { view.narrowing(to: $0) }
+      var looks = Int.max
       return types.flatMap { type in
-        view.objectNumbers(ofType: type.number).compactMap { number in
-          view.visibleObject(number, to: resolved, within: narrowing).map { row in
-            ObjectRef(ObjectType(number: row.type)!, Name(stringLiteral: text(row.id)!))
+        view.numbers(ofKind: type.number).compactMap { number in
+          view.seen(type.number, number, by: resolved, within: narrowing, &looks).map { seen in
+            if seen.row.type != type.number { Issue.record("a row of type \(seen.row.type), not \(type)") }
+            return Target(type, Name(stringLiteral: text(seen.row.id)!))
           }
         }
       }
@@ -82,23 +85,11 @@ private struct Answers {
 
   private func withResolved<T>(_ subject: Subject, _ body: (CompanyView, ResolvedSubject) -> T) -> T {
     withExtendedLifetime(index) {
-      let (kind, id) = subject.kindAndID
-      return body(index.view, id.withKey { index.view.subject(kind: kind, id: $0) })
+      body(index.view, subject.id.withKey { index.view.subject(kind: subject.type.number, id: $0) })
     }
   }
 
   private func text(_ key: Key) -> String? { key.isEmpty ? nil : String(decoding: key, as: UTF8.self) }
-}
-
-extension Subject {
-  fileprivate var kindAndID: (UInt8, Name) {
-    switch self {
-    case .user(let id): (SubjectKind.user, id)
-    case .group(let id): (SubjectKind.group, id)
-    case .project(let id): (SubjectKind.project, id)
-    case .object(let ref): (ref.type.number, ref.id)
-    }
-  }
 }
 
 extension Name {
@@ -116,27 +107,28 @@ extension String {
 private func expectSameAnswers(_ company: Company, _ index: CompanyIndex, asking random: RandomCompany, seed: UInt64) {
   let (naive, answers) = (NaiveEvaluator(company), Answers(index: index))
   var numbers = SeededRandom(seed: seed)
-  let (subjects, objects) = (random.subjects, random.objects)
+  let subjects = random.subjects
+  let targets = random.objects.map { Target.object($0) } + subjects  // whatever asks may be asked about
   let projects = random.projects.map { Optional($0) } + [nil]
   for _ in 0..<40 {
-    let (subject, object) = (subjects.randomElement(using: &numbers)!, objects.randomElement(using: &numbers)!)
+    let (subject, target) = (subjects.randomElement(using: &numbers)!, targets.randomElement(using: &numbers)!)
     let right = Bool.random(using: &numbers) ? RandomCompany.rights.randomElement(using: &numbers) : nil
-    let expected = naive.canSee(subject: subject, object: object, right: right)
-    let found = answers.canSee(subject, object, right: right)
+    let expected = naive.canSee(subject: subject, target: target, right: right)
+    let found = answers.canSee(subject, target, right: right)
     if found != expected {
-      Issue.record("seed \(seed): \(subject) \(object) \(right?.text ?? ""): \(found), not \(expected)")
+      Issue.record("seed \(seed): \(subject) \(target) \(right?.text ?? ""): \(found), not \(expected)")
     }
   }
   for _ in 0..<4 {
     let (subject, project) = (subjects.randomElement(using: &numbers)!, projects.randomElement(using: &numbers)!)
-    let type = ObjectType.all.randomElement(using: &numbers)!
-    let ids = objects.filter { $0.type == type }.map(\.id).shuffled(using: &numbers)
+    let type = TargetType.all.randomElement(using: &numbers)!
+    let ids = targets.filter { $0.type == type }.map(\.id).shuffled(using: &numbers)
     #expect(
       answers.filter(subject, type, ids + ids, project: project)
         == naive.filter(subject: subject, type: type, ids: ids + ids, project: project), "seed \(seed)")
     #expect(
-      answers.listObjects(subject, ObjectType.all, project: project)
-        == naive.listObjects(subject: subject, types: [], project: project), "seed \(seed)")
+      answers.list(subject, TargetType.all, project: project)
+        == naive.list(subject: subject, types: TargetType.all, project: project), "seed \(seed)")
   }
   for user in random.users.prefix(4) {
     #expect(answers.listProjects(user) == naive.listProjects(user: user), "seed \(seed)")

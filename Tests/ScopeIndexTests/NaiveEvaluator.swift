@@ -36,6 +36,10 @@ struct NaiveEvaluator {
   init(_ company: Company) { self.company = company }
 
   func canSee(subject: Subject, object: ObjectRef, right: Name? = nil) -> NaiveAnswer {
+    canSee(subject: subject, target: .object(object), right: right)
+  }
+
+  func canSee(subject: Subject, target object: Target, right: Name? = nil) -> NaiveAnswer {
     let verdict = verdict(subject, object)
     guard verdict.allowed, let right else { return verdict }
     if case .user(let user) = subject, holds(user, right) { return verdict }
@@ -43,10 +47,10 @@ struct NaiveEvaluator {
   }
 
   /// One answer for each id, in the order asked.
-  func filter(subject: Subject, type: ObjectType, ids: [Name], project: Name? = nil) -> [Bool] {
+  func filter(subject: Subject, type: TargetType, ids: [Name], project: Name? = nil) -> [Bool] {
     ids.map { id in
-      let ref = ObjectRef(type, id)
-      if !canSee(subject: subject, object: ref).allowed { return false }
+      let ref = Target(type, id)
+      if !canSee(subject: subject, target: ref).allowed { return false }
       guard let project else { return true }
       return isPresent(ref, in: project)
     }
@@ -70,16 +74,28 @@ struct NaiveEvaluator {
 
   /// In order of the type's number and the bytes of the id.
   ///
-  /// - Parameter types: an empty list means every type.
-  func listObjects(subject: Subject, types: [ObjectType] = [], project: Name? = nil) -> [ObjectRef] {
-    var seen: [ObjectRef] = []
-    for ref in company.objects.keys {
-      if !types.isEmpty && !types.contains(ref.type) { continue }
-      if filter(subject: subject, type: ref.type, ids: [ref.id], project: project) == [true] { seen.append(ref) }
+  /// - Parameter types: an empty list means every type of objects.
+  func list(subject: Subject, types: [TargetType] = [], project: Name? = nil) -> [Target] {
+    var seen: [Target] = []
+    let all =
+      company.objects.keys.map { Target.object($0) } + company.users.keys.map { .user($0) }
+      + company.groups.keys.map { .group($0) } + company.projects.keys.map { .project($0) }
+    for target in all {
+      if types.isEmpty ? target.type.number < 16 : !types.contains(target.type) { continue }
+      if filter(subject: subject, type: target.type, ids: [target.id], project: project) == [true] {
+        seen.append(target)
+      }
     }
     return seen.sorted { a, b in
       if a.type.number != b.type.number { return a.type.number < b.type.number }
       return bytes(a.id).lexicographicallyPrecedes(bytes(b.id))
+    }
+  }
+
+  func listObjects(subject: Subject, types: [ObjectType] = [], project: Name? = nil) -> [ObjectRef] {
+    list(subject: subject, types: types.map { .object($0) }, project: project).map { target in
+      guard case .object(let ref) = target else { fatalError("not asked for: \(target)") }
+      return ref
     }
   }
 }
@@ -87,16 +103,21 @@ struct NaiveEvaluator {
 // MARK: - The rules, in their order
 
 extension NaiveEvaluator {
-  private func verdict(_ subject: Subject, _ object: ObjectRef) -> NaiveAnswer {
+  private func verdict(_ subject: Subject, _ object: Target) -> NaiveAnswer {
     if company.mode == nil { return .deny("unknown_company") }
     if !exists(subject) { return .deny("unknown_subject") }
     if isBlocked(subject) { return .deny("subject_blocked") }
-    guard let state = company.objects[object] else { return .deny("unknown_object") }
-    if state.object.isSystem { return .allow("system_field") }
+    if !exists(object) { return .deny("unknown_object") }
+    if case .object(let ref) = object, company.objects[ref]!.object.isSystem { return .allow("system_field") }
     if company.mode == .simple { return .allow("simple_mode") }
     if case .user(let user) = subject, holds(user, Right.seeAll) { return .allow("see_all") }
-    let shared = projects(of: subject).filter { projects(of: .object(object)).contains($0) }
-    guard let first = firstInByteOrder(shared) else { return .deny("no_shared_project") }
+    let shared = projects(of: subject).filter { projects(of: object).contains($0) }
+    guard let first = firstInByteOrder(shared) else {
+      if case .user(let user) = subject, case .project = object, holds(user, Right.listProjects) {
+        return .deny("tile_only")
+      }
+      return .deny("no_shared_project")
+    }
     return .allow("shared_project", project: first, group: group(of: subject, in: first))
   }
 
@@ -150,9 +171,10 @@ extension NaiveEvaluator {
   }
 
   /// In the project, or a system field, which is in every project there is.
-  private func isPresent(_ ref: ObjectRef, in project: Name) -> Bool {
-    guard let state = company.projects[project] else { return false }
-    return state.objects.contains(ref) || company.objects[ref]?.object.isSystem == true
+  private func isPresent(_ target: Target, in project: Name) -> Bool {
+    if company.projects[project] == nil { return false }
+    if case .object(let ref) = target, company.objects[ref]?.object.isSystem == true { return true }
+    return projects(of: target).contains(project)
   }
 
   private func firstInByteOrder(_ names: [Name]) -> Name? {
@@ -231,6 +253,37 @@ extension NaiveEvaluator {
     (.project("clinic"), queue, "report.agents", .deny("right_missing")),
   ]
 
+  /// People and projects as what is asked about.
+  private static let peopleAndProjects: [(Subject, Target, NaiveAnswer)] = [
+    (.user("anna"), .project("clinic"), .allow("shared_project", project: "clinic")),
+    (.user("anna"), .project("shop"), .deny("no_shared_project")),
+    (.user("boris"), .project("shop"), .allow("shared_project", project: "shop", group: "a")),
+    (.user("fred"), .project("clinic"), .allow("shared_project", project: "clinic")),
+    (.user("fred"), .project("shop"), .deny("tile_only")),
+    (.user("eve"), .project("shop"), .allow("see_all")),
+    (.user("dora"), .project("shop"), .deny("subject_blocked")),
+    (.user("anna"), .project("none"), .deny("unknown_object")),
+    (.project("shop"), .project("shop"), .allow("shared_project", project: "shop")),
+    (.project("shop"), .project("clinic"), .deny("no_shared_project")),
+    (.object(trunk), .project("shop"), .allow("shared_project", project: "shop")),
+    (.user("anna"), .user("fred"), .allow("shared_project", project: "clinic")),
+    (.user("anna"), .user("boris"), .deny("no_shared_project")),
+    (.user("anna"), .user("dora"), .deny("no_shared_project")),
+    (.user("eve"), .user("dora"), .allow("see_all")),
+    (.user("boris"), .group("b"), .allow("shared_project", project: "shop", group: "a")),
+    (.user("anna"), .group("b"), .deny("no_shared_project")),
+    (.user("anna"), .user("nobody"), .deny("unknown_object")),
+    (.group("a"), .user("boris"), .allow("shared_project", project: "shop")),
+    (.project("clinic"), .user("anna"), .allow("shared_project", project: "clinic")),
+    (.object(queue), .user("boris"), .deny("no_shared_project")),
+    (.user("cleo"), .user("cleo"), .deny("no_shared_project")),
+  ]
+
+  @Test("people and projects", arguments: peopleAndProjects)
+  func checkPeopleAndProjects(subject: Subject, target: Target, expected: NaiveAnswer) {
+    #expect(enhanced.canSee(subject: subject, target: target) == expected)
+  }
+
   @Test("check", arguments: cases)
   func check(subject: Subject, object: ObjectRef, right: Name?, expected: NaiveAnswer) {
     #expect(enhanced.canSee(subject: subject, object: object, right: right) == expected)
@@ -269,7 +322,7 @@ extension NaiveEvaluator {
   func filter() {
     func ask(_ project: Name?) -> [Bool] {
       enhanced.filter(
-        subject: .user("anna"), type: .contactField, ids: ["debt", "none", "phone", "debt"], project: project)
+        subject: .user("anna"), type: .object(.contactField), ids: ["debt", "none", "phone", "debt"], project: project)
     }
     #expect(ask(nil) == [true, false, true, true])
     #expect(ask("shop") == [true, false, true, true])

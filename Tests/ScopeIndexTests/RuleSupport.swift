@@ -13,11 +13,16 @@ struct Asked {
     index = CompanyIndex(company, seed: 5)
   }
 
+  @_disfavoredOverload  // a text is a target
   func check(_ subject: Subject, _ object: ObjectRef, right: Name? = nil) -> NaiveAnswer {
+    check(subject, .object(object), right: right)
+  }
+
+  func check(_ subject: Subject, _ target: Target, right: Name? = nil) -> NaiveAnswer {
     with(subject) { view, subject in
-      bytes(object.id.text) { id in
+      bytes(target.id.text) { id in
         bytes(right?.text ?? "") { right in
-          let answer = view.check(subject, type: object.type.number, id: id, right: right)
+          let answer = view.check(subject, type: target.type.number, id: id, right: right)
           return NaiveAnswer(
             allowed: answer.reason.allows, reason: answer.reason.code, project: text(answer.project),
             group: text(answer.group))
@@ -48,7 +53,7 @@ struct Asked {
   func filter(_ subject: Subject, type: String, _ ids: [String], project: String = "") -> [Bool] {
     with(subject) { view, subject in
       let narrowing = bytes(project) { view.narrowing(to: $0) }
-      let type = ObjectType(name: type)!.number
+      let type = TargetType(name: type)!.number
       return ids.map { bytes($0) { view.isVisible(subject, type: type, id: $0, within: narrowing) } }
     }
   }
@@ -74,14 +79,7 @@ struct Asked {
   }
 
   private func with<T>(_ subject: Subject, _ body: (CompanyView, ResolvedSubject) -> T) -> T {
-    let (kind, id) =
-      switch subject {
-      case .user(let id): (SubjectKind.user, id)
-      case .group(let id): (SubjectKind.group, id)
-      case .project(let id): (SubjectKind.project, id)
-      case .object(let ref): (ref.type.number, ref.id)
-      }
-    return view { view in body(view, bytes(id.text) { view.subject(kind: kind, id: $0) }) }
+    view { view in body(view, bytes(subject.id.text) { view.subject(kind: subject.type.number, id: $0) }) }
   }
 }
 

@@ -144,6 +144,31 @@ private let phone: ObjectRef = "contact_field:phone"
     #expect(asked.check("ip_phone:p", "ip_phone:p") == .deny("no_shared_project"), "it is in no project")
   }
 
+  @Test(
+    "project-as-object: a project is seen by whoever is in it; with projects.list alone it is denied, as one whose tile may be shown"
+  )
+  func projectAsObject() {
+    #expect(asked.check("user:anna", .project("clinic")) == .allow("shared_project", project: "clinic"))
+    #expect(asked.check("user:boris", .project("shop")) == .allow("shared_project", project: "shop", group: "team"))
+    #expect(asked.check("user:anna", .project("shop")) == .deny("no_shared_project"))
+    #expect(asked.check("user:fred", .project("shop")) == .deny("tile_only"))
+    #expect(asked.check("user:eve", .project("shop")) == .allow("see_all"))
+    #expect(simple.check("user:fred", .project("shop")) == .allow("simple_mode"))
+    #expect(asked.filter("user:fred", type: "project", ["shop", "clinic", "none"]) == [false, true, false])
+    #expect(asked.filter("user:eve", type: "project", ["shop", "clinic"], project: "shop") == [true, false])
+  }
+
+  @Test("person-as-object: a user or a group is seen by whoever shares a project with it")
+  func personAsObject() {
+    #expect(asked.check("user:anna", .user("dora")) == .allow("shared_project", project: "clinic"))
+    #expect(asked.check("user:anna", .user("boris")) == .deny("no_shared_project"))
+    #expect(asked.check("user:boris", .group("team")) == .allow("shared_project", project: "shop", group: "team"))
+    #expect(asked.check("user:anna", .group("team")) == .deny("no_shared_project"))
+    #expect(simple.check("user:anna", .group("team")) == .allow("simple_mode"))
+    #expect(asked.filter("user:anna", type: "user", ["fred", "boris", "anna"]) == [true, false, true])
+    #expect(asked.filter("user:eve", type: "user", ["fred", "boris"], project: "shop") == [false, true])
+  }
+
   @Test("otherwise-deny: whoever shares no project with an object is denied")
   func otherwiseDeny() {
     #expect(asked.check("user:boris", "queue:desk") == .deny("no_shared_project"))

@@ -96,7 +96,8 @@ typedef enum scope_reason {
   SCOPE_REASON_SEE_ALL = 7,            // allow
   SCOPE_REASON_SHARED_PROJECT = 8,     // allow
   SCOPE_REASON_NO_SHARED_PROJECT = 9,  // deny
-  SCOPE_REASON_RIGHT_MISSING = 10      // deny
+  SCOPE_REASON_RIGHT_MISSING = 10,     // deny
+  SCOPE_REASON_TILE_ONLY = 11          // deny: a project of which the user may see name and description alone
 } scope_reason;
 
 // How a call went. The numbers are gRPC's, and the daemon's.

@@ -7,19 +7,21 @@ extension Dispatcher {
   /// Nil: the company is there, and to be loaded first.
   func answer(_ question: FastAGIQuestion) -> FastAGIVerdict? {
     let name = question.company
-    return name.withKey { key in
+    var verdict = name.withKey { key -> FastAGIVerdict? in
       guard let company = cursor.root.company(key) else {
         return cursor.root.isCold(key) ? nil : FastAGIVerdict(CheckAnswer(.unknownCompany))
       }
       return answer(question, in: company, key)
     }
+    if verdict?.result != .unavailable { verdict?.revision = cursor.root.revision }
+    return verdict
   }
 
   private func answer(_ question: FastAGIQuestion, in company: CompanyView, _ key: Key) -> FastAGIVerdict {
     switch question {
     case .canSee(_, let subject, let object, let right):
       let answer = subject.id.withKey { id in
-        company.check(company.subject(kind: subject.kind, id: id), object, right: right)
+        company.check(company.subject(kind: subject.type.number, id: id), object, right: right)
       }
       return FastAGIVerdict(answer)
     case .hasRight(_, let user, let right):
@@ -51,16 +53,16 @@ extension Dispatcher {
   ) -> (NumberScreen.Answer, Reason?) {
     let screen = subject.id.withKey { id in
       guard let callingList else {
-        return NumberScreen(index, kind: subject.kind, subject: id, callingList: Key(start: nil, count: 0))
+        return NumberScreen(index, kind: subject.type.number, subject: id, callingList: Key(start: nil, count: 0))
       }
-      return callingList.withKey { NumberScreen(index, kind: subject.kind, subject: id, callingList: $0) }
+      return callingList.withKey { NumberScreen(index, kind: subject.type.number, subject: id, callingList: $0) }
     }
     return (screen.answer(number), screen.refusal)
   }
 }
 
 extension CompanyView {
-  fileprivate func check(_ subject: ResolvedSubject, _ object: ObjectRef, right: Name?) -> CheckAnswer {
+  fileprivate func check(_ subject: ResolvedSubject, _ object: Target, right: Name?) -> CheckAnswer {
     object.id.withKey { id in
       guard let right else {
         return check(subject, type: object.type.number, id: id, right: Key(start: nil, count: 0))
@@ -93,23 +95,5 @@ extension Name {
   fileprivate func withKey<T>(_ body: (Key) -> T) -> T {
     var text = text
     return text.withUTF8 { body(Key($0)) }
-  }
-}
-
-extension Subject {
-  fileprivate var id: Name {
-    switch self {
-    case .user(let id), .group(let id), .project(let id): id
-    case .object(let ref): ref.id
-    }
-  }
-
-  fileprivate var kind: UInt8 {
-    switch self {
-    case .user: SubjectKind.user
-    case .group: SubjectKind.group
-    case .project: SubjectKind.project
-    case .object(let ref): ref.type.number
-    }
   }
 }

@@ -19,7 +19,7 @@ enum FastAGIScript: String, CaseIterable {
 /// A question that a channel asks, with names that are names.
 enum FastAGIQuestion: Hashable, Sendable {
   /// May the subject see the object, and does it hold the right, if one is named?
-  case canSee(company: Name, Subject, ObjectRef, right: Name?)
+  case canSee(company: Name, Subject, Target, right: Name?)
   case hasRight(company: Name, user: Name, right: Name)
   /// May this number be dialled, or let through? As it was dialled or came: whatever it is.
   case screenNumber(company: Name, Subject, number: [UInt8], FastAGINumberForm, callingList: Name?)
@@ -97,13 +97,12 @@ extension FastAGIQuestion {
   private static func canSee(_ company: Name, _ arguments: [[UInt8]]) throws(FastAGIRefusal) -> FastAGIQuestion {
     try expect(2...3, arguments)
     let right = arguments.count == 3 ? try name(arguments[2]) : nil
-    let subject = try subject(arguments[0])
-    return .canSee(company: company, subject, try object(arguments[1]), right: right)
+    return .canSee(company: company, try thing(arguments[0]), try thing(arguments[1]), right: right)
   }
 
   private static func hasRight(_ company: Name, _ arguments: [[UInt8]]) throws(FastAGIRefusal) -> FastAGIQuestion {
     try expect(2...2, arguments)
-    guard case .user(let user) = try subject(arguments[0]) else { throw .notAUser }
+    guard case .user(let user) = try thing(arguments[0]) else { throw .notAUser }
     return .hasRight(company: company, user: user, right: try name(arguments[1]))
   }
 
@@ -112,7 +111,7 @@ extension FastAGIQuestion {
   ) throws(FastAGIRefusal) -> FastAGIQuestion {
     try expect(2...3, arguments)
     let list = arguments.count == 3 ? try self.list(arguments[2]) : nil
-    return .screenNumber(company: company, try subject(arguments[0]), number: arguments[1], form, callingList: list)
+    return .screenNumber(company: company, try thing(arguments[0]), number: arguments[1], form, callingList: list)
   }
 
   private static func expect(_ count: ClosedRange<Int>, _ arguments: [[UInt8]]) throws(FastAGIRefusal) {
@@ -189,27 +188,14 @@ extension FastAGIQuestion {
     return (String(decoding: ref[..<colon], as: UTF8.self), try name(Array(ref[(colon + 1)...])))
   }
 
-  private static func subject(_ ref: [UInt8]) throws(FastAGIRefusal) -> Subject {
+  private static func thing(_ ref: [UInt8]) throws(FastAGIRefusal) -> Subject {
     let (type, id) = try split(ref)
-    switch type {
-    case "user": return .user(id)
-    case "group": return .group(id)
-    case "project": return .project(id)
-    default:
-      guard let type = ObjectType(name: type) else { throw .unknownType }
-      return .object(ObjectRef(type, id))
-    }
+    guard let type = TargetType(name: type) else { throw .unknownType }
+    return Subject(type, id)
   }
 
   private static func list(_ ref: [UInt8]) throws(FastAGIRefusal) -> Name {
-    let object = try object(ref)
-    if object.type != .list { throw .notAList }
+    guard case .object(let object) = try thing(ref), object.type == .list else { throw .notAList }
     return object.id
-  }
-
-  private static func object(_ ref: [UInt8]) throws(FastAGIRefusal) -> ObjectRef {
-    let (type, id) = try split(ref)
-    guard let type = ObjectType(name: type) else { throw .unknownType }
-    return ObjectRef(type, id)
   }
 }

@@ -9,6 +9,8 @@ struct FastAGIVerdict: Hashable, Sendable {
   let reason: String
   /// The project by which it was allowed; empty without one.
   var project: [UInt8] = []
+  /// The revision of the rules it was computed at; nil: there is no answer.
+  var revision: UInt64?
 
   static func unavailable(_ reason: String) -> FastAGIVerdict {
     FastAGIVerdict(result: .unavailable, reason: reason)
@@ -170,9 +172,10 @@ extension FastAGISession {
   private static func commands(_ verdict: FastAGIVerdict, _ limits: FastAGILimits) -> [[UInt8]]? {
     guard let result = setVariable("SCOPE_RESULT", Array(verdict.result.rawValue.utf8), limits),
       let reason = setVariable("SCOPE_REASON", Array(verdict.reason.utf8), limits),
-      let project = setVariable("SCOPE_PROJECT", verdict.project, limits)
+      let project = setVariable("SCOPE_PROJECT", verdict.project, limits),
+      let revision = setVariable("SCOPE_REVISION", Array((verdict.revision.map { "\($0)" } ?? "").utf8), limits)
     else { return nil }
-    return verdict.result == .allow ? [reason, project, result] : [result, reason, project]
+    return verdict.result == .allow ? [reason, project, revision, result] : [result, reason, project, revision]
   }
 
   /// A command with its end; nil: the value has a control character, or makes the line too long.

@@ -38,7 +38,8 @@ typedef struct Scope__V1__ObjectRow Scope__V1__ObjectRow;
 /* --- messages --- */
 
 /*
- * May this subject see and use that object?
+ * May this subject see and use that object? A user, a group or a project may be the object, too: a project is seen by
+ * whoever is in it, a user or a group by whoever shares a project with it.
  */
 struct  Scope__V1__CanSeeRequest
 {
@@ -52,7 +53,7 @@ struct  Scope__V1__CanSeeRequest
    */
   ProtobufCBinaryData subject_id;
   /*
-   * any object type; required
+   * user, group, project or any object type; required
    */
   Scope__V1__EntityType object_type;
   /*
@@ -253,7 +254,7 @@ struct  Scope__V1__FilterObjectsRequest
    */
   ProtobufCBinaryData subject_id;
   /*
-   * type of every id; required
+   * type of every id, as in CanSeeRequest; required
    */
   Scope__V1__EntityType object_type;
   /*
@@ -321,10 +322,13 @@ struct  Scope__V1__ListObjectsRequest
    */
   ProtobufCBinaryData subject_id;
   /*
-   * object types wanted; empty: all
+   * what is wanted: object types, users, groups, projects; empty: all
    */
   size_t n_object_types;
   Scope__V1__EntityType *object_types;
+  /*
+   * object types
+   */
   /*
    * only what is in this project too, as in FilterObjects
    */
@@ -359,7 +363,7 @@ struct  Scope__V1__ObjectRow
 {
   ProtobufCMessage base;
   /*
-   * an object type
+   * as asked for
    */
   Scope__V1__EntityType type;
   /*

@@ -231,7 +231,7 @@ struct  Scope__V1__WhoCanSeeRequest
 {
   ProtobufCMessage base;
   /*
-   * an object type; required
+   * as in CanSeeRequest; required
    */
   Scope__V1__EntityType object_type;
   /*
@@ -308,7 +308,7 @@ struct  Scope__V1__WhatSeesRequest
    */
   ProtobufCBinaryData subject_id;
   /*
-   * object types wanted; empty: all
+   * as in ListObjectsRequest
    */
   size_t n_object_types;
   Scope__V1__EntityType *object_types;

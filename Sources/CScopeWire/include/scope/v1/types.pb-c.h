@@ -20,9 +20,9 @@ PROTOBUF_C__BEGIN_DECLS
 /* --- enums --- */
 
 /*
- * What a subject or an object of a question is. Users, groups and projects are subjects only; the
- * values from 16 on are the types of objects, which are asked about and may also ask (a dialer, a
- * scenario, a phone). A new object type is one line here and one row in ScopeModel's `ObjectType`.
+ * What a subject or an object of a question is: whatever can ask can be asked about. The values from 16 on are the
+ * types of objects (a queue, a dialer, a phone). A new object type is one line here and one row in ScopeModel's
+ * `ObjectType`.
  */
 typedef enum _Scope__V1__EntityType {
   /*
@@ -192,7 +192,11 @@ typedef enum _Scope__V1__Reason {
   /*
    * deny: visible, but the user does not hold the right asked for
    */
-  SCOPE__V1__REASON__REASON_RIGHT_MISSING = 10
+  SCOPE__V1__REASON__REASON_RIGHT_MISSING = 10,
+  /*
+   * deny: the object is a project whose tile (id, name, description) alone may be
+   */
+  SCOPE__V1__REASON__REASON_TILE_ONLY = 11
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SCOPE__V1__REASON)
 } Scope__V1__Reason;
 /*
