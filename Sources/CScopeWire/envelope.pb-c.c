@@ -1522,7 +1522,7 @@ const ProtobufCMessageDescriptor scope__v1__hello_response__descriptor =
   (ProtobufCMessageInit) scope__v1__hello_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor scope__v1__limits__field_descriptors[11] =
+static const ProtobufCFieldDescriptor scope__v1__limits__field_descriptors[17] =
 {
   {
     "frame_bytes",
@@ -1656,24 +1656,102 @@ static const ProtobufCFieldDescriptor scope__v1__limits__field_descriptors[11] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "changes_waiting",
+    12,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__Limits, changes_waiting),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "reads_waiting",
+    13,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__Limits, reads_waiting),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "cold_waiting",
+    14,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__Limits, cold_waiting),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "past_per_company",
+    15,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__Limits, past_per_company),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "listings",
+    16,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__Limits, listings),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "watches",
+    17,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__Limits, watches),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned scope__v1__limits__field_indices_by_name[] = {
   5,   /* field[5] = changes_per_batch */
+  11,   /* field[11] = changes_waiting */
   4,   /* field[4] = checks_per_request */
+  13,   /* field[13] = cold_waiting */
   8,   /* field[8] = connections */
   2,   /* field[2] = description_bytes */
   0,   /* field[0] = frame_bytes */
   3,   /* field[3] = ids_per_request */
+  15,   /* field[15] = listings */
   1,   /* field[1] = name_bytes */
+  14,   /* field[14] = past_per_company */
+  12,   /* field[12] = reads_waiting */
   6,   /* field[6] = requests_in_flight */
   10,   /* field[10] = timeout_max_ms */
   9,   /* field[9] = timeout_ms */
   7,   /* field[7] = unsent_bytes */
+  16,   /* field[16] = watches */
 };
 static const ProtobufCIntRange scope__v1__limits__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 11 }
+  { 0, 17 }
 };
 const ProtobufCMessageDescriptor scope__v1__limits__descriptor =
 {
@@ -1683,7 +1761,7 @@ const ProtobufCMessageDescriptor scope__v1__limits__descriptor =
   "Scope__V1__Limits",
   "scope.v1",
   sizeof(Scope__V1__Limits),
-  11,
+  17,
   scope__v1__limits__field_descriptors,
   scope__v1__limits__field_indices_by_name,
   1,  scope__v1__limits__number_ranges,

@@ -46,13 +46,13 @@ public struct Limits: Sendable {
   /// 256 MiB.
   public var changesWaitingBytes = 256 << 20
   /// Exports, pages of numbers, previews and questions about the log waiting for the authority. A connection may have
-  /// as many as are free beside its own, and always one. Default 1,024.
+  /// as many as are free beside its own, and always one. Their memory is bounded as that of `coldWaiting`. Default 1,024.
   public var readsWaiting = 1_024
   /// Questions that wait for their companies to be loaded, of all connections. A connection may have as many as are
   /// free beside its own, and always one. Default 16,384.
   public var coldWaiting = 16_384
-  /// Memory of these, in bytes, since each holds a copy of its frame; and once more that of questions as of an earlier
-  /// time. Shared like them, but that a small one of a connection that has none waiting is taken beyond it. Default
+  /// Memory of these, in bytes, since each holds a copy of its frame; once more that of questions as of an earlier
+  /// time, and that of `readsWaiting`. Shared like them, but that a small one of a connection that has none waiting is taken beyond it. Default
   /// 64 MiB.
   public var framesWaitingBytes = 64 << 20
   /// Listings under way whose rows are found first (users, groups, roles, fields, a project, a check-up), of all

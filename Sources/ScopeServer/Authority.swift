@@ -28,6 +28,8 @@ struct ApplyJob: Sendable {
   /// Memory that it takes.
   var bytes = 0
 
+  mutating func setBytes(frame: Int) { bytes = frame + changes.count * MemoryLayout<ScopeModel.Change>.stride }
+
   /// Work of the writer: its changes, and what each of them names.
   var cost: Int { changes.reduce(0) { $0 + 1 + $1.nameCount } }
 }
@@ -120,7 +122,7 @@ public final class Authority: Sendable {
       FairQueue(
         FairBounds(elements: limits.changesWaiting, bytes: limits.changesWaitingBytes),
         costPerTurn: Authority.costPerTurn))
-    reads = WorkQueue(FairQueue(FairBounds(elements: limits.readsWaiting)))
+    reads = WorkQueue(FairQueue(FairBounds(elements: limits.readsWaiting, bytes: limits.framesWaitingBytes)))
     loads = FairRoom(FairBounds(elements: limits.coldWaiting, bytes: limits.framesWaitingBytes))
     isSweepSet = .makeBoxSendingValue(false, eventLoop: loop)
     loop.execute {
@@ -192,6 +194,7 @@ extension Authority {
   private static let jobsPerCommit = 64
   /// Of batches that share a commit, beside the first: those at the front should not wait long.
   private static let changesPerCommit = 10_000
+  private static let bytesPerCommit = 4 << 20
 
   /// Everything that waits shares one commit, up to a bound.
   private func drain() {
@@ -218,12 +221,12 @@ extension Authority {
     guard let first = queue.popFirst() else { return [] }
     var group = [first]
     if first.job == nil { return group }
-    var count = 0
-    while group.count < jobsPerCommit, count < changesPerCommit,
+    var (count, bytes) = (0, 0)
+    while group.count < jobsPerCommit, count < changesPerCommit, bytes < bytesPerCommit,
       let next = queue.popFirst(where: { change, _ in change.job != nil })
     {
       group.append(next)
-      count += next.job!.cost
+      (count, bytes) = (count + next.job!.cost, bytes + next.job!.bytes)
     }
     return group
   }
@@ -274,7 +277,7 @@ extension Authority {
   ///
   /// - Parameter first: how many rows of the summary to tell.
   func preview(_ job: ApplyJob, first: Int, reply: @escaping Reply<Applied>) {
-    read(Waiter(job.source, until: job.deadline), reply) { state throws(Failure) in
+    read(Waiter(job.source, until: job.deadline), bytes: job.bytes, reply) { state throws(Failure) in
       try state.preview(job, first: first)
     }
   }
@@ -307,13 +310,13 @@ extension Authority {
   }
 
   private func read<T>(
-    _ waiter: Waiter, _ reply: @escaping Reply<T>,
+    _ waiter: Waiter, bytes: Int = 0, _ reply: @escaping Reply<T>,
     _ body: @escaping @Sendable (AuthorityState) throws(Failure) -> T
   ) {
     let read = Read(waiter: waiter) { state in
       reply(state.flatMap { state in Result { () throws(Failure) in try body(state) } })
     }
-    switch reads.append(read, from: waiter.source) {
+    switch reads.append(read, from: waiter.source, bytes: bytes) {
     case .first: loop.execute { self.readNext() }
     case .behindOthers: break
     case .full: reply(.failure(.tooManyReads))

@@ -5,10 +5,6 @@ import ScopeModel
 import ScopeProtocol
 import ScopeStore
 
-#if canImport(Glibc)
-  import Glibc
-#endif
-
 /// What the authority's thread owns. Used on that thread alone.
 final class AuthorityState {
   let loader: Loader
@@ -91,6 +87,7 @@ final class AuthorityState {
   }
 
   func point(_ moment: PastMoment, of company: Name) throws(Failure) -> PastPoint {
+    if case .time(let time) = moment, time > store.time { throw .notYet }
     do throws(StoreError) { return try store.point(moment, of: company) } catch { throw unreadable(error) }
   }
 
@@ -135,21 +132,45 @@ final class AuthorityState {
 
   /// Applies batches in order with one commit; the results are in the same order.
   func apply(_ jobs: [ApplyJob]) -> [Result<Applied, Failure>] {
-    var group = CommitGroup(revision: store.revision)
-    var results = jobs.map { job in
+    let (results, error) = applyTogether(jobs)
+    guard let error else { return results }
+    if jobs.count == 1 || error.concernsEveryChange {
+      logRefusal(of: jobs.count, error)
+      return results
+    }
+    // One batch that can't be written must not fail those that happened to wait with it.
+    var (refused, last) = (0, error)
+    let alone = jobs.map { job in
+      let (results, error) = applyTogether([job])
+      if let error { (refused, last) = (refused + 1, error) }
+      return results[0]
+    }
+    logRefusal(of: refused, last)
+    return alone
+  }
+
+  /// - Returns: with the error of the commit, if it failed: then each result is a failure.
+  private func applyTogether(_ jobs: [ApplyJob]) -> ([Result<Applied, Failure>], StoreError?) {
+    var group = CommitGroup(after: store)
+    let results = jobs.map { job in
       Result { () throws(Failure) in try apply(job, &group) }
     }
     defer { models.evict() }
-    guard !group.records.isEmpty else { return results }
+    if group.records.isEmpty { return (results, nil) }
     do throws(StoreError) {
       try commit(group)
+      return (results, nil)
     } catch {
-      // One batch that can't be written must not fail those that happened to wait with it.
-      if jobs.count > 1 && !error.concernsEveryChange { return jobs.flatMap { apply([$0]) } }
       let failure = refusal(of: error)
-      results = results.map { _ in .failure(failure) }  // refusals too: they may rest on what is taken back
+      return (results.map { _ in .failure(failure) }, error)  // refusals too: they may rest on what is taken back
     }
-    return results
+  }
+
+  /// One line, however many were refused for it: they may be thousands a second.
+  private func logRefusal(of count: Int, _ error: StoreError) {
+    if count == 0 { return }
+    if case .replaced = error { return }  // told where it was noticed
+    logger.error("changes are refused", metadata: ["count": "\(count)", "error": "\(error)"])
   }
 
   /// Commits, and publishes what came of it. Thrown out of here, all is as before, unless the error says otherwise.
@@ -183,7 +204,6 @@ final class AuthorityState {
   private func noteFailure(_ error: StoreError) {
     if case .replaced = error { return refuse(error) }
     hasCommitFailed = true
-    logger.error("a change is refused", metadata: ["error": "\(error)"])
   }
 
   /// The numbers of companies that have no index they could be taken over from.
@@ -223,8 +243,8 @@ final class AuthorityState {
     giveWayOnce()
     let access = models[job.company].company.accessSummary(of: outcome.edits)
     giveWayOnce()
-    // A batch that changes nothing leaves no trace, unless its key must be remembered.
-    if !outcome.edits.isEmpty || job.idempotencyKey != nil { group.append(job, outcome, access) }
+    // A batch that changes nothing leaves no trace. Its key need not be remembered: sent again, it is made then, once.
+    if !outcome.edits.isEmpty { group.append(job, outcome, access) }
     models.noteGrowth()
     return Applied(
       revision: group.revision, edits: outcome.edits.count, warnings: outcome.warnings, gathered: outcome.gathered,
@@ -383,7 +403,7 @@ extension AuthorityState {
     (changed.total, changed.revision) = (UInt64(patch.numbers.count), store.revision)
     if patch.isEmpty { return changed }
     if changed.total > NumberLimits.numbersPerList { throw .tooManyNumbers }
-    var group = CommitGroup(revision: store.revision)
+    var group = CommitGroup(after: store)
     do throws(ChangeError) {
       let outcome = try models[job.company].company.noteNumbers(
         of: job.list, count: changed.total, blockSet: patch.writes.set,
@@ -393,7 +413,10 @@ extension AuthorityState {
       throw Failure(error)
     }
     group.numbers[job.company] = numbers.merging([job.list: patch.numbers]) { $1 }
-    do throws(StoreError) { try commit(group, patch) } catch { throw refusal(of: error) }
+    do throws(StoreError) { try commit(group, patch) } catch {
+      logRefusal(of: 1, error)
+      throw refusal(of: error)
+    }
     changed.revision = store.revision
     return changed
   }
@@ -474,6 +497,9 @@ extension AuthorityState {
 }
 
 extension Failure {
+  fileprivate static let notYet = Failure(
+    .invalidArgument, "time_not_reached", "at_time_us is in the future: what will be then, nobody knows")
+
   /// Of the store, in the words that are for clients.
   init(_ error: StoreError) {
     self.init(error.code == "damaged" ? .dataLoss : .unavailable, error.code, error.words)
@@ -498,7 +524,10 @@ private struct CommitGroup {
   /// Of companies whose numbers it changes: those of the lists changed, or, where the company is cold, of all lists.
   var numbers: [Name: [Name: NumberSet]] = [:]
 
-  init(revision: UInt64) { self.revision = revision }
+  /// Of its changes.
+  private let time: Int64
+
+  init(after store: Store) { (revision, time) = (store.revision, store.time) }
 
   /// A list is gone, and with it what it had of numbers.
   var leavesBlocks: Bool { edits.values.contains { $0.contains { $0.removedList != nil } } }
@@ -518,17 +547,10 @@ private struct CommitGroup {
     lastRevisions[job.company] = revision
     records.append(
       ChangeRecord(
-        revision: revision, company: job.company, timeMicroseconds: wallClockMicroseconds(), actor: job.actor,
+        revision: revision, company: job.company, timeMicroseconds: time, actor: job.actor,
         caller: job.caller, edits: outcome.edits,
         idempotency: job.idempotencyKey.map { Idempotency(key: $0, digest: job.digest) }, access: access))
   }
-}
-
-/// Microseconds since 1970, for the log alone: deadlines run on the monotonic clock.
-private func wallClockMicroseconds() -> Int64 {
-  var time = timespec()
-  clock_gettime(CLOCK_REALTIME, &time)
-  return Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1_000
 }
 
 extension AccessSummary {

@@ -177,7 +177,7 @@ final class Dispatcher {
     case SCOPE__V1__REQUEST__CALL_GET_OBJECT: try getObject(request)
     case SCOPE__V1__REQUEST__CALL_LIST_FIELDS: return try listFields(request)
     case SCOPE__V1__REQUEST__CALL_CHECK_UP: return try checkUp(request)
-    case SCOPE__V1__REQUEST__CALL_PREVIEW: return try preview(request, from: caller)
+    case SCOPE__V1__REQUEST__CALL_PREVIEW: return try preview(request, frame.count, from: caller)
     case SCOPE__V1__REQUEST__CALL_WATCH_CHANGES: return try watchChanges(request, from: caller)
     case SCOPE__V1__REQUEST__CALL_WATCH_ACCESS: return try watchAccess(request)
     case SCOPE__V1__REQUEST__CALL_EXPLAIN: if let aside = try explain(request, frame) { return aside }
@@ -453,7 +453,7 @@ extension Dispatcher {
       caller: caller.name, source: caller.source, expectedRevision: call.pointee.expected_revision,
       idempotencyKey: try Self.optionalName("idempotency_key", call.pointee.idempotency_key.key),
       digest: try digest(call), deadline: deadline(after: timeout))
-    job.bytes = frameBytes + job.changes.count * MemoryLayout<Change>.stride
+    job.setBytes(frame: frameBytes)
     return .apply(job, id: request.pointee.id, timeout: timeout)
   }
 
@@ -461,7 +461,7 @@ extension Dispatcher {
   func deadline(after timeout: TimeAmount) -> NIODeadline { (patience?.arrived ?? .now()) + timeout }
 
   private func preview(
-    _ request: UnsafeMutablePointer<WireRequest>, from caller: Caller
+    _ request: UnsafeMutablePointer<WireRequest>, _ frameBytes: Int, from caller: Caller
   ) throws(Failure) -> Disposition {
     let call = request.pointee.preview!
     let actor = try Self.optionalName("actor", call.pointee.actor.key)
@@ -470,10 +470,11 @@ extension Dispatcher {
       throw Failure(.invalidArgument, "bad_first", "first is at most 1000, not \(call.pointee.first)")
     }
     let timeout = timeout(request)
-    let job = ApplyJob(
+    var job = ApplyJob(
       company: try companyName(request), changes: try changes(call.pointee.changes, call.pointee.n_changes),
       actor: actor, caller: caller.name, source: caller.source, expectedRevision: 0, digest: [],
       deadline: deadline(after: timeout))
+    job.setBytes(frame: frameBytes)
     let first = call.pointee.first == 0 ? AccessSummary.standardRows : Int(call.pointee.first)
     return .preview(job, first: first, id: request.pointee.id, timeout: timeout)
   }

@@ -205,10 +205,9 @@ extension RowFinder {
     end = question.limit == 0 ? rows.count : min(rows.count, offset + question.limit)
   }
 
-  /// Users have their numbers in the order of their ids: equal names stay so.
+  /// Users and groups have their numbers in the order of their ids: equal names stay so.
   private mutating func sort(by question: UserQuestion, _ view: CompanyView) {
-    let ranks = question.isByGroup ? groupRanks(view) : []
-    func rank(_ user: FoundRow) -> Int { view.groups(ofUser: Int(user.number)).map { ranks[$0] }.min() ?? .max }
+    func rank(_ user: FoundRow) -> Int { view.groups(ofUser: Int(user.number)).first ?? .max }
     let keyed = rows.map { (row: $0, rank: question.isByGroup ? rank($0) : 0, name: view.userName(Int($0.number))) }
     rows = keyed.sorted { a, b in
       if a.rank != b.rank { return a.rank < b.rank }
@@ -217,16 +216,6 @@ extension RowFinder {
     }.map(\.row)
   }
 
-  /// Each group's place when they are sorted by name.
-  private func groupRanks(_ view: CompanyView) -> [Int] {
-    let sorted = (0..<view.groupCount).sorted { a, b in
-      let order = view.groupName(a).order(view.groupName(b))
-      return order == 0 ? a < b : order < 0
-    }
-    var ranks = [Int](repeating: 0, count: sorted.count)
-    for (rank, group) in sorted.enumerated() { ranks[group] = rank }
-    return ranks
-  }
 }
 
 extension Key {

@@ -61,8 +61,8 @@ struct NumberStream: Sendable {
     }
     let isMore = limit == nil && !page.isLast
     dispatcher.reply.begin(id, revision: page.revision, more: isMore)
-    let call = limit == nil ? SCOPE__V1__REQUEST__CALL_EXPORT_NUMBERS : SCOPE__V1__REQUEST__CALL_LIST_NUMBERS
-    dispatcher.reply.end(withResult: call.rawValue, page.packed, into: &out)
+    let result = limit == nil ? SCOPE__V1__RESPONSE__RESULT_EXPORT_NUMBERS : SCOPE__V1__RESPONSE__RESULT_LIST_NUMBERS
+    dispatcher.reply.end(withResult: result.rawValue, page.packed, into: &out)
     after = page.rows.numbers.last ?? after
     self.page = nil
     return isMore ? .more : .done

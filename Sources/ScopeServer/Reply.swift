@@ -365,6 +365,12 @@ extension Reply {
     limits.pointee.connections = UInt32(limit.connections)
     limits.pointee.timeout_ms = limit.timeoutMilliseconds
     limits.pointee.timeout_max_ms = limit.timeoutMaximumMilliseconds
+    limits.pointee.changes_waiting = UInt32(limit.changesWaiting)
+    limits.pointee.reads_waiting = UInt32(limit.readsWaiting)
+    limits.pointee.cold_waiting = UInt32(limit.coldWaiting)
+    limits.pointee.past_per_company = UInt32(limit.pastPerCompany)
+    limits.pointee.listings = UInt32(limit.listings)
+    limits.pointee.watches = UInt32(limit.watches)
     scope__v1__hello_response__init(hello)
     hello.pointee.version = ProtobufCBinaryData(
       UnsafeRawBufferPointer(start: version.utf8Start, count: version.utf8CodeUnitCount))

@@ -66,7 +66,7 @@ extension Store {
     }
   }
 
-  /// By halving: revisions follow the time, but for a clock that was set back.
+  /// By halving: the log's time never goes back.
   private static func revision(at moment: PastMoment, newest: UInt64, _ db: Database) throws -> UInt64 {
     switch moment {
     case .revision(let revision): return min(revision, newest)

@@ -10,6 +10,9 @@ public final class Store {
   /// The end of the change log.
   public private(set) var head: Head
 
+  /// When the last change was made, as the log has it.
+  private var lastTime = Int64.min
+
   /// The directory could not be written when the store was opened: it takes no change.
   public let isReadOnly: Bool
 
@@ -46,7 +49,7 @@ public final class Store {
     self.configuration = configuration
     head = .start
     files = OpenFiles([configuration.databasePath, configuration.walPath, configuration.lockPath])
-    head = try access("reading the end of the log", Store.head)
+    (head, lastTime) = try access("reading the end of the log", Store.end)
     let loss = try loss(broken)
     if let loss, isReadOnly || configuration.acceptedLoss != head.revision {
       throw .changesMissing(loss, revision: head.revision)
@@ -102,6 +105,10 @@ extension Store {
 
   /// The last revision over all companies; 0: nothing was ever changed.
   public var revision: UInt64 { head.revision }
+
+  /// The time of a change that is made now, and the latest that can be asked about. The log's time never goes back: while
+  /// a clock that was set back has not caught up, it stands still.
+  public var time: Int64 { max(lastTime, configuration.clock()) }
 
   /// The companies that exist, in byte order; and those of which rows are lost, as loading them says.
   public func companies() throws(StoreError) -> [Name] {
@@ -181,13 +188,14 @@ extension Store {
     return names
   }
 
-  private static func head(_ db: Database) throws -> Head {
-    var head = Head.start
-    try db.forEachRow("SELECT revision, hash FROM change_log ORDER BY revision DESC LIMIT 1") { row in
+  private static func end(_ db: Database) throws -> (Head, time: Int64) {
+    var (head, time) = (Head.start, Int64.min)
+    try db.forEachRow("SELECT revision, hash, time FROM change_log ORDER BY revision DESC LIMIT 1") { row in
       head = Head(revision: UInt64(clamping: row.integer(0)), hash: row.blob(1) ?? [])
+      time = row.integer(2)
       return false
     }
-    return head
+    return (head, time)
   }
 
   /// Whether the last rows have the seals they must. A few rows, and those before them are for `verify`: the log may be
@@ -259,6 +267,7 @@ extension Store {
     }
     remember(digests)
     head = Head(revision: logged.last!.record.revision, hash: logged.last!.hash)
+    lastTime = logged.last!.record.timeMicroseconds
     headFile?.note(head)
     return logged
   }

@@ -1,3 +1,7 @@
+#if canImport(Glibc)
+  import Glibc
+#endif
+
 /// Where the store lives and what it may use.
 public struct StoreConfiguration: Sendable {
   /// The data directory, which belongs to one process at a time. Made with mode 0700 where it is missing; its
@@ -23,6 +27,10 @@ public struct StoreConfiguration: Sendable {
   /// default: a start that misses changes is refused.
   public var acceptedLoss: UInt64?
 
+  /// What time it is, in microseconds since 1970, for the log and for questions about earlier times: deadlines run on
+  /// the monotonic clock. Default: the system's clock.
+  public var clock: @Sendable () -> Int64 = StoreConfiguration.systemClock
+
   /// For tests, which show that damage would be answered from without it: whether what is loaded is compared with its
   /// digests and hashes.
   package var checksDigests = true
@@ -32,6 +40,12 @@ public struct StoreConfiguration: Sendable {
   package var checksHead = true
 
   public init(directory: String) { self.directory = directory }
+
+  private static let systemClock = { @Sendable () -> Int64 in
+    var time = timespec()
+    clock_gettime(CLOCK_REALTIME, &time)
+    return Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1_000
+  }
 
   var databasePath: String { directory + "/scoped.sqlite" }
 

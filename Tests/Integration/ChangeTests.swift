@@ -47,6 +47,28 @@ private let queue = ObjectRef(ObjectType(name: "queue")!, "q")
     }
   }
 
+  @Test func thatChangeNothingLeaveNoTraceAndUseUpNoKey() async throws {
+    try await withDaemon { daemon in
+      let client = try daemon.client("c")
+      try client.applyAll(smallCompany() + [.addMember(project: "p", .user("u0"))], to: "c")
+      let add: [Change] = [.addMember(project: "p", .user("u0"))]
+      for _ in 0..<2 {
+        let nothing = try client.apply(add, to: "c", idempotencyKey: "k", timeoutMilliseconds: 20_000)
+        #expect(nothing.edits == 0 && nothing.revision == 1 && !nothing.isRepeated)
+      }
+      try client.applyAll([.removeMember(project: "p", .user("u0"))], to: "c")
+      let made = try client.apply(add, to: "c", idempotencyKey: "k", timeoutMilliseconds: 20_000)
+      #expect(made.edits == 1 && made.revision == 3 && !made.isRepeated)
+      #expect(try client.apply(add, to: "c", idempotencyKey: "k", timeoutMilliseconds: 20_000).isRepeated)
+      var revisions: [UInt64] = []
+      try client.changes(LogFilter()) { record in
+        revisions.append(record.revision)
+        return true
+      }
+      #expect(revisions == [1, 2, 3])
+    }
+  }
+
   @Test func afterAnotherChangeAreRefusedWhereARevisionIsExpected() async throws {
     try await withDaemon { daemon in
       let client = try daemon.client("c")

@@ -44,12 +44,38 @@ import Testing
     #expect(try client.health().isWritable)
     daemon.killNow()
     let lines = daemon.log.split(separator: "\n")
-    #expect((1...20).contains(lines.count { $0.contains("a change is refused") }), "one a window, not one a change")
+    #expect((1...20).contains(lines.count { $0.contains("changes are refused") }), "one a window, not one a change")
     #expect(!daemon.log.contains("INSERT INTO"))
     let again = try ProcessDaemon(in: disk.folder)
     let users = Set(try users(of: again))
     #expect(users.contains("kept") && !users.contains { $0.hasPrefix("lost") })
     #expect(again.stop() == 0)
+  }
+
+  /// Batches that share a commit are tried one by one when it fails; the log has a line for all of them.
+  @Test func changesRefusedTogetherAreLoggedTogether() throws {
+    let disk = try DiskFault(in: TemporaryFolder())
+    let daemon = try ProcessDaemon(in: disk.folder, environment: disk.environment)
+    let client = try daemon.client("c")
+    try client.applyAll(smallCompany(), to: "c")
+    disk.set(.write, of: log, after: 0, failing: .max, errno: ENOSPC)
+    let connection = try RawConnection(daemon.address)
+    let count = 200
+    connection.send(
+      (1...count).flatMap { number in
+        let user = Proto.bytes(1, Array("lost\(number)".utf8))
+        var request = RawRequest(company: "c", call: 16, Proto.message(1, Proto.message(4, user)))
+        request.id = UInt64(number)
+        return RawConnection.frame(request.packed)
+      })
+    for _ in 1...count {
+      guard case .message(let message) = connection.receive() else { throw TestFailure("no answer") }
+      #expect(try RawResponse(message).reason == "disk_full")
+    }
+    #expect(daemon.logs("changes are refused"))
+    daemon.killNow()
+    let counts = daemon.log.matches(of: /count=([0-9]+).*changes are refused/).compactMap { Int($0.1) }
+    #expect(counts.contains { $0 > 1 } && counts.count <= 20, "\(daemon.log)")
   }
 
   @Test func aSyncThatFailsEndsTheProcess() throws {

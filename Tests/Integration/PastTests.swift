@@ -1,6 +1,7 @@
 import ScopeClient
 import ScopeModel
 import ScopeTesting
+import Synchronization
 import Testing
 
 /// Questions as of an earlier time, against what was answered then.
@@ -86,9 +87,68 @@ import Testing
       #expect(try decision(at: second) == (1, 2))
       #expect(try decision(at: second - 1) == (2, 1))
       #expect(try decision(at: try time(of: 3, client)) == (2, 3))
-      #expect(try decision(at: .max) == (2, 3))
       let first = try decision(at: 1)
       #expect(first == (2, 0), "long before the company was there")
+    }
+  }
+
+  /// Whichever way the clock is set, the log's time goes on, and what was so as of a time is what the log has up to it.
+  @Test func timeGoesOnThoughTheClockBeSetBack() async throws {
+    let clock = Mutex<Int64>(1_000_000_000_000)
+    func step(_ seconds: Int64) { clock.withLock { $0 += seconds * 1_000_000 } }
+    let folder = TemporaryFolder()
+    var steps: [Int64] = [0, 60, -3_600, 1, 1, 7_200, -1, 30, -86_400]
+    func run(_ body: (Client, RawConnection) throws -> Void) async throws {
+      let daemon = try await TestDaemon(in: folder) { $0.store.clock = { clock.withLock { $0 } } }
+      do { try body(try daemon.client("c"), try RawConnection(daemon.address(.unix))) } catch {
+        try? await daemon.stop()
+        throw error
+      }
+      try await daemon.stop()
+    }
+    try await run { client, _ in
+      try client.applyAll(smallCompany(), to: "c")
+      for seconds in steps {
+        step(seconds)
+        try client.applyAll(
+          [.putGroup(Group(id: "g", name: Name(stringLiteral: "after \(clock.withLock { $0 })")))], to: "c")
+      }
+    }
+    // A day behind what the log has: the next start goes on from there.
+    steps.append(10)
+    step(10)
+    try await run { client, connection in
+      try client.applyAll([.putGroup(Group(id: "g", name: "last"))], to: "c")
+      func log(_ adjust: (inout LogFilter) -> Void = { _ in }) throws -> [LogRecord] {
+        var (filter, records) = (LogFilter(), [LogRecord]())
+        adjust(&filter)
+        try client.changes(filter) { record in
+          records.append(record)
+          return true
+        }
+        return records
+      }
+      let records = try log()
+      #expect(records.count >= steps.count)
+      #expect(zip(records, records.dropFirst()).allSatisfy { $0.timeMicroseconds <= $1.timeMicroseconds })
+      let last = try #require(records.last).timeMicroseconds
+      #expect(last == records.map(\.timeMicroseconds).max() && last > clock.withLock { $0 })
+      func answer(at time: Int64) throws -> RawResponse {
+        var request = RawRequest.canSee("c", (1, Array("u0".utf8)), (16, Array("q".utf8)))
+        request.atTimeMicroseconds = time
+        return try connection.ask(request)
+      }
+      for time in Set(records.flatMap { [$0.timeMicroseconds - 1, $0.timeMicroseconds] }) {
+        let until = try log { $0.untilMicroseconds = time + 1 }
+        let since = try log { $0.sinceMicroseconds = time + 1 }
+        #expect(try answer(at: time).revision == until.last?.revision ?? 0)
+        #expect((until + since).map(\.revision) == records.map(\.revision))
+      }
+      #expect(try answer(at: last + 1).reason == "time_not_reached", "the clock says that it is long ago")
+      clock.withLock { $0 = last + 1_000_000 }
+      #expect(try answer(at: last + 1_000_000).code == 0)
+      #expect(try answer(at: last + 1_000_001).reason == "time_not_reached")
+      #expect(try answer(at: .max).reason == "time_not_reached")
     }
   }
 

@@ -43,6 +43,28 @@ import Testing
     #expect(Set(calls) == Set(Self.messages.keys))
   }
 
+  /// Each answer stands in the field that belongs to its call. What can't be answered here says so.
+  @Test func ofEveryCallTheAnswerIsItsOwn() async throws {
+    try await withDaemon { daemon in
+      try daemon.client().applyAll(
+        smallCompany() + [.object("list:l"), .place("list:l", project: "p"), .addMember(project: "p", .user("u0"))],
+        to: "c")
+      try await onThread {
+        var unanswered: [Int: String] = [:]
+        for (call, message) in Self.messages {
+          let connection = try RawConnection(daemon.address(.unix))
+          let response = try connection.ask(RawRequest(company: "c", call: call, message))
+          if response.code == 0 {
+            #expect(response.result == call, "call \(call)")
+          } else {
+            unanswered[call] = response.reason
+          }
+        }
+        #expect(unanswered == [:])
+      }
+    }
+  }
+
   /// A process of its own: whatever ends it, ends it alone, and is told.
   @Test(arguments: Kind.allCases, Listener.allCases) func ofEveryCallIsSurvived(_ kind: Kind, over listener: Listener)
     async throws

@@ -61,7 +61,10 @@ private let changes: [Change] = [
   func usersSorted() async throws {
     try await withCompany(changes) { c async throws in
       #expect(try c.wire.users().map(\.name) == ["Anton", "Boris", "Zoe"])
-      #expect(try c.wire.users(byGroup: true).map(\.name) == ["Boris", "Zoe", "Anton"], "Night, Sales, none")
+      #expect(try c.wire.users(byGroup: true).map(\.name) == ["Boris", "Zoe", "Anton"], "night, team, none")
+      // Ids are shown, and so they decide.
+      try c.apply(.putGroup(Group(id: "night", name: "Zzz")))
+      #expect(try c.wire.users(byGroup: true).map(\.name) == ["Boris", "Zoe", "Anton"])
     }
   }
 

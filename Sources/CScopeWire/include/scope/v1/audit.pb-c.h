@@ -112,9 +112,12 @@ struct  Scope__V1__ChangeRecord
    */
   uint64_t revision;
   /*
-   * when, in microseconds since 1970
+   * when, in microseconds since 1970; never before that of the revision before it, though
    */
   int64_t time_us;
+  /*
+   * the clock be set back
+   */
   /*
    * the user who acted; empty: the platform itself
    */

@@ -586,7 +586,7 @@ struct  Scope__V1__ApplyRequest
    */
   uint64_t expected_revision;
   /*
-   * the same key with the same changes is applied once; empty: none
+   * the same key with the same changes is applied once; empty: none. Of a request that
    */
   ProtobufCBinaryData idempotency_key;
 };

@@ -105,7 +105,7 @@ struct  Scope__V1__Request
    * rules only, over a listener that shows the log
    */
   /*
-   * answer it as of this time, in microseconds since 1970; 0: as of now
+   * answer it as of this time, in microseconds since 1970: with the changes up to and with it.
    */
   int64_t at_time_us;
   Scope__V1__Request__CallCase call_case;
@@ -359,10 +359,38 @@ struct  Scope__V1__Limits
    * highest `Request.timeout_ms`; a longer one is cut to it
    */
   uint32_t timeout_max_ms;
+  /*
+   * How many may wait, or be under way, in all. A connection may have as many as are free beside its own (alone half of
+   * them), and always one.
+   */
+  /*
+   * Apply, and changes of numbers
+   */
+  uint32_t changes_waiting;
+  /*
+   * exports, pages of numbers, previews, questions about the log
+   */
+  uint32_t reads_waiting;
+  /*
+   * questions that wait for their company to be loaded
+   */
+  uint32_t cold_waiting;
+  /*
+   * questions as of an earlier time, of one company
+   */
+  uint32_t past_per_company;
+  /*
+   * listings of users, groups, roles, fields, a project; check-ups
+   */
+  uint32_t listings;
+  /*
+   * watches; of one connection at most 16
+   */
+  uint32_t watches;
 };
 #define SCOPE__V1__LIMITS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&scope__v1__limits__descriptor) \
-    , 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    , 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 
 /*
