@@ -148,8 +148,9 @@ func clearSocketFile(_ path: String) throws(AddressError) {
 /// Only a refusal says that nobody is there: a full backlog or a lack of rights does not.
 private func isServed(_ path: String) -> Bool {
   let type = CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue) | CInt(SOCK_NONBLOCK.rawValue)
+  guard let address = try? SocketAddress(unixDomainSocketPath: path) else { return true }
   let handle = socket(AF_UNIX, type, 0)
-  guard handle >= 0, let address = try? SocketAddress(unixDomainSocketPath: path) else { return true }
+  if handle < 0 { return true }
   defer { close(handle) }
   return address.withSockAddr { connect(handle, $0, socklen_t($1)) == 0 || errno != ECONNREFUSED }
 }

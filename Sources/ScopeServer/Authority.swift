@@ -75,7 +75,7 @@ public final class Authority: Sendable {
   let meter: LoadMeter
   /// Of the indexes' hashes.
   let seed: UInt64
-  private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+  private let group: MultiThreadedEventLoopGroup
   private let loop: any EventLoop
   /// Nil: the store is closed. Nothing that comes later finds it.
   private let state: NIOLoopBoundBox<AuthorityState?>
@@ -86,6 +86,8 @@ public final class Authority: Sendable {
   private let reads: WorkQueue<Read>
   /// Of the authority's thread.
   private let isSweepSet: NIOLoopBoundBox<Bool>
+  /// Of the authority's thread: how many times it has had changes to make, and whether a checkpoint is set.
+  private let rest: NIOLoopBoundBox<Rest>
   private let interruption: Interruption
   private let loadThreads: NIOThreadPool
   /// Questions that wait for companies to be loaded.
@@ -98,22 +100,23 @@ public final class Authority: Sendable {
   public static func open(
     _ configuration: StoreConfiguration, loading: LoadingConfiguration = LoadingConfiguration(), limits: Limits,
     logger: Logger, onFatal: @escaping @Sendable (StoreError) -> Never
-  ) throws(StoreError) -> Authority {
-    try Authority(configuration, loading, limits: limits, logger: logger, onFatal: onFatal)
-  }
-
-  private init(
-    _ configuration: StoreConfiguration, _ loading: LoadingConfiguration, limits: Limits, logger: Logger,
-    onFatal: @escaping @Sendable (StoreError) -> Never
-  ) throws(StoreError) {
+  ) -> EventLoopFuture<Authority> {
+    let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     let loop = group.next()
-    let opened = try run(on: loop) { () throws(StoreError) in
+    let opened = loop.submit {
       giveWayToEventLoops()
       let state = try AuthorityState(configuration, loading: loading, loop: loop, logger: logger, onFatal: onFatal)
       return Opened(
         state: NIOLoopBoundBox(state, eventLoop: loop), publisher: state.publisher, feed: state.feed,
         seed: state.seed, meter: state.loader.meter, threads: state.loader.threads, interruption: state.interruption)
     }
+    opened.whenFailure { _ in group.shutdownGracefully { _ in } }
+    return opened.map { Authority(group, $0, limits: limits) }
+  }
+
+  private init(_ group: MultiThreadedEventLoopGroup, _ opened: Opened, limits: Limits) {
+    let loop = group.next()
+    self.group = group
     (state, publisher, feed, seed) = (opened.state, opened.publisher, opened.feed, opened.seed)
     (meter, loadThreads, interruption) = (opened.meter, opened.threads, opened.interruption)
     self.loop = loop
@@ -125,6 +128,7 @@ public final class Authority: Sendable {
     reads = WorkQueue(FairQueue(FairBounds(elements: limits.readsWaiting, bytes: limits.framesWaitingBytes)))
     loads = FairRoom(FairBounds(elements: limits.coldWaiting, bytes: limits.framesWaitingBytes))
     isSweepSet = .makeBoxSendingValue(false, eventLoop: loop)
+    rest = .makeBoxSendingValue(Rest(), eventLoop: loop)
     loop.execute {
       self.setSweep()
       self.look()
@@ -199,7 +203,9 @@ extension Authority {
   /// Everything that waits shares one commit, up to a bound.
   private func drain() {
     let next = changes.take(Authority.nextGroup)
-    guard let state = state.value, let first = next.first else { return next.forEach { $0.fail(.stopping) } }
+    guard let state = state.value else { return next.forEach { $0.fail(.stopping) } }
+    guard let first = next.first else { return setCheckpoint() }
+    rest.value.rounds += 1
     if case .numbers(let job, let reply) = first {
       reply(Result { () throws(Failure) in try state.change(job) })
     } else {
@@ -229,6 +235,26 @@ extension Authority {
       (count, bytes) = (count + next.job!.cost, bytes + next.job!.bytes)
     }
     return group
+  }
+
+  private struct Rest: Sendable {
+    var rounds: UInt64 = 0
+    var isSet = false
+  }
+
+  /// Without a change for so long, the thread rests.
+  private static let restBeforeCheckpoint = TimeAmount.milliseconds(20)
+
+  /// Has the write-ahead log moved into the database when nobody wants to change anything.
+  private func setCheckpoint() {
+    if rest.value.isSet || state.value?.wantsCheckpoint != true { return }
+    rest.value.isSet = true
+    let rounds = rest.value.rounds
+    loop.scheduleTask(in: Authority.restBeforeCheckpoint) {
+      self.rest.value.isSet = false
+      if self.interruption.isSet { return }
+      if self.rest.value.rounds == rounds { self.state.value?.checkpoint() } else { self.setCheckpoint() }
+    }
   }
 
   /// Removes blocks of numbers that nobody needs any more, a few at a time.
@@ -304,9 +330,45 @@ extension Authority {
     read(waiter, reply) { state throws(Failure) in try state.changes(of: company, query) }
   }
 
-  /// Looks everything through. Changes wait meanwhile.
+  /// Looks everything through, in steps between which changes and other reads have their turn.
   func verify(for waiter: Waiter, reply: @escaping Reply<(Verification, revision: UInt64)>) {
-    read(waiter, reply) { state throws(Failure) in try state.verify() }
+    let begun: Reply<Void> = { result in
+      if case .failure(let failure) = result { return reply(.failure(failure)) }
+      self.goOnVerifying(waiter) { result in
+        if self.loop.inEventLoop { self.state.value?.endVerification() }  // else the daemon stops
+        reply(result)
+      }
+    }
+    read(waiter, begun) { state throws(Failure) in try state.beginVerification() }
+  }
+
+  /// `end` is called on the authority's thread.
+  private func goOnVerifying(_ waiter: Waiter, _ end: @escaping Reply<(Verification, revision: UInt64)>) {
+    let stepped: Reply<AuthorityState.VerificationStep> = { result in
+      switch result {
+      case .failure(let failure): end(.failure(failure))
+      case .success(.done(let found, let revision)): end(.success((found, revision)))
+      case .success(.next): self.goOnVerifying(waiter, end)
+      case .success(.compare(let index, let rows)): self.compare(index, rows, waiter, end)
+      }
+    }
+    read(waiter, stepped) { state throws(Failure) in try state.verify() }
+  }
+
+  /// On a thread beside this one.
+  private func compare(
+    _ index: CompanyIndex, _ rows: CompanyRows?, _ waiter: Waiter,
+    _ end: @escaping Reply<(Verification, revision: UInt64)>
+  ) {
+    loadThreads.submit { state in
+      guard case .active = state else { return self.loop.execute { end(.failure(.stopping)) } }
+      let made = rows.flatMap { try? CompanyIndex($0, seed: self.seed) }
+      let isRight = made.map(index.hasSameContents) ?? false
+      self.loop.execute {
+        if !isRight { self.state.value?.reportWrongIndex(of: index.id) }
+        self.goOnVerifying(waiter, end)
+      }
+    }
   }
 
   private func read<T>(
@@ -372,19 +434,4 @@ extension Failure {
     .resourceExhausted, "too_many_companies_loading",
     "too many questions of this connection wait for companies to be loaded")
   static let notBegun = Failure(.deadlineExceeded, "not_begun", "the time was over before it was begun")
-}
-
-/// Runs on a loop's thread and waits; for start-up only.
-private func run<T: Sendable>(
-  on loop: any EventLoop, _ body: @escaping @Sendable () throws(StoreError) -> T
-) throws(StoreError) -> T {
-  let result: Result<T, StoreError>
-  do {
-    result = try loop.submit { () -> Result<T, StoreError> in
-      do throws(StoreError) { return .success(try body()) } catch { return .failure(error) }
-    }.wait()
-  } catch {
-    fatalError("a loop that was just made does not run: \(error)")
-  }
-  return try result.get()
 }

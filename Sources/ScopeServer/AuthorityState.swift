@@ -22,6 +22,8 @@ final class AuthorityState {
   private let logger: Logger
   private let onFatal: @Sendable (StoreError) -> Never
   private var models: ModelCache
+  /// The one under way.
+  private var verification: VerificationOfAll?
 
   /// - Parameter loop: the one whose thread owns this.
   init(
@@ -107,27 +109,42 @@ final class AuthorityState {
     }
   }
 
-  /// The store, and whether the indexes that answer are those its tables give.
-  func verify() throws(Failure) -> (Verification, revision: UInt64) {
+  /// What one step of a verification leaves to be done.
+  enum VerificationStep: Sendable {
+    case next
+    /// Whether this is the index that these rows give, beside this thread. Nil: there are no rows that could be read.
+    case compare(CompanyIndex, CompanyRows?)
+    case done(Verification, revision: UInt64)
+  }
+
+  /// One at a time: it may take memory.
+  func beginVerification() throws(Failure) {
+    if verification != nil {
+      throw Failure(.resourceExhausted, "verify_under_way", "the store is being verified already; ask again later")
+    }
+    verification = VerificationOfAll(VerificationWalk(store))
+  }
+
+  func endVerification() { verification = nil }
+
+  /// Goes on: the store first, then whether the indexes that answer are those its tables give.
+  func verify() throws(Failure) -> VerificationStep {
     do throws(StoreError) {
-      var found = try store.verify()
-      for id in try store.companies() {
-        let isRight = isIndexRight(of: id)
-        if interruption.isSet { throw StoreError.interrupted }
-        if !isRight { found.report("the index of company '\(id)' is not the one its tables give") }
-      }
-      return (found, store.revision)
+      if try verification!.walk.step(in: store) { return .next }
+      if verification!.companies == nil { verification!.companies = try store.companies()[...] }
     } catch {
       throw unreadable(error)
     }
+    guard let id = verification!.companies!.popFirst() else {
+      return .done(verification!.found, revision: store.revision)
+    }
+    // A company that is cold has no index that could be wrong; what is wrong with its rows was found before.
+    guard let index = publisher.root.index(of: id) else { return .next }
+    return .compare(index, try? store.rows(of: id, withNumbers: true))
   }
 
-  /// A company that is cold has no index that could be wrong; what is wrong with its rows was found before.
-  private func isIndexRight(of id: Name) -> Bool {
-    if publisher.root.isCold(id) { return true }
-    guard let index = publisher.root.index(of: id), let company = try? store.load(id) else { return false }
-    guard company.mode != nil, let numbers = try? company.numbers(in: store.path, store.skeleton) else { return false }
-    return index.hasSameContents(as: CompanyIndex(company, seed: seed, numbers: numbers))
+  func reportWrongIndex(of company: Name) {
+    verification?.wrong.append("the index of company '\(company)' is not the one its tables give")
   }
 
   /// Applies batches in order with one commit; the results are in the same order.
@@ -369,6 +386,17 @@ extension AuthorityState {
     return NumberPage(rows: rows, isLast: rows.count < query.limit, revision: store.revision)
   }
 
+  /// The write-ahead log is long enough to be moved into the database in an idle moment.
+  var wantsCheckpoint: Bool { store.wantsCheckpoint }
+
+  func checkpoint() {
+    do throws(StoreError) { try store.checkpoint() } catch {
+      if error.isFatal { onFatal(error) }
+      if case .interrupted = error { return }
+      logger.error("the write-ahead log can't be moved into the database", metadata: ["error": "\(error)"])
+    }
+  }
+
   /// Removes some of the blocks that no list names any more.
   func sweep() {
     do throws(StoreError) { needsSweep = try store.sweep() } catch {
@@ -562,6 +590,19 @@ extension AccessSummary {
     told.first = first.filter { company.objects[$0.object] == nil || company.sees(actor, $0.object) }
     return told
   }
+}
+
+/// How far a verification is.
+private struct VerificationOfAll {
+  let walk: VerificationWalk
+  /// Whose indexes are still to be compared; nil: the store comes first.
+  var companies: ArraySlice<Name>?
+  /// Beside what is wrong with the store.
+  var wrong: [String] = []
+
+  init(_ walk: VerificationWalk) { self.walk = walk }
+
+  var found: Verification { wrong.reduce(into: walk.found) { $0.report($1) } }
 }
 
 /// A company's state beside the revision of its last change.

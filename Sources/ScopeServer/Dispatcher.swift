@@ -432,8 +432,9 @@ extension Dispatcher {
   ) throws(Failure) -> Disposition {
     let missing = named.map { self.unknown(request, $0) } ?? []
     var stream = PartStream(id: request.pointee.id, kind: kind, unknown: missing)
-    if case .more = try stream.next(using: self, into: &out) { return .stream(stream, timeout: timeout(request)) }
-    return .answered
+    guard case .more = try stream.next(using: self, into: &out) else { return .answered }
+    stream.holdOne()
+    return .stream(stream, timeout: timeout(request))
   }
 }
 

@@ -23,8 +23,9 @@ struct PastQuestion: Sendable {
 /// Answers questions as of an earlier time: takes the log forward from the beginning or back from today, whichever
 /// is nearer, and has the state of that day compiled and asked like today's.
 ///
-/// It has a thread of its own, on which it waits for the writer, one batch of the log at a time. What was compiled
-/// is kept for a while, within a bound.
+/// It has threads of its own, on which it waits for the writer, one batch of the log at a time. A company has one of them
+/// at most, so that one whose log is long does not delay the others. What was compiled is kept for a while, within a
+/// bound.
 final class Historian: Sendable {
   private struct Kept {
     let company: Name
@@ -32,32 +33,45 @@ final class Historian: Sendable {
     let revision: UInt64
   }
 
-  private let thread = NIOThreadPool(numberOfThreads: 1)
+  private let threads = NIOThreadPool(numberOfThreads: Historian.threadCount)
+  private static let threadCount = 4
   private let authority: Authority
   private let limits: Limits
   private let daemon: DaemonState
   /// What waits, by company and in all, and the work itself; connections take turns.
   fileprivate struct Waiting {
     var ofCompanies: [Name: FairShares] = [:]
-    var work: FairQueue<@Sendable (_ isActive: Bool) -> Void>
+    var work: FairQueue<Work>
+    /// Companies that have a thread.
+    var underWay: Set<Name> = []
+  }
+
+  fileprivate struct Work: Sendable {
+    let company: Name
+    let run: @Sendable (_ isActive: Bool) -> Void
   }
 
   private let waiting: NIOLockedValueBox<Waiting>
   /// The last used stands last.
   private let kept = NIOLockedValueBox<[Kept]>([])
 
-  init(limits: Limits, authority: Authority, daemon: DaemonState) {
+  private let beforeGoingBack: (@Sendable (Name) -> Void)?
+
+  init(
+    limits: Limits, authority: Authority, daemon: DaemonState, beforeGoingBack: (@Sendable (Name) -> Void)? = nil
+  ) {
+    self.beforeGoingBack = beforeGoingBack
     self.limits = limits
     self.authority = authority
     self.daemon = daemon
     waiting = NIOLockedValueBox(
       Waiting(work: FairQueue(FairBounds(elements: limits.readsWaiting, bytes: limits.framesWaitingBytes))))
-    thread.start()
+    threads.start()
   }
 
-  /// Ends the thread; false: it still works at the deadline.
+  /// Ends the threads; false: one still works at the deadline.
   func stop(before deadline: NIODeadline, on loop: any EventLoop) async -> Bool {
-    await thread.end(before: deadline, on: loop)
+    await threads.end(before: deadline, on: loop)
   }
 
   /// Answers; `reply` is called on some thread.
@@ -70,10 +84,26 @@ final class Historian: Sendable {
       reply(Result { () throws(Failure) in try self.answer(question, caller) })
     }
     if !enter(question, work) { return reply(.failure(.tooManyReads)) }
-    thread.submit { state in
-      let next = self.waiting.withLockedValue { $0.work.popFirst() }!  // as many as were submitted
-      if case .active = state { next(true) } else { next(false) }
+    threads.submit { state in
+      if case .active = state { self.work() } else { self.giveUp() }
     }
+  }
+
+  /// Does what waits, for companies that have no thread yet. What waits behind those is done by their threads.
+  private func work() {
+    var last: Name?
+    while let next = waiting.withLockedValue({ $0.next(after: last) }) {
+      next.run(true)
+      last = next.company
+    }
+  }
+
+  private func giveUp() {
+    let all = waiting.withLockedValue { waiting in
+      waiting.underWay = []
+      return waiting.work.removeAll()
+    }
+    for work in all { work.run(false) }
   }
 
   private func enter(_ question: PastQuestion, _ work: @escaping @Sendable (_ isActive: Bool) -> Void) -> Bool {
@@ -85,7 +115,8 @@ final class Historian: Sendable {
     return waiting.withLockedValue { waiting in
       let bounds = FairBounds(elements: limits.pastPerCompany)
       if !waiting.ofCompanies[company, default: FairShares()].enter(source, within: bounds) { return false }
-      if waiting.work.append(begin, from: source.number, bytes: question.frame.count) { return true }
+      let work = Work(company: company, run: begin)
+      if waiting.work.append(work, from: source.number, bytes: question.frame.count) { return true }
       waiting.leave(company, source)
       return false
     }
@@ -94,6 +125,7 @@ final class Historian: Sendable {
   private func leave(_ company: Name, _ source: Source) { waiting.withLockedValue { $0.leave(company, source) } }
 
   private func answer(_ question: PastQuestion, _ caller: Caller) throws(Failure) -> (ByteBuffer, Disposition) {
+    beforeGoingBack?(question.company)
     let point = try wait(question) {
       authority.point(question.moment, of: question.company, for: question.waiter, reply: $0)
     }
@@ -143,6 +175,16 @@ final class Historian: Sendable {
 }
 
 extension Historian.Waiting {
+  /// Takes what is to be done next.
+  ///
+  /// - Parameter company: for which the thread has worked until now.
+  fileprivate mutating func next(after company: Name?) -> Historian.Work? {
+    if let company { underWay.remove(company) }
+    let next = work.popFirst { work, _ in !underWay.contains(work.company) }
+    if let next { underWay.insert(next.company) }
+    return next
+  }
+
   fileprivate mutating func leave(_ company: Name, _ source: Source) {
     ofCompanies[company]!.leave(source)
     if ofCompanies[company]!.all.elements == 0 { ofCompanies[company] = nil }

@@ -155,8 +155,9 @@ private struct RowFinder {
       throw Failure(.notFound, "unknown_project", "there is no project '\(String(decoding: id, as: UTF8.self))'")
     }
     let counts = try memberCounts(view)
-    for group in 0..<view.groupCount where view.isGroup(group, inProject: project) {
-      add(group, .group, count: counts[group])
+    for group in 0..<view.groupCount {
+      try look()
+      if view.isGroup(group, inProject: project) { add(group, .group, count: counts[group]) }
     }
     for user in 0..<view.userCount {
       try look()
@@ -255,7 +256,11 @@ extension RowFinder {
     case .objectInNoProject:
       try findLonely(0..<fields.lowerBound, kind, view)
       try findLonely(fields.upperBound..<view.objectCount, kind, view)
-    case .fieldShared: for field in fields where view.projectCount(ofObject: field) > 1 { add(field, kind) }
+    case .fieldShared:
+      for field in fields {
+        try look()
+        if view.projectCount(ofObject: field) > 1 { add(field, kind) }
+      }
     case .userInNoProject:
       for user in 0..<view.userCount {
         try look()
@@ -265,7 +270,10 @@ extension RowFinder {
     case .projectWithoutUsers: try findEmptyProjects(kind, view.userCount, view, view.projects(ofUser:))
     case .projectWithoutObjects: try findEmptyProjects(kind, view.objectCount, view, view.projects(ofObject:))
     case .groupWithoutMembers:
-      for (group, count) in try memberCounts(view).enumerated() where count == 0 { add(group, kind) }
+      for (group, count) in try memberCounts(view).enumerated() {
+        try look()
+        if count == 0 { add(group, kind) }
+      }
     case .listWithoutPurpose:
       for list in lists where list.purpose == .none && list.numbers.count > 0 {
         try look()
@@ -287,9 +295,12 @@ extension RowFinder {
 
   private mutating func findUsersInDefault(_ view: CompanyView) throws(Failure) {
     let name = Array(Company.defaultProjectName.text.utf8)
-    guard let fallback = (0..<view.projectCount).first(where: { view.project($0).name.elementsEqual(name) }) else {
-      return
+    var fallback: Int?
+    for project in 0..<view.projectCount where fallback == nil {
+      try look()
+      if view.project(project).name.elementsEqual(name) { fallback = project }
     }
+    guard let fallback else { return }
     for user in 0..<view.userCount {
       try look()
       let projects = view.projects(ofUser: user)
@@ -307,7 +318,10 @@ extension RowFinder {
       try look()
       for project in projects(number) { isUsed[project] = true }
     }
-    for (project, isUsed) in isUsed.enumerated() where !isUsed { add(project, kind) }
+    for (project, isUsed) in isUsed.enumerated() {
+      try look()
+      if !isUsed { add(project, kind) }
+    }
   }
 }
 

@@ -21,6 +21,8 @@ public struct LoadingConfiguration: Sendable {
   package var loadsAtStart = true
   /// For tests: called on such a thread when a company is compiled, before it is handed back. May wait.
   package var beforeHandingBack: (@Sendable (Name) -> Void)?
+  /// For tests: called on a thread that goes back in time, before it does. May wait.
+  package var beforeGoingBack: (@Sendable (Name) -> Void)?
 
   public init() {}
 }

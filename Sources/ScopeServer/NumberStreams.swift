@@ -128,9 +128,9 @@ extension [UInt8] {
 }
 
 /// The lists a subject may use.
-struct NumberListStream: Sendable {
-  private let root: IndexRoot
-  private let company: [UInt8]
+struct NumberListStream: HoldsRoot {
+  var root: IndexRoot
+  let company: [UInt8]
   private let subjectKind: UInt8
   private let subject: [UInt8]
   private let purposes: Set<ListPurpose>

@@ -69,6 +69,25 @@ struct PartStream: Sendable {
     }
   }
 
+  /// Lets go of the indexes of all companies but the one it tells of. To be called when there is more than one part.
+  mutating func holdOne() {
+    switch kind {
+    case .projects(var stream):
+      stream.holdOne()
+      kind = .projects(stream)
+    case .objects(var stream):
+      stream.holdOne()
+      kind = .objects(stream)
+    case .viewers(var stream):
+      stream.holdOne()
+      kind = .viewers(stream)
+    case .numberLists(var stream):
+      stream.holdOne()
+      kind = .numberLists(stream)
+    case .changes, .export, .listing, .watchedChanges, .watchedAccess, .numbers: break
+    }
+  }
+
   private mutating func nextPart(_ dispatcher: Dispatcher, _ out: inout ByteBuffer) throws(Failure) -> Bool {
     switch kind {
     case .projects(var stream):
@@ -102,6 +121,17 @@ struct PartStream: Sendable {
     case .watchedChanges, .watchedAccess, .numbers: return false
     }
   }
+}
+
+/// An answer that is made from the index it began with. Clients may take it for a minute, and other companies' indexes
+/// are not to be kept for as long.
+protocol HoldsRoot: Sendable {
+  var root: IndexRoot { get set }
+  var company: [UInt8] { get }
+}
+
+extension HoldsRoot {
+  fileprivate mutating func holdOne() { root = company.withUnsafeBytes { root.alone($0) } }
 }
 
 // MARK: - Watches
@@ -166,9 +196,9 @@ struct Rows<Row> {
 }
 
 /// The projects a user sees; without a user, every project.
-struct ProjectStream: Sendable {
-  private let root: IndexRoot
-  private let company: [UInt8]
+struct ProjectStream: HoldsRoot {
+  var root: IndexRoot
+  let company: [UInt8]
   private let user: [UInt8]
   private var number = 0
 
@@ -199,9 +229,9 @@ struct ProjectStream: Sendable {
 }
 
 /// The objects a subject sees.
-struct ObjectStream: Sendable {
-  private let root: IndexRoot
-  private let company: [UInt8]
+struct ObjectStream: HoldsRoot {
+  var root: IndexRoot
+  let company: [UInt8]
   private let subjectKind: UInt8
   private let subject: [UInt8]
   private let project: [UInt8]
@@ -261,9 +291,9 @@ struct ObjectStream: Sendable {
 }
 
 /// The users who see an object.
-struct ViewerStream: Sendable {
-  private let root: IndexRoot
-  private let company: [UInt8]
+struct ViewerStream: HoldsRoot {
+  var root: IndexRoot
+  let company: [UInt8]
   private let type: UInt8
   private let object: [UInt8]
   private var number = 0

@@ -95,7 +95,8 @@ extension Dispatcher {
     _ = try company(request)
     let timeout = timeout(request)
     let listing = Listing(
-      root: cursor.root, company: Array(request.pointee.company.key), question: question,
+      root: cursor.root.alone(request.pointee.company.key), company: Array(request.pointee.company.key),
+      question: question,
       unknown: unknown(request, named), deadline: .now() + timeout, ending: ending)
     return .listing(listing, id: request.pointee.id, timeout: timeout)
   }

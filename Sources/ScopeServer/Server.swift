@@ -63,13 +63,13 @@ public final class Server: Sendable {
   public static func start(_ configuration: ServerConfiguration, logger: Logger) async throws -> Server {
     var limits = configuration.limits
     limits.connections = try connectionsPossible(atMost: limits.connections, eventLoops: configuration.eventLoops)
-    let authority = try Authority.open(
+    let authority = try await Authority.open(
       configuration.store, loading: configuration.loading, limits: limits, logger: logger
     ) { error in
       logger.critical("the disk failed under a commit; the process ends", metadata: ["error": "\(error)"])
       LogWriter.standardError.flush(within: .milliseconds(200))
       _exit(70)
-    }
+    }.get()
     do {
       return try await Server(configuration, limits: limits, authority: authority, logger: logger)
     } catch {
@@ -84,13 +84,17 @@ public final class Server: Sendable {
     let daemon = DaemonState(limits: limits, authority: authority)
     let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoops)
     let pool = WorkerPool(threads: 2, limits: limits, authority: authority, daemon: daemon)
-    let historian = Historian(limits: limits, authority: authority, daemon: daemon)
-    let workers = group.makeIterator().map { loop in
-      NIOLoopBound.makingCompletelySendable(on: loop) {
-        LoopWorker(
+    let historian = Historian(
+      limits: limits, authority: authority, daemon: daemon, beforeGoingBack: configuration.loading.beforeGoingBack)
+    var workers: [NIOLoopBound<LoopWorker>] = []
+    for loop in group.makeIterator() {
+      let worker = try await loop.submit {
+        let worker = LoopWorker(
           loop: loop, limits: limits, logger: logger, authority: authority, daemon: daemon, pool: pool,
           historian: historian)
-      }
+        return NIOLoopBound(worker, eventLoop: loop)
+      }.get()
+      workers.append(worker)
     }
     self.authority = authority
     self.daemon = daemon
@@ -152,19 +156,6 @@ public final class Server: Sendable {
   private func end() {
     daemon.ending.begin()
     authority.end()
-  }
-}
-
-extension NIOLoopBound {
-  /// Makes a value on its own loop.
-  fileprivate static func makingCompletelySendable(
-    on loop: any EventLoop, _ make: @escaping @Sendable () -> Value
-  ) -> NIOLoopBound<Value> {
-    do {
-      return try loop.submit { NIOLoopBound(make(), eventLoop: loop) }.wait()
-    } catch {
-      fatalError("a loop that was just made does not run: \(error)")
-    }
   }
 }
 

@@ -26,21 +26,6 @@ private struct FactSQL {
 
 /// The facts of companies in their tables.
 extension Database {
-  /// Every fact of a company, each after those it names.
-  func forEachFact(of company: Name, _ body: (Fact) throws -> Void) throws {
-    for kind in FactKind.allCases {
-      let width = Int32(kind.table.columns.count)
-      try forEachRow(FactSQL.all[kind]!.select, [company.text]) { row in
-        do {
-          try body(FactRow(kind: kind, columns: (0..<width).map(row.text)).fact())
-        } catch let error as DamagedRow {
-          throw DamagedRow("a row of table \(kind.table.name), company '\(company)', is damaged: \(error)")
-        }
-        return true
-      }
-    }
-  }
-
   /// The rows of one table, in their columns' order.
   func forEachRow(of kind: FactKind, company: Name, _ body: (Columns) throws -> Void) throws {
     try forEachRow(FactSQL.all[kind]!.select, [company.text]) { row in

@@ -124,16 +124,7 @@ extension Store {
 
   /// A list as the tables say; nil: it has neither purpose nor numbers.
   public func list(_ list: Name, of company: Name) throws(StoreError) -> NumberList? {
-    try access("reading a list") { db in
-      var found: NumberList?
-      let table = FactKind.list.table
-      let sql = "SELECT \(table.columns.joined(separator: ", ")) FROM lists WHERE company = ? AND list_id = ?"
-      try db.forEachRow(sql, [company.text, list.text]) { row in
-        if case .list(let list) = try FactRow(kind: .list, columns: (0..<5).map(row.text)).fact() { found = list }
-        return false
-      }
-      return found
-    }
+    try access("reading a list") { try $0.list(list, of: company) }
   }
 }
 
@@ -169,15 +160,49 @@ extension Database {
     return rows
   }
 
-  /// The blocks of a set in order, each with the hash that stands beside it.
-  func forEachBlock(ofSet set: UInt64, _ body: (NumberRows, BlockHash) throws -> Void) throws {
-    let sql = "SELECT numbers, details, hash FROM number_blocks WHERE set_id = ? ORDER BY first"
-    try forEachRow(sql, [Int64(set)]) { row in
+  /// Some blocks of a set in order, each with the hash and the lowest number that stand beside it.
+  ///
+  /// - Parameter first: the lowest number of the first of them, or one below it.
+  func forEachBlock(
+    ofSet set: UInt64, from first: UInt64, limit: Int, _ body: (NumberRows, BlockHash, UInt64) throws -> Void
+  ) throws {
+    let sql = """
+      SELECT numbers, details, hash, first FROM number_blocks WHERE set_id = ? AND first >= ? ORDER BY first LIMIT ?
+      """
+
+    try forEachRow(sql, [Int64(set), Int64(first), limit]) { row in
       let rows = try NumberRows(numbers: row.blob(0) ?? [], details: row.blob(1) ?? [])
       guard let hash = BlockHash(bytes: row.blob(2) ?? []) else { throw DamagedRow("a block of numbers has no hash") }
-      try body(rows, hash)
+      try body(rows, hash, UInt64(clamping: row.integer(3)))
       return true
     }
+  }
+}
+
+extension Database {
+  /// What stands beside the blocks of a set, which are not read: their hashes, and how many numbers they have.
+  func hashes(ofSet set: UInt64) throws -> (hashes: [BlockHash], numbers: UInt64) {
+    var (hashes, numbers): ([BlockHash], UInt64) = ([], 0)
+    let sql = "SELECT hash, length(numbers) / 8 FROM number_blocks WHERE set_id = ? ORDER BY first"
+    try forEachRow(sql, [Int64(set)]) { row in
+      guard let hash = BlockHash(bytes: row.blob(0) ?? []) else { throw DamagedRow("a block of numbers has no hash") }
+      hashes.append(hash)
+      numbers += UInt64(clamping: row.integer(1))
+      return true
+    }
+    return (hashes, numbers)
+  }
+
+  /// A list as the tables have it; nil: there is none.
+  func list(_ list: Name, of company: Name) throws -> NumberList? {
+    var found: NumberList?
+    let sql =
+      "SELECT \(FactKind.list.table.columns.joined(separator: ", ")) FROM lists WHERE company = ? AND list_id = ?"
+    try forEachRow(sql, [company.text, list.text]) { row in
+      if case .list(let list) = try FactRow(kind: .list, columns: (0..<5).map(row.text)).fact() { found = list }
+      return false
+    }
+    return found
   }
 }
 

@@ -303,7 +303,7 @@ extension Store {
 
   private func transact<T>(_ what: String, _ body: (Database) throws -> T) throws(StoreError) -> T {
     try checkOpenForWriting()
-    if wal.pages >= configuration.checkpointPages { try checkpoint() }
+    if wal.pages >= configuration.checkpointPagesAtMost { try checkpoint() }
     do throws(StoreError) {
       return try remembering { () throws(StoreError) in
         try interruption.shield { () throws(StoreError) in
@@ -322,8 +322,10 @@ extension Store {
     if files.isInPlace(configuration.databasePath) { try? checkpoint() }
   }
 
-  /// Moves the write-ahead log's pages into the database. `commit` does so itself when the log is long; an idle
-  /// moment is a better one. SQLite's own checkpoints are off, since they pass over a failed fsync.
+  /// The write-ahead log is long enough for the next idle moment.
+  public var wantsCheckpoint: Bool { !isReadOnly && wal.pages >= configuration.checkpointPages }
+
+  /// Moves the write-ahead log's pages into the database. `commit` does so itself when the log is very long. SQLite's own checkpoints are off, since they pass over a failed fsync.
   public func checkpoint() throws(StoreError) {
     try checkOpenForWriting()
     try remembering { () throws(StoreError) in

@@ -12,9 +12,13 @@ public struct StoreConfiguration: Sendable {
   /// volume that is not mounted. Default true.
   public var createsIfMissing = true
 
-  /// How long the write-ahead log may grow before its pages are moved into the database, in pages of 4 KiB.
-  /// More: rarer but longer pauses, and a longer start after a crash. Default 1,000; 1 to 1,000,000.
+  /// How long the write-ahead log may grow before its pages are moved into the database in the next idle moment, in pages
+  /// of 4 KiB. More: rarer but longer pauses, and a longer start after a crash. Default 1,000; 1 to 1,000,000.
   public var checkpointPages = 1_000
+
+  /// How long it may grow where there is no such moment: then the next change waits until its pages are moved. Default
+  /// 4,000.
+  public var checkpointPagesAtMost = 4_000
 
   /// What is kept of the write-ahead log's file after a batch that made it longer, in bytes.
   /// Default 64 MiB; 0 or more.

@@ -98,7 +98,7 @@ struct Filler {
 
   init(_ directory: String, _ total: Int) throws {
     var configuration = StoreConfiguration(directory: directory)
-    configuration.checkpointPages = 50_000
+    configuration.checkpointPagesAtMost = 50_000
     configuration.cacheBytes = 256 << 20
     store = try Store(configuration)
     file = directory + "/scoped.sqlite"

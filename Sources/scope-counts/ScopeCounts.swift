@@ -76,7 +76,8 @@ private struct Subjects {
     var logger = Logger(label: "counts")
     logger.logLevel = .critical
     let authority = try Authority.open(
-      StoreConfiguration(directory: folder.path), limits: Limits(), logger: logger, onFatal: { fatalError("\($0)") })
+      StoreConfiguration(directory: folder.path), limits: Limits(), logger: logger, onFatal: { fatalError("\($0)") }
+    ).wait()
     answers = FrameAnswers(publisher, authority: authority)
     users = company.users.keys.sorted().map(\.immortal)
     objects = company.objects.keys.sorted().map { ($0.type.number, $0.id.immortal) }

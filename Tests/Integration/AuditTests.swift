@@ -118,6 +118,35 @@ private let queue = ObjectRef(ObjectType(name: "queue")!, "q")
     }
   }
 
+  /// A change that comes after a verification has begun does not wait for its end.
+  @Test func changesGoOnWhileTheStoreIsVerified() async throws {
+    try await withDaemon { daemon in
+      try Sample.load(into: try daemon.client())
+      let connection = try RawConnection(daemon.address(.unix))
+      var verify = RawRequest(call: 23)
+      verify.id = 1
+      let group = Proto.message(1, Proto.message(6, Proto.bytes(1, Array("new".utf8))))
+      var apply = RawRequest(company: "nordlicht", call: 16, group)
+      apply.id = 2
+      connection.send(RawConnection.frame(verify.packed) + RawConnection.frame(apply.packed))
+      var answers: [RawResponse] = []
+      for _ in 0..<2 {
+        guard case .message(let message) = connection.receive() else { throw TestFailure("no answer") }
+        answers.append(try RawResponse(message))
+      }
+      #expect(answers.map(\.id) == [2, 1] && answers.map(\.code) == [0, 0], "\(answers)")
+      // And only one at a time.
+      connection.send(RawConnection.frame(verify.packed) + RawConnection.frame(verify.packed))
+      var reasons: Set<String> = []
+      for _ in 0..<2 {
+        guard case .message(let message) = connection.receive() else { throw TestFailure("no answer") }
+        reasons.insert(try RawResponse(message).reason)
+      }
+      #expect(reasons == ["", "verify_under_way"])
+      #expect(try daemon.client().verify().isSound)
+    }
+  }
+
   /// A row altered behind the daemon's back is found, and named.
   @Test func verifyFindsAnAlteredRow() async throws {
     let folder = TemporaryFolder()

@@ -78,6 +78,19 @@ import Testing
     #expect(counts.contains { $0 > 1 } && counts.count <= 20, "\(daemon.log)")
   }
 
+  /// Nobody waits for the write-ahead log to be moved into the database, unless there is never a moment's rest.
+  @Test func theWriteAheadLogIsMovedWhenNothingIsToBeDone() async throws {
+    try await withDaemon(adjust: {
+      $0.store.checkpointPages = 4
+      $0.store.checkpointPagesAtMost = 1_000_000
+    }) { daemon in
+      try daemon.client().applyAll(smallCompany(), to: "c")
+      try daemon.client().applyAll([.putGroup(Group(id: "g", name: "in the database file"))], to: "c")
+      let file = URL(fileURLWithPath: daemon.folder.file("data/scoped.sqlite"))
+      try await waitUntil { try Data(contentsOf: file).range(of: Data("in the database file".utf8)) != nil }
+    }
+  }
+
   @Test func aSyncThatFailsEndsTheProcess() throws {
     let disk = try DiskFault(in: TemporaryFolder())
     let daemon = try ProcessDaemon(in: disk.folder, environment: disk.environment)

@@ -21,13 +21,14 @@ private final class HeldAuthority: Sendable {
   init(
     in folder: TemporaryFolder = TemporaryFolder(), limits: Limits = Limits(),
     loading: LoadingConfiguration = LoadingConfiguration()
-  ) throws {
+  ) async throws {
     var logger = Logger(label: "test")
     logger.logLevel = .critical
     self.folder = folder
-    authority = try Authority.open(
+    authority = try await Authority.open(
       StoreConfiguration(directory: folder.file("data")), loading: loading, limits: limits, logger: logger,
-      onFatal: { fatalError("\($0)") })
+      onFatal: { fatalError("\($0)") }
+    ).get()
   }
 
   /// Returns when the thread is held: an answer is given on it.
@@ -124,7 +125,7 @@ extension Authority {
   private func withHeld(
     limits: Limits = Limits(), isClosed: Bool = false, _ body: (HeldAuthority, Authority) async throws -> Void
   ) async throws {
-    let held = try HeldAuthority(limits: limits)
+    let held = try await HeldAuthority(limits: limits)
     try await held.authority.fill(["c"])
     await held.hold()
     try await body(held, held.authority)
@@ -262,7 +263,7 @@ extension Authority {
 
   private static func folder(_ companies: [Name]) async throws -> TemporaryFolder {
     let folder = TemporaryFolder()
-    let held = try HeldAuthority(in: folder)
+    let held = try await HeldAuthority(in: folder)
     try await held.authority.fill(companies)
     try await held.authority.close()
     return folder
@@ -277,7 +278,7 @@ extension Authority {
     var loading = LoadingConfiguration()
     loading.beforeHandingBack = gate.pass
     adjust(&loading)
-    let held = try HeldAuthority(in: try await Self.folder(companies), limits: limits, loading: loading)
+    let held = try await HeldAuthority(in: try await Self.folder(companies), limits: limits, loading: loading)
     do { try await body(held.authority, gate) } catch {
       gate.openAll()
       throw error
@@ -381,7 +382,7 @@ extension Authority {
     (limits.coldWaiting, limits.framesWaitingBytes) = (4 * count, .max)
     var loading = LoadingConfiguration()
     loading.loadsAtStart = false
-    let held = try HeldAuthority(in: try await Self.folder(["c"]), limits: limits, loading: loading)
+    let held = try await HeldAuthority(in: try await Self.folder(["c"]), limits: limits, loading: loading)
     await held.hold()
     let (answers, source, begun) = (Answers(), Source(), NIODeadline.now())
     for number in 0..<count {
@@ -406,7 +407,7 @@ extension Authority {
     (loading.beforeHandingBack, loading.threads, loading.loadsAtStart) = (gate.pass, 2, false)
     loading.budgetBytes = try await Self.budget(for: 19, in: folder)
     loading.keptMilliseconds = isKept ? 600_000 : 0  // no test's clock decides
-    let held = try HeldAuthority(in: folder, loading: loading)
+    let held = try await HeldAuthority(in: folder, loading: loading)
     let user = ConstantUser(held.authority, ["hot0", "hot1"])
     try await user.ask(times: 2)
     let loadsBefore = gate.order.filter { $0.text.hasPrefix("hot") }.count
@@ -430,7 +431,7 @@ extension Authority {
   }
 
   private static func budget(for count: Int, in folder: TemporaryFolder) async throws -> Int {
-    let held = try HeldAuthority(in: folder)
+    let held = try await HeldAuthority(in: folder)
     while !held.authority.meter.isReady { try await Task.sleep(for: .milliseconds(2)) }
     let root = held.authority.publisher.root
     let bytes = root.byteCount / root.loadedCount * count

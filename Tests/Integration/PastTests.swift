@@ -152,6 +152,35 @@ import Testing
     }
   }
 
+  /// However many questions wait for the past of one company.
+  @Test func oneCompanysPastDoesNotDelayAnothers() async throws {
+    let gate = Gate(closed: ["slow"])
+    try await withDaemon(adjust: { $0.loading.beforeGoingBack = gate.pass }) { daemon in
+      defer { gate.openAll() }
+      for company: Name in ["slow", "other"] { try daemon.client().applyAll(smallCompany(), to: company) }
+      @Sendable func request(_ company: String) -> RawRequest {
+        var request = RawRequest.canSee(company, (1, Array("u0".utf8)), (16, Array("q".utf8)))
+        request.atRevision = 2
+        request.timeoutMilliseconds = 60_000
+        return request
+      }
+      let slow = try (0..<8).map { _ in
+        let connection = try RawConnection(daemon.address(.unix))
+        connection.send(RawConnection.frame(request("slow").packed))
+        return connection
+      }
+      try await onThread { gate.waitUntilHeld("slow") }
+      let other = try RawConnection(daemon.address(.unix))
+      #expect(try await onThread { try other.ask(request("other")) }.code == 0)
+      #expect(gate.order == ["slow", "other"], "one thread is the slow one's")
+      gate.openAll()
+      for connection in slow {
+        guard case .message(let answer) = connection.receive(within: 120) else { throw TestFailure("no answer") }
+        #expect(try RawResponse(answer).code == 0)
+      }
+    }
+  }
+
   @Test func aRemovedCompanyIsStillThereInThePast() async throws {
     try await withDaemon { daemon in
       let client = try daemon.client("c")

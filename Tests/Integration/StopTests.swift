@@ -158,7 +158,7 @@ private func problems(_ count: Int, on connection: RawConnection) throws -> [Str
     let response = try RawResponse(message)
     if response.more && response.code == 0 { continue }
     if !answered.insert(response.id).inserted { faults.append("\(response.id) is answered twice") }
-    if response.code == 0 || (response.code == 14 && response.reason == "stopping") { continue }
+    if response.code == 0 || ["stopping", "verify_under_way"].contains(response.reason) { continue }
     faults.append("\(response.id): \(response.code) \(response.reason): \(response.message)")
   }
   return faults + (1...UInt64(count)).filter { !answered.contains($0) }.map { "\($0) is not answered" }

@@ -138,7 +138,7 @@ import Testing
 
   @Test func theWriteAheadLogIsKeptShort() throws {
     var configuration = scratch.configuration
-    configuration.checkpointPages = 20
+    configuration.checkpointPagesAtMost = 20
     configuration.walLimitBytes = 1 << 20
     let store = try Store(configuration)
     var company = Company(id: "acme")

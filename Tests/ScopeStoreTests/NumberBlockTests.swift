@@ -58,6 +58,7 @@ import Testing
     try scratch.withDatabase { try $0.execute(sql: sql) }
     let problems = try scratch.withStore { try $0.verify().problems }
     #expect(problems.contains { $0.contains(words) }, "\(problems)")
+    #expect(try scratch.withStore { try $0.verify(pace: .short).problems } == problems, "in small steps")
   }
 
   /// One bit of what is known of one number.

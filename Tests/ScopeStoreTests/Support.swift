@@ -160,3 +160,12 @@ extension Scratch {
   /// For a process that ends without letting go.
   func remove() { try? FileManager.default.removeItem(atPath: configuration.directory) }
 }
+
+extension VerificationWalk.Pace {
+  /// So that even a small store takes many steps.
+  static var short: VerificationWalk.Pace {
+    var pace = VerificationWalk.Pace()
+    (pace.bytes, pace.rows, pace.blocks) = (100, 3, 2)
+    return pace
+  }
+}

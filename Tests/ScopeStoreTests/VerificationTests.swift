@@ -1,6 +1,7 @@
 import Foundation
 import GRDB
 import ScopeModel
+import ScopeTesting
 import Testing
 
 @testable import ScopeStore
@@ -34,7 +35,11 @@ import Testing
 
   /// What `verify` finds, where the start would not have found it before.
   private func problems() throws -> [String] {
-    try scratch.withStore({ $0.lookAway() }) { try $0.verify().problems }
+    try scratch.withStore({ $0.lookAway() }) { store in
+      let problems = try store.verify().problems
+      #expect(try store.verify(pace: .short).problems == problems, "in small steps")
+      return problems
+    }
   }
 
   /// What the start says, or loading the companies; nil: nothing.
@@ -54,6 +59,42 @@ import Testing
     let found = try scratch.withStore { try $0.verify() }
     #expect(found.isSound && found.head.revision == 4 && found.companies == 2)
     #expect(found.facts == 30)
+  }
+
+  /// Whatever changes between its steps, a store that is sound is found so, and each row was looked at.
+  @Test(arguments: 1...40 as ClosedRange<UInt64>) func aStoreMayChangeWhileItIsLookedThrough(seed: UInt64) throws {
+    try scratch.withStore { store in
+      var random = RandomCompany(seed: seed)
+      var revision = store.revision
+      func commit(_ edits: [Edit]) throws {
+        if edits.isEmpty { return }
+        try store.commit([store.record(random.company.id, edits)])
+        revision = store.revision
+      }
+      var fresh = Company(id: random.company.id)
+      try commit(try fresh.apply(random.changes).edits)
+      let walk = VerificationWalk(store, pace: .short)
+      while try walk.step(in: store) {
+        if let outcome = try? random.apply(random.nextBatch(upTo: 3)) { try commit(outcome.edits) }
+      }
+      #expect(walk.found.problems == [], "seed \(seed)")
+      #expect(revision > 1)
+      #expect(try store.verify().problems == [])
+    }
+  }
+
+  /// Damage behind and before what was looked at, while the company changes: what is still to come is found.
+  @Test func damageBetweenTwoStepsIsFound() throws {
+    try fill()
+    try scratch.withStore({ $0.lookAway() }) { store in
+      let walk = VerificationWalk(store, pace: .short)
+      _ = try walk.step(in: store)
+      try store.queue.writeWithoutTransaction {
+        try $0.execute(sql: "DELETE FROM placements WHERE project_id = 'clinic'")
+      }
+      while try walk.step(in: store) {}
+      #expect(walk.found.problems.contains { $0.contains("placement") && $0.contains("clinic") })
+    }
   }
 
   /// A row of a table altered: which one is told, and what it should be.

@@ -177,7 +177,7 @@ struct  Scope__V1__Edit
 
 
 /*
- * Is the stored data sound? Reads everything; changes wait meanwhile.
+ * Is the stored data sound? Reads everything, in steps between which changes go on. One at a time in all.
  */
 struct  Scope__V1__VerifyRequest
 {

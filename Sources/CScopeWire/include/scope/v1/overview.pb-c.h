@@ -68,7 +68,7 @@ typedef enum _Scope__V1__UserOrder {
    */
   SCOPE__V1__USER_ORDER__USER_ORDER_NAME = 1,
   /*
-   * by the name of the first group, then as above; those in none come last
+   * by the id of the first group, then as above; those in none come last
    */
   SCOPE__V1__USER_ORDER__USER_ORDER_GROUP = 2
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SCOPE__V1__USER_ORDER)
