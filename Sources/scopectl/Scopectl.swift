@@ -68,7 +68,10 @@ struct ConnectionOptions: ParsableArguments {
 
   @Option(
     name: .long,
-    help: "Timeout of a call, in milliseconds, from 1 to 60000. (default: 1000; changes and exports 10000)")
+    help: """
+      Timeout of a call, in milliseconds, from 1 to 60000. (default: $SCOPED_TIMEOUT, or 1000; changes and exports \
+      10000)
+      """)
   var timeout: UInt32?
 
   @Flag(name: .long, help: "Print JSON.")
@@ -76,8 +79,12 @@ struct ConnectionOptions: ParsableArguments {
 
   private static let standardAddress = "unix:/run/scoped/scoped.sock"
 
-  func validate() throws {
-    if let timeout, !(1...60_000).contains(timeout) { throw ValidationError("--timeout is from 1 to 60000.") }
+  mutating func validate() throws {
+    let isGiven = timeout != nil
+    if !isGiven, let text = try CommandArguments.environment("SCOPED_TIMEOUT") { timeout = UInt32(text) ?? 0 }
+    if let timeout, !(1...60_000).contains(timeout) {
+      throw ValidationError("\(isGiven ? "--timeout" : "SCOPED_TIMEOUT") is from 1 to 60000.")
+    }
     if json { StandardOutput.beExact() }
   }
 
