@@ -56,7 +56,9 @@ let package = Package(
       name: "scope-import", dependencies: ["ScopeImport", "ScopeClient", "ScopeModel", "ScopeProtocol", arguments]),
     .target(
       name: "ScopeTesting",
-      dependencies: ["ScopeModel", "ScopeProtocol", "ScopeStore", "ScopeServer", "ScopeClient", "CScopeWire", log]),
+      dependencies: [
+        "ScopeModel", "ScopeProtocol", "ScopeStore", "ScopeServer", "ScopeClient", "CScopeWire", nio, log,
+      ]),
     .executableTarget(
       name: "scope-bench",
       dependencies: [
@@ -68,7 +70,9 @@ let package = Package(
     .executableTarget(
       name: "scope-counts",
       dependencies: ["ScopeTesting", "ScopeServer", "ScopeStore", "ScopeProtocol", "ScopeIndex", "ScopeModel", log]),
-    .testTarget(name: "CScopeTests", dependencies: ["CScope", "CScopeWire"], exclude: ["Programs"]),
+    .target(name: "CTestThreads"),
+    .testTarget(name: "ScopeTestingTests", dependencies: ["ScopeTesting", "CTestThreads"]),
+    .testTarget(name: "CScopeTests", dependencies: ["CScope", "CScopeWire", "ScopeTesting"], exclude: ["Programs"]),
     .testTarget(name: "ScopeModelTests", dependencies: ["ScopeModel", "ScopeIndex", "ScopeTesting"]),
     .testTarget(name: "ScopeIndexTests", dependencies: ["ScopeIndex", "ScopeModel", "ScopeTesting"]),
     .testTarget(

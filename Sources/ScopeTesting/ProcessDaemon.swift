@@ -7,7 +7,6 @@ public final class ProcessDaemon {
   private let process = Process()
   private let output = Pipe()
   private let errors: FileHandle
-  private let ended = DispatchSemaphore(value: 0)
   /// The line that it printed when it was ready.
   public let ready: String
 
@@ -35,12 +34,11 @@ public final class ProcessDaemon {
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     process.standardOutput = output
     process.standardError = self.errors
-    process.terminationHandler = { [ended] _ in ended.signal() }
     try process.run()
-    ready = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
+    ready = nextText(of: output.fileHandleForReading)
     guard ready.contains("ready") else {
-      process.waitUntilExit()
-      throw TestFailure("the daemon did not start: \(log)")
+      let status = process.awaitEnd()
+      throw TestFailure("the daemon did not start, and ended with \(status): \(log)")
     }
   }
 
@@ -61,16 +59,11 @@ public final class ProcessDaemon {
 
   /// Whether the log has the text, or gets it: lines are written by a thread of their own, behind what they tell of.
   public func logs(_ text: String) -> Bool {
-    let deadline = ContinuousClock.now + .seconds(120)  // a text that does not come alone
-    while !log.contains(text) {
-      if !isRunning || ContinuousClock.now > deadline { return log.contains(text) }
-      usleep(2_000)
-    }
-    return true
+    comesAbout { log.contains(text) || !isRunning } && log.contains(text)
   }
 
   public func client(_ company: String = "") throws -> Client {
-    try Client(address, company: company, timeoutMilliseconds: 20_000)
+    try Client(address, company: company, timeoutMilliseconds: .anHour)
   }
 
   /// Sends a signal.
@@ -88,7 +81,7 @@ public final class ProcessDaemon {
   /// Ends the daemon as a power cut would end the process, and waits for that.
   public func killNow() {
     signal(SIGKILL)
-    process.waitUntilExit()
+    process.awaitEnd()
   }
 
   /// Asks the daemon to stop; returns its exit code.
@@ -97,20 +90,21 @@ public final class ProcessDaemon {
     return wait()
   }
 
-  public func wait() -> Int32 {
-    process.waitUntilExit()
-    return process.terminationStatus
-  }
+  /// Waits until it has ended; its exit code, or the signal that it died of.
+  public func wait() -> Int32 { process.awaitEnd() }
 
-  /// Waits until it has ended; false: it has not, within a time that only catches what hangs.
-  public func ends(withinSeconds seconds: Int = 120) -> Bool {
-    if ended.wait(timeout: .now() + .seconds(seconds)) != .success { return false }
-    ended.signal()
-    return true
-  }
+  /// Waits until it has ended; false: it has not.
+  public func ends() -> Bool { comesAbout { !isRunning } }
 
   /// The signal that it died of; nil: it ended by itself. Only after its end.
   public var diedOf: Int32? { process.terminationReason == .uncaughtSignal ? process.terminationStatus : nil }
+}
+
+/// What has come through a pipe, awaited; nothing where its other end is closed, or nothing comes.
+private func nextText(of pipe: FileHandle) -> String {
+  var ready = pollfd(fd: pipe.fileDescriptor, events: Int16(POLLIN), revents: 0)
+  guard poll(&ready, 1, Int32(patience / .milliseconds(1))) > 0 else { return "" }
+  return String(decoding: pipe.availableData, as: UTF8.self)
 }
 
 /// A program built beside the tests.
@@ -140,7 +134,8 @@ public func run(
   for path in [output, errors] { _ = FileManager.default.createFile(atPath: path, contents: nil) }
   process.executableURL = program
   process.arguments = arguments
-  process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+  let patient = ["SCOPED_TIMEOUT": "60000"]
+  process.environment = ProcessInfo.processInfo.environment.merging(patient) { $1 }.merging(environment) { $1 }
   process.standardOutput = FileHandle(forWritingAtPath: output)
   process.standardError = FileHandle(forWritingAtPath: errors)
   if let input {
@@ -150,9 +145,8 @@ public func run(
     process.standardInput = FileHandle.nullDevice
   }
   try process.run()
-  process.waitUntilExit()
   return Run(
-    status: process.terminationStatus, output: try text(of: output), errors: try text(of: errors))
+    status: process.awaitEnd(), output: try text(of: output), errors: try text(of: errors))
 }
 
 /// A file's text as its bytes are: Foundation's reader would drop a byte order mark at the beginning.

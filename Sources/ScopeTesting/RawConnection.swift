@@ -81,7 +81,7 @@ public final class RawConnection: @unchecked Sendable {  // one thread at a time
   }
 
   /// Waits for the daemon to close the connection, and takes nothing of what it sends; false: it did not.
-  public func isClosed(within seconds: Double) -> Bool {
+  public func isClosed(within seconds: Double = patience / .seconds(1)) -> Bool {
     let hangup: Int16 = 0x2000  // POLLRDHUP, which the module does not have: glibc declares it as an extension
     var ended = pollfd(fd: handle, events: hangup, revents: 0)
     return poll(&ended, 1, Int32(seconds * 1_000)) == 1
@@ -99,18 +99,22 @@ public final class RawConnection: @unchecked Sendable {  // one thread at a time
   }
 
   /// Reads the next frame's message.
-  public func receive(within seconds: Double = 30) -> Received { receive(nextMessage, within: seconds) }
+  public func receive(within seconds: Double = patience / .seconds(1)) -> Received {
+    receive(nextMessage, within: seconds)
+  }
 
   /// Reads the next line, without its end.
-  public func receiveLine(within seconds: Double = 30) -> Received { receive(nextLine, within: seconds) }
+  public func receiveLine(within seconds: Double = patience / .seconds(1)) -> Received {
+    receive(nextLine, within: seconds)
+  }
 
   private func receive(_ next: () -> [UInt8]?, within seconds: Double) -> Received {
     let deadline = ContinuousClock.now + .seconds(seconds)
     while true {
       if let message = next() { return .message(message) }
       var ready = pollfd(fd: handle, events: Int16(POLLIN), revents: 0)
-      let left = (deadline - .now) / .milliseconds(1)
-      if left <= 0 || poll(&ready, 1, Int32(left.rounded(.up))) == 0 { return .nothing }
+      let left = max(0, (deadline - .now) / .milliseconds(1))  // at 0, what is there is taken all the same
+      if poll(&ready, 1, Int32(left.rounded(.up))) == 0 { return .nothing }
       var chunk = [UInt8](repeating: 0, count: 64 << 10)
       let count = recv(handle, &chunk, chunk.count, 0)
       if count < 0 && errno == EINTR { continue }
@@ -134,11 +138,11 @@ public final class RawConnection: @unchecked Sendable {  // one thread at a time
   }
 
   /// Reads the next frame as a response.
-  public func response(within seconds: Double = 30) throws -> RawResponse {
+  public func response(within seconds: Double = patience / .seconds(1)) throws -> RawResponse {
     switch receive(within: seconds) {
     case .message(let message): return try RawResponse(message)
     case .closed: throw TestFailure("the daemon has closed the connection")
-    case .nothing: throw TestFailure("no response within \(seconds) s")
+    case .nothing: throw TestFailure("no response in \(seconds) s")
     }
   }
 

@@ -1,5 +1,6 @@
 import Foundation
 import Logging
+import NIOCore
 import ScopeClient
 import ScopeModel
 import ScopeProtocol
@@ -42,6 +43,7 @@ public final class TestDaemon: Sendable {
       store: StoreConfiguration(directory: folder.file("data")),
       addresses: [.unix(path: folder.file("socket")), try .tcp("127.0.0.1:0")])
     configuration.tcpScopes = .all
+    configuration.outlastTests()
     adjust(&configuration)
     var logger = Logger(label: "test") { StreamLogHandler.standardError(label: $0) }
     logger.logLevel = .critical
@@ -63,13 +65,22 @@ public final class TestDaemon: Sendable {
   }
 
   public func client(
-    _ company: String = "", over transport: Transport = .unix, timeoutMilliseconds: UInt32 = 20_000
+    _ company: String = "", over transport: Transport = .unix, timeoutMilliseconds: UInt32 = .anHour
   ) throws -> Client {
     try Client(address(transport), company: company, timeoutMilliseconds: timeoutMilliseconds)
   }
 
-  /// Stops, and gives a busy machine more time than a daemon in service has.
-  public func stop() async throws { try await server.stop(within: .seconds(30)) }
+  /// Stops, and gives a busy machine more time than a daemon in service has. Clients that take nothing use it up.
+  public func stop(within limit: TimeAmount = .seconds(60)) async throws { try await server.stop(within: limit) }
+}
+
+extension ServerConfiguration {
+  /// Lets no deadline end what a test is in the middle of on a busy machine. Tests that are about one set it.
+  public mutating func outlastTests() {
+    (limits.timeoutMilliseconds, limits.timeoutMaximumMilliseconds) = (.anHour, .anHour)
+    (limits.frameMilliseconds, limits.stallMilliseconds) = (Int(UInt32.anHour), Int(UInt32.anHour))
+    fastAGI.timeoutMilliseconds = 60_000
+  }
 }
 
 /// How many daemons of tests run at once. Tests all run at the same time; with some hundred daemons the process has
@@ -126,7 +137,7 @@ extension Client {
     func send() throws {
       if batch.isEmpty { return }
       do throws(RefusedApply) {
-        _ = try apply(batch, to: company, timeoutMilliseconds: 60_000)
+        _ = try apply(batch, to: company, timeoutMilliseconds: .anHour)
       } catch {
         throw TestFailure("batch refused: \(error.error) at \(error.position)")
       }

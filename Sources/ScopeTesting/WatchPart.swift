@@ -45,7 +45,7 @@ extension ObjectRef {
 
 extension RawConnection {
   /// The next part of a watch.
-  public func watchPart(within seconds: Double = 30) throws -> WatchPart {
+  public func watchPart(within seconds: Double = patience / .seconds(1)) throws -> WatchPart {
     switch receive(within: seconds) {
     case .message(let message): return try WatchPart(message)
     case .closed: throw TestFailure("the daemon has closed the connection")

@@ -58,7 +58,7 @@ public struct WireCaller: Sendable {
     let request = try arena.make(scope__v1__request__init)
     request.pointee.id = 1
     request.pointee.company = try arena.copy(company)
-    request.pointee.timeout_ms = 20_000
+    request.pointee.timeout_ms = .anHour
     request.pointee.at_revision = atRevision
     request.pointee.at_time_us = atMicroseconds
     request.pointee.call_case = call

@@ -1,5 +1,6 @@
 import CScope
 import Foundation
+import ScopeTesting
 import Testing
 
 @Suite struct CallTests {
@@ -105,7 +106,7 @@ import Testing
     defer { daemon.stop() }
     let client = Client(daemon.address)
     #expect(send(client, 1, apply(1)).complete)
-    #expect(until { daemon.hasClosed(0) })
+    #expect(comesAbout { daemon.hasClosed(0) })
     #expect(send(client, 2, apply(2)).complete)
     #expect(daemon.questions.map(\.id) == [1, 2])
   }

@@ -1,5 +1,6 @@
 import CScope
 import Foundation
+import ScopeTesting
 import Testing
 
 /// Whatever goes wrong is "unavailable", in time, and never "allow" or "deny".
@@ -220,7 +221,7 @@ import Testing
   }
 
   /// A TCP connection that nobody takes up is waited for, until the deadline.
-  @Test(.timeLimit(.minutes(2))) func waitsNoLongerThanTheDeadlineToConnect() {
+  @Test func waitsNoLongerThanTheDeadlineToConnect() {
     let listener = listenTCP(backlog: 0)
     let port = localPort(listener)
     let fillers = (0..<8).map { _ in connectTCP(port) }  // more than the backlog takes
@@ -315,11 +316,11 @@ import Testing
     }
     for _ in 0..<2 { #expect(client.check().error.reason == "connection_lost") }
     // Open and over, it takes one failure to open it again, not two.
-    let tried = until { client.check().error.reason == "connection_lost" }
+    let tried = comesAbout { client.check().error.reason == "connection_lost" }
     #expect(tried)
-    #expect(client.check().error.reason == "breaker_open")
+    #expect(comesAbout { client.check().error.reason == "breaker_open" })
     healthy.withLock { $0 = true }
-    #expect(until { client.check().allowed })
+    #expect(comesAbout { client.check().allowed })
     #expect(client.check().allowed)
   }
 
@@ -338,9 +339,9 @@ import Testing
       $0.connections = 8
     }
     let reasons = startThreads(8) { client.check().error.reason }
-    #expect(until { daemon.questions.count == 8 })
+    #expect(comesAbout { daemon.questions.count == 8 })
     for _ in 0..<8 { gone.signal() }
-    #expect(until { reasons.withLock { $0 == Array(repeating: "connection_lost", count: 8) } })
+    #expect(comesAbout { reasons.withLock { $0 == Array(repeating: "connection_lost", count: 8) } })
     #expect(client.check().error.reason == "connection_lost", "tried: the second failure")
     #expect(client.check().error.reason == "breaker_open")
   }
@@ -360,11 +361,11 @@ import Testing
       $0.connections = 2
     }
     let first = startThreads(1) { client.check().allowed }
-    #expect(until { daemon.questions.count == 1 })
+    #expect(comesAbout { daemon.questions.count == 1 })
     for _ in 0..<20 { #expect(client.check().allowed) }
     #expect(daemon.connectionCount == 2 && client.counters.reconnects == 0)
     goOn.signal()
-    #expect(until { first.withLock { $0 == [true] } })
+    #expect(comesAbout { first.withLock { $0 == [true] } })
   }
 
   /// Where all connections are taken, a call waits until its time is over. That is no failure of the daemon's.
@@ -384,7 +385,7 @@ import Testing
       $0.connections = 2
     }
     let held = startThreads(2) { client.check().allowed }
-    #expect(until { daemon.questions.count == 2 })
+    #expect(comesAbout { daemon.questions.count == 2 })
     var short = scope_call_options(company: nil, timeout_ms: 5, min_revision: 0)
     var checked = scope_answer()
     for _ in 0..<3 {
@@ -392,7 +393,7 @@ import Testing
       #expect(Failure(checked.error).message == "other threads used the handle's connections until the deadline")
     }
     for _ in 0..<3 { release.signal() }
-    #expect(until { held.withLock { $0 == [true, true] } })
+    #expect(comesAbout { held.withLock { $0 == [true, true] } })
     #expect(client.check().allowed)
     #expect(client.counters.breaker_skips == 0)
   }
@@ -419,7 +420,7 @@ import Testing
       for _ in 0..<4 { group.addTask { await inThread { client.check().error.reason } } }
       group.addTask {
         await inThread {
-          #expect(until { client.counters.calls == 4 && daemon.questions.count == 1 })
+          #expect(comesAbout { client.counters.calls == 4 && daemon.questions.count == 1 })
           hangUp.signal()
           return ""
         }
@@ -475,7 +476,7 @@ import Testing
     var short = scope_call_options(company: nil, timeout_ms: 10, min_revision: 0)
     var checked = scope_answer()
     #expect(
-      until {
+      comesAbout {
         _ = scope_check_with(client.handle, &short, "user:1", "queue:a", nil, &checked)
         return checked.error.status == SCOPE_STATUS_DEADLINE_EXCEEDED
       })
@@ -497,14 +498,14 @@ import Testing
       let reason = client.check().error.reason
       first.withLock { $0 = reason }
     }
-    #expect(until { asked.withLock { $0 } })
+    #expect(comesAbout { asked.withLock { $0 } })
     var short = scope_call_options(company: nil, timeout_ms: 30, min_revision: 0)
     var checked = scope_answer()
     #expect(!scope_check_with(client.handle, &short, "user:1", "queue:a", nil, &checked))
     #expect(checked.error.status == SCOPE_STATUS_DEADLINE_EXCEEDED)
     #expect(!checked.error.request_sent)
     daemon.stop()  // wakes the first
-    #expect(until { first.withLock { $0 == "connection_lost" } })
+    #expect(comesAbout { first.withLock { $0 == "connection_lost" } })
   }
 }
 
@@ -522,16 +523,6 @@ func expectUnavailable(
   #expect(answer.error.reason == reason, comment, sourceLocation: sourceLocation)
   #expect(answer.error.status == status, comment, sourceLocation: sourceLocation)
   #expect(!answer.error.message.isEmpty, comment, sourceLocation: sourceLocation)
-}
-
-/// Tries until it is so, for a minute at most.
-func until(_ condition: () -> Bool) -> Bool {
-  let end = ContinuousClock.now + .seconds(60)
-  while ContinuousClock.now < end {
-    if condition() { return true }
-    usleep(500)
-  }
-  return false
 }
 
 /// Runs what blocks on a thread of its own.

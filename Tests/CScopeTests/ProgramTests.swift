@@ -1,5 +1,6 @@
 import CScope
 import Foundation
+import ScopeTesting
 import Testing
 
 /// C programs that use the library as others will: compiled against the sources with `cc`, and in
@@ -218,9 +219,7 @@ private func run(_ path: String, _ arguments: [String]) throws -> String {
   process.standardError = pipe
   try process.run()
   let output = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-  process.waitUntilExit()
-  if process.terminationStatus != 0 {
-    throw ProgramFailed(status: process.terminationStatus, output: output)
-  }
+  let status = process.awaitEnd()
+  if status != 0 { throw ProgramFailed(status: status, output: output) }
   return output
 }

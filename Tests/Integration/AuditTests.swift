@@ -27,9 +27,9 @@ private let queue = ObjectRef(ObjectType(name: "queue")!, "q")
           .putUser(User(id: "boss", name: "Boss"), roles: ["admin"]), .putProject(Project(id: "r", name: "Other")),
         ], to: "c")
       try client.applyAll(smallCompany(), to: "d")
-      _ = try client.apply([.move(queue, from: "p", to: "r")], to: "c", actor: "boss", timeoutMilliseconds: 5_000)
+      _ = try client.apply([.move(queue, from: "p", to: "r")], to: "c", actor: "boss", timeoutMilliseconds: .anHour)
       _ = try client.apply(
-        [.putObject(Object(queue, name: "Renamed"))], to: "c", actor: "boss", timeoutMilliseconds: 5_000)
+        [.putObject(Object(queue, name: "Renamed"))], to: "c", actor: "boss", timeoutMilliseconds: .anHour)
       let all = try log(client)
       #expect(all.map(\.revision) == [1, 3, 4], "another company's change is not told")
       #expect(all.map(\.actor) == ["", "boss", "boss"])
@@ -170,7 +170,7 @@ private let queue = ObjectRef(ObjectType(name: "queue")!, "q")
         smallCompany() + [
           .putUser(User(id: "boss", name: "Boss"), roles: ["admin"]), .putProject(Project(id: "r", name: "Other")),
         ], to: "c")
-      _ = try client.apply([.move(queue, from: "p", to: "r")], to: "c", actor: "boss", timeoutMilliseconds: 5_000)
+      _ = try client.apply([.move(queue, from: "p", to: "r")], to: "c", actor: "boss", timeoutMilliseconds: .anHour)
       let environment = ["SCOPED_ADDRESS": daemon.address(.unix), "SCOPED_COMPANY": "c"]
       func scopectl(_ arguments: String...) async throws -> Run {
         try await onThread { try run(builtProduct("scopectl"), arguments, environment: environment) }

@@ -12,11 +12,11 @@ private let queue = ObjectRef(ObjectType(name: "queue")!, "q")
     try await withDaemon { daemon in
       let client = try daemon.client("c")
       try client.applyAll(smallCompany(), to: "c")
-      let before = try client.export("c", timeoutMilliseconds: 5_000) { _ in }
+      let before = try client.export("c", timeoutMilliseconds: .anHour) { _ in }
       do throws(RefusedApply) {
         _ = try client.apply(
           [.addMember(project: "p", .user("u0")), .removeUser("u1"), .removeUser("nobody")], to: "c",
-          timeoutMilliseconds: 5_000)
+          timeoutMilliseconds: .anHour)
         Issue.record("applied")
       } catch {
         #expect(error.position == 3)
@@ -24,7 +24,7 @@ private let queue = ObjectRef(ObjectType(name: "queue")!, "q")
         #expect(error.error.message.contains("'nobody'"))
       }
       #expect(client.check("user:u0", "queue:q").verdict == .deny)
-      #expect(try client.export("c", timeoutMilliseconds: 5_000) { _ in } == before)
+      #expect(try client.export("c", timeoutMilliseconds: .anHour) { _ in } == before)
     }
   }
 
@@ -33,13 +33,13 @@ private let queue = ObjectRef(ObjectType(name: "queue")!, "q")
       let client = try daemon.client("c")
       try client.applyAll(smallCompany(), to: "c")
       let add: [Change] = [.addMember(project: "p", .user("u0"))]
-      let first = try client.apply(add, to: "c", idempotencyKey: "k", timeoutMilliseconds: 5_000)
+      let first = try client.apply(add, to: "c", idempotencyKey: "k", timeoutMilliseconds: .anHour)
       try client.applyAll([.removeMember(project: "p", .user("u0"))], to: "c")
-      let again = try client.apply(add, to: "c", idempotencyKey: "k", timeoutMilliseconds: 5_000)
+      let again = try client.apply(add, to: "c", idempotencyKey: "k", timeoutMilliseconds: .anHour)
       #expect(again.isRepeated && again.revision == first.revision && again.edits == 1)
       #expect(client.check("user:u0", "queue:q").verdict == .deny, "it was not applied again")
       do throws(RefusedApply) {
-        _ = try client.apply([.removeUser("u0")], to: "c", idempotencyKey: "k", timeoutMilliseconds: 5_000)
+        _ = try client.apply([.removeUser("u0")], to: "c", idempotencyKey: "k", timeoutMilliseconds: .anHour)
         Issue.record("applied")
       } catch {
         #expect(error.error.reason == "idempotency_key_reused")
@@ -76,16 +76,16 @@ private let queue = ObjectRef(ObjectType(name: "queue")!, "q")
       let seen = client.check("user:u0", "queue:q").revision
       // Another company's change is none of this one's.
       try client.applyAll(smallCompany(), to: "d")
-      _ = try client.apply([.removeUser("u1")], to: "c", expectedRevision: seen, timeoutMilliseconds: 5_000)
+      _ = try client.apply([.removeUser("u1")], to: "c", expectedRevision: seen, timeoutMilliseconds: .anHour)
       let newest = try client.companyFacts().revision
       do throws(RefusedApply) {
-        _ = try client.apply([.removeUser("u2")], to: "c", expectedRevision: newest + 1, timeoutMilliseconds: 5_000)
+        _ = try client.apply([.removeUser("u2")], to: "c", expectedRevision: newest + 1, timeoutMilliseconds: .anHour)
         Issue.record("a revision that is not there yet was expected")
       } catch {
         #expect(error.error.reason == "revision_mismatch" && error.error.message.contains("the newest is \(newest)"))
       }
       do throws(RefusedApply) {
-        _ = try client.apply([.removeUser("u2")], to: "c", expectedRevision: seen, timeoutMilliseconds: 5_000)
+        _ = try client.apply([.removeUser("u2")], to: "c", expectedRevision: seen, timeoutMilliseconds: .anHour)
         Issue.record("applied")
       } catch {
         #expect(error.error.reason == "revision_mismatch")
@@ -105,7 +105,7 @@ private let queue = ObjectRef(ObjectType(name: "queue")!, "q")
       func reason(_ actor: String) -> String {
         do throws(RefusedApply) {
           _ = try client.apply(
-            [.addMember(project: "p", .user("u0"))], to: "c", actor: actor, timeoutMilliseconds: 5_000)
+            [.addMember(project: "p", .user("u0"))], to: "c", actor: actor, timeoutMilliseconds: .anHour)
           return "applied"
         } catch {
           return error.error.reason
@@ -132,11 +132,11 @@ private let queue = ObjectRef(ObjectType(name: "queue")!, "q")
         (request.id, request.timeoutMilliseconds) = (id, timeout)
         return request.packed
       }
-      for id in 1...6 as ClosedRange<UInt64> { connection.sendFrame(put(id, 0..<4_000, timeout: 60_000)) }
+      for id in 1...6 as ClosedRange<UInt64> { connection.sendFrame(put(id, 0..<4_000, timeout: .anHour)) }
       connection.sendFrame(put(7, 0..<1, timeout: 1))
       var answers: [UInt64: RawResponse] = [:]
       while answers.count < 7 {
-        let response = try connection.response(within: 60)
+        let response = try connection.response()
         answers[response.id] = response
       }
       let late = try #require(answers[7])
@@ -157,7 +157,7 @@ private let queue = ObjectRef(ObjectType(name: "queue")!, "q")
           .putProject(Project(id: "r", name: "Other")), .putObject(Object(field, name: "Note")),
           .place(field, project: "p"),
         ], to: "c")
-      let result = try client.apply([.place(field, project: "r")], to: "c", timeoutMilliseconds: 5_000)
+      let result = try client.apply([.place(field, project: "r")], to: "c", timeoutMilliseconds: .anHour)
       #expect(result.warnings.map(\.reason) == ["field_shared"])
       #expect(result.warnings.first?.projects == ["p", "r"])
     }
@@ -173,7 +173,7 @@ private let queue = ObjectRef(ObjectType(name: "queue")!, "q")
         setup += [.putUser(User(id: user, name: user), roles: []), .addToGroup(group: "all", user: user)]
       }
       try client.applyAll(setup + [.setMode(.enhanced), .putProject(Project(id: "p", name: "P"))], to: "c")
-      let result = try client.apply([.addMember(project: "p", .group("all"))], to: "c", timeoutMilliseconds: 20_000)
+      let result = try client.apply([.addMember(project: "p", .group("all"))], to: "c", timeoutMilliseconds: .anHour)
       #expect(result.edits == 1)
       #expect(result.warnings.count == 200 && result.warnings.allSatisfy { $0.reason == "still_in_default" })
     }
@@ -201,12 +201,12 @@ private let queue = ObjectRef(ObjectType(name: "queue")!, "q")
       try client.applyAll(changes, to: "c")
       // In simple mode all see all. Now u0 loses two, the three in Default two each, the clerk the queue and the list.
       let separate = Change.setMode(.enhanced)
-      let told = try client.preview([separate], of: "c", actor: "clerk", timeoutMilliseconds: 20_000)
+      let told = try client.preview([separate], of: "c", actor: "clerk", timeoutMilliseconds: .anHour)
       #expect(told.access?.lost == 10 && told.access?.gained == 0)
       #expect(
         told.access?.first.map(\.object.id) == ["s", "s", "s", "s"], "the queue and the list are not the clerk's")
       #expect(told.access?.isComplete == false)
-      let applied = try client.apply([separate], to: "c", actor: "clerk", timeoutMilliseconds: 20_000)
+      let applied = try client.apply([separate], to: "c", actor: "clerk", timeoutMilliseconds: .anHour)
       #expect(applied.access?.first.map(\.object.id) == ["s", "s", "s", "s"])
       var logged: [String] = []
       try client.changes(LogFilter()) { record in
@@ -225,7 +225,7 @@ private let queue = ObjectRef(ObjectType(name: "queue")!, "q")
       func reason(actor: String) -> String? {
         do throws(RefusedApply) {
           _ = try client.apply(
-            [.addMember(project: "p", .user("u0"))], to: "c", actor: actor, timeoutMilliseconds: 20_000)
+            [.addMember(project: "p", .user("u0"))], to: "c", actor: actor, timeoutMilliseconds: .anHour)
           return nil
         } catch {
           return error.error.reason
@@ -241,7 +241,7 @@ private let queue = ObjectRef(ObjectType(name: "queue")!, "q")
       let client = try daemon.client("c", over: .tcp)
       try client.applyAll(smallCompany() + [.putUser(User(id: "boss", name: "Boss"), roles: ["admin"])], to: "c")
       do throws(RefusedApply) {
-        _ = try client.apply([.removeUser("u0")], to: "c", actor: "boss", timeoutMilliseconds: 20_000)
+        _ = try client.apply([.removeUser("u0")], to: "c", actor: "boss", timeoutMilliseconds: .anHour)
         Issue.record("applied")
       } catch {
         #expect(error.error.reason == "changes_not_allowed")
@@ -257,11 +257,11 @@ private let queue = ObjectRef(ObjectType(name: "queue")!, "q")
         let id = Name(stringLiteral: "user-\(number)")
         return .putUser(User(id: id, name: id), roles: [])
       }
-      let result = try client.apply(users, to: "c", timeoutMilliseconds: 60_000)
+      let result = try client.apply(users, to: "c", timeoutMilliseconds: .anHour)
       #expect(result.edits == 10_000)
       #expect(result.revision == 2)
       do throws(RefusedApply) {
-        _ = try client.apply(users + users.prefix(1), to: "c", timeoutMilliseconds: 60_000)
+        _ = try client.apply(users + users.prefix(1), to: "c", timeoutMilliseconds: .anHour)
         Issue.record("applied")
       } catch {
         #expect(error.error.reason == "too_many")
@@ -361,7 +361,7 @@ private func write(_ daemon: TestDaemon, _ writer: Int, _ rounds: Int, _ board: 
     board.begin(writer)
     let change = isMember ? Change.addMember(project: "p", member) : .removeMember(project: "p", member)
     do throws(RefusedApply) {
-      let result = try client.apply([change], to: "c", timeoutMilliseconds: 20_000)
+      let result = try client.apply([change], to: "c", timeoutMilliseconds: .anHour)
       board.acknowledge(writer, isMember: isMember, revision: result.revision)
     } catch {
       return ["writer \(writer): \(error.error)"]
@@ -409,7 +409,7 @@ private func check(_ client: Client, _ writer: Int, _ board: Board) throws -> St
       let (killed, written) = (NIOLockedValueBox(false), NIOLockedValueBox([Name]()))
       let address = daemon.address
       async let writer: Void = onThread { writeUsers(address, round, killed, written) }
-      while written.withLockedValue({ $0.count }) < wanted { await Task.yield() }
+      try await waitUntil("\(wanted) users") { written.withLockedValue { $0.count } >= wanted }
       daemon.killNow()
       killed.withLockedValue { $0 = true }
       try await writer
@@ -448,12 +448,12 @@ private func check(_ client: Client, _ writer: Int, _ board: Board) throws -> St
 private func writeUsers(
   _ address: String, _ round: Int, _ killed: NIOLockedValueBox<Bool>, _ written: NIOLockedValueBox<[Name]>
 ) {
-  guard let client = try? Client(address, timeoutMilliseconds: 20_000) else { return }
+  guard let client = try? Client(address, timeoutMilliseconds: .anHour) else { return }
   var number = 0
   while !killed.withLockedValue({ $0 }) {
     let user = Name(stringLiteral: "r\(round)-\(number)")
     guard
-      (try? client.apply([.putUser(User(id: user, name: user), roles: [])], to: "c", timeoutMilliseconds: 20_000))
+      (try? client.apply([.putUser(User(id: user, name: user), roles: [])], to: "c", timeoutMilliseconds: .anHour))
         != nil
     else { return }
     written.withLockedValue { $0.append(user) }

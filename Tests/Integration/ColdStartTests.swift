@@ -102,7 +102,7 @@ import Testing
     func answers(_ daemon: TestDaemon, _ call: (Int, [UInt8]), at revision: UInt64 = 0) throws -> [[UInt8]] {
       var request = RawRequest(company: "c0", call: call.0, call.1)
       request.atRevision = revision
-      request.timeoutMilliseconds = 60_000  // it is about the answers, on the slowest machine too
+      request.timeoutMilliseconds = .anHour  // it is about the answers, on the slowest machine too
       return try RawConnection(daemon.address(.unix)).askForParts(request)
     }
     var expected: [[[UInt8]]] = []
@@ -133,7 +133,7 @@ import Testing
     try await withCold(try await folderWithCompanies(2), budgetBytes: 1) { daemon, _ in
       let client = try daemon.client("c1")
       #expect(try client.health().companies == 0)
-      _ = try client.apply([.addMember(project: "p", .user("u1"))], to: "c1", timeoutMilliseconds: 20_000)
+      _ = try client.apply([.addMember(project: "p", .user("u1"))], to: "c1", timeoutMilliseconds: .anHour)
       #expect(client.check("user:u1", "queue:q").verdict == .allow)
       #expect(client.check("user:u2", "queue:q").verdict == .deny)
       #expect(try client.verify().isSound)
@@ -147,7 +147,7 @@ import Testing
       let client = try daemon.client("c0")
       let waiting = try RawConnection(daemon.address(.unix))
       waiting.sendFrame(RawRequest.canSee("c0", userU1, queueQ).packed)
-      _ = try client.apply([.addMember(project: "p", .user("u1"))], to: "c0", timeoutMilliseconds: 20_000)
+      _ = try client.apply([.addMember(project: "p", .user("u1"))], to: "c0", timeoutMilliseconds: .anHour)
       #expect(try waiting.response().decision == 1, "the change has loaded the company: nobody waits any longer")
       #expect(client.check("user:u1", "queue:q").verdict == .allow)
       try client.applyAll([.putCompany(.simple)], to: "other")
@@ -155,7 +155,7 @@ import Testing
       // Each of these goes by the thread that publishes, behind what was handed back to it.
       for number in 0..<100 {
         let name = Name(stringLiteral: "g\(number)")
-        _ = try client.apply([.putGroup(Group(id: name, name: name))], to: "other", timeoutMilliseconds: 20_000)
+        _ = try client.apply([.putGroup(Group(id: name, name: name))], to: "other", timeoutMilliseconds: .anHour)
         try #require(
           client.check("user:u1", "queue:q").verdict == .allow, "an older index was published over a newer one")
       }
@@ -169,7 +169,7 @@ import Testing
       let client = try daemon.client("c0")
       let waiting = try RawConnection(daemon.address(.unix))
       waiting.sendFrame(RawRequest(company: "c0", call: 36).packed)
-      _ = try client.apply([.removeCompany], to: "c0", timeoutMilliseconds: 20_000)
+      _ = try client.apply([.removeCompany], to: "c0", timeoutMilliseconds: .anHour)
       #expect(try waiting.response().reason == "unknown_company")
       gate.openAll()
       try await waitUntilReady(client)
@@ -196,7 +196,7 @@ import Testing
       #expect(try daemon.client("c0").check("user:u0", "queue:q").verdict == .allow)
       #expect(try daemon.client("c2").check("user:u0", "queue:q").verdict == .allow)
       #expect(throws: (any Error).self) {
-        _ = try daemon.client().apply([.removeUser("u0")], to: "c1", timeoutMilliseconds: 20_000)
+        _ = try daemon.client().apply([.removeUser("u0")], to: "c1", timeoutMilliseconds: .anHour)
       }
       let health = try daemon.client().health()
       #expect(!health.isReady && health.companiesUnreadable == 1 && health.companies == 2)

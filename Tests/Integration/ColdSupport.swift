@@ -3,6 +3,7 @@ import ScopeClient
 import ScopeModel
 import ScopeServer
 import ScopeTesting
+import Testing
 
 /// Holds companies that are about to be handed back by the threads that compile them.
 final class Gate: @unchecked Sendable {  // all of it under the condition's lock
@@ -24,7 +25,7 @@ final class Gate: @unchecked Sendable {  // all of it under the condition's lock
   var order: [Name] { condition.withLock { arrived } }
 
   func waitUntilHeld(_ company: Name) {
-    condition.withLock { while !arrived.contains(company) { condition.wait() } }
+    if !comesAbout({ order.contains(company) }) { Issue.record("\(company) has not come to the gate") }
   }
 
   func open(_ company: Name) {
@@ -76,7 +77,7 @@ func withCold(
 
 /// Asks until the daemon says that it is ready.
 func waitUntilReady(_ client: Client) async throws {
-  while try !client.health().isReady { try await Task.sleep(for: .milliseconds(5)) }
+  try await waitUntil("a daemon that is ready") { try client.health().isReady }
 }
 
 let userU0: (UInt64, [UInt8]) = (1, Array("u0".utf8))

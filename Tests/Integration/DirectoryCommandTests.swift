@@ -478,17 +478,13 @@ private final class RunningCommand: @unchecked Sendable {
   var output: String { (try? String(contentsOfFile: folder.file("output"), encoding: .utf8)) ?? "" }
 
   func awaitOutput(_ isThere: (String) -> Bool) async throws {
-    let deadline = ContinuousClock.now + .seconds(20)
-    while !isThere(output) {
-      if ContinuousClock.now > deadline || !process.isRunning { throw TestFailure("it printed only: \(output)") }
-      try await Task.sleep(for: .milliseconds(20))
-    }
+    try await waitUntil("more than: \(output)") { isThere(output) || !process.isRunning }
+    if !isThere(output) { throw TestFailure("it printed only: \(output)") }
   }
 
   func interrupt() -> Int32 {
     process.interrupt()
-    process.waitUntilExit()
-    return process.terminationStatus
+    return process.awaitEnd()
   }
 }
 

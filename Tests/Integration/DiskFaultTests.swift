@@ -138,14 +138,14 @@ import Testing
     try client.applyAll(smallCompany(), to: "c")
     rename(data, data + ".old")
     mkdir(data, 0o700)
-    try await until { try !client.health().isWritable }
+    try await waitUntil { try !client.health().isWritable }
     let error = try #require(refusal { try put("lost", client) })
     #expect(error.reason == "data_replaced" && error.message.contains("put back the files"), "\(error)")
     #expect(client.check("user:u0", "queue:q").verdict == .deny)
     #expect(daemon.logs("no change is taken"))
     rmdir(data)
     rename(data + ".old", data)
-    try await until { try client.health().isWritable }
+    try await waitUntil { try client.health().isWritable }
     try put("kept", client)
     #expect(daemon.stop() == 0)
   }
@@ -174,7 +174,7 @@ import Testing
 
   private func put(_ user: String, _ client: Client) throws {
     let id = Name(stringLiteral: user)
-    _ = try client.apply([.putUser(User(id: id, name: id), roles: [])], to: "c", timeoutMilliseconds: 20_000)
+    _ = try client.apply([.putUser(User(id: id, name: id), roles: [])], to: "c", timeoutMilliseconds: .anHour)
   }
 
   private func refusal(_ body: () throws -> Void) -> ClientError? {
@@ -184,20 +184,11 @@ import Testing
 
   private func users(of daemon: ProcessDaemon) throws -> [String] {
     var users: [String] = []
-    _ = try daemon.client("c").export("c", timeoutMilliseconds: 20_000) { changes in
+    _ = try daemon.client("c").export("c", timeoutMilliseconds: .anHour) { changes in
       for change in changes {
         if case .putUser(let user, roles: _, projects: _) = change { users.append(user.id.text) }
       }
     }
     return users
-  }
-}
-
-/// Waits until something holds that the daemon does by itself within some seconds.
-func until(_ holds: () throws -> Bool) async throws {
-  let end = ContinuousClock.now + .seconds(120)
-  while try !holds() {
-    if ContinuousClock.now > end { throw TestFailure("it does not come to hold") }
-    await Task.yield()
   }
 }

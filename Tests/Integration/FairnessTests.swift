@@ -67,11 +67,7 @@ private final class Answers: Sendable {
   var labels: [String] { all.map(\.label) }
 
   func wait(for count: Int) async throws {
-    let deadline = ContinuousClock.now + .seconds(300)  // a hang alone
-    while all.count < count {
-      if ContinuousClock.now > deadline { throw TestFailure("\(all.count) of \(count) answers came") }
-      try await Task.sleep(for: .milliseconds(2))
-    }
+    try await waitUntil("\(count) answers") { all.count >= count }
   }
 }
 
@@ -432,7 +428,7 @@ extension Authority {
 
   private static func budget(for count: Int, in folder: TemporaryFolder) async throws -> Int {
     let held = try await HeldAuthority(in: folder)
-    while !held.authority.meter.isReady { try await Task.sleep(for: .milliseconds(2)) }
+    try await waitUntil("an authority that is ready") { held.authority.meter.isReady }
     let root = held.authority.publisher.root
     let bytes = root.byteCount / root.loadedCount * count
     try await held.authority.close()

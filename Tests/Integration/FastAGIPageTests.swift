@@ -237,7 +237,6 @@ private final class PageShell {
   /// Asks it to end; returns its exit code.
   func stop() -> Int32 {
     process.terminate()
-    process.waitUntilExit()
-    return process.terminationStatus
+    return process.awaitEnd()
   }
 }

@@ -161,7 +161,7 @@ import Testing
 /// Companies that are not in memory when a channel asks.
 @Suite struct FastAGIColdCompanies {
   private func withHeld(
-    timeoutMilliseconds: Int = 20_000, _ body: (TestDaemon, Gate, UInt16) async throws -> Void
+    timeoutMilliseconds: Int = 60_000, _ body: (TestDaemon, Gate, UInt16) async throws -> Void
   ) async throws {
     let (folder, gate) = (try await folderWithCompanies(1), Gate(closed: ["c0"]))
     let daemon = try await TestDaemon(in: folder) { configuration in
@@ -340,7 +340,7 @@ import Testing
     try await waitUntil { try client.health().connections >= 3 }
     async let stopping: Void = daemon.stop()
     // Off the pool that the stop itself needs a thread of.
-    let ofIdle = try await onThread { idle.receiveLine(within: 120) }
+    let ofIdle = try await onThread { idle.receiveLine() }
     #expect(ofIdle == .closed)
     #expect(throws: TestFailure.self) { try RawConnection("tcp:127.0.0.1:\(port)") }
     for command in [

@@ -10,8 +10,6 @@ private let queue: (UInt64, [UInt8]) = (16, Array("q".utf8))
 
 /// What clients can have the daemon hold is bounded in bytes, and given back.
 @Suite(.serialized) struct Memory {
-  private static let minutes = 180.0
-
   private func withSmallDaemon(
     _ adjust: @escaping (inout ServerConfiguration) -> Void = { _ in },
     _ body: (TestDaemon) async throws -> Void
@@ -19,9 +17,7 @@ private let queue: (UInt64, [UInt8]) = (16, Array("q".utf8))
     try await withDaemon(adjust: adjust) { daemon in
       try daemon.client().applyAll(smallCompany() + [.addMember(project: "p", .user("u0"))], to: "c")
       try await body(daemon)
-      let deadline = ContinuousClock.now + .seconds(Self.minutes)
-      while daemon.heldBytes > 0, .now < deadline { try await Task.sleep(for: .milliseconds(10)) }
-      #expect(daemon.heldBytes == 0, "all that was charged is given back when the connections are gone")
+      try await waitUntil("all that was charged is given back when the connections are gone") { daemon.heldBytes == 0 }
     }
   }
 
@@ -39,7 +35,7 @@ private let queue: (UInt64, [UInt8]) = (16, Array("q".utf8))
       return connection
     }
     for connection in silent {
-      let isClosed = try await onThread { connection.isClosed(within: Self.minutes) }
+      let isClosed = try await onThread { connection.isClosed() }
       #expect(isClosed, "who takes nothing is closed")
     }
     #expect(residentBytes(of: daemon) - before < 32 << 20)
@@ -73,11 +69,11 @@ private let queue: (UInt64, [UInt8]) = (16, Array("q".utf8))
       let frame = RawConnection.frame(RawRequest.canSee("c", user, queue).packed + padding)
       let answer = try await onThread { () -> RawResponse in
         connection.send(Array(frame[..<(1 << 20)]))
-        let refused = try connection.response(within: Self.minutes)
+        let refused = try connection.response()
         #expect(refused.reason == "memory_exhausted")
         usleep(1_300_000)  // as slow as the client that is tested for
         connection.send(Array(frame[(1 << 20)...]) + RawConnection.frame(RawRequest.canSee("c", user, queue).packed))
-        return try connection.response(within: Self.minutes)
+        return try connection.response()
       }
       #expect(answer.decision == 1)
     }
@@ -85,10 +81,7 @@ private let queue: (UInt64, [UInt8]) = (16, Array("q".utf8))
 
   /// Those who came first leave something for the next: each may have but an eighth of what is free.
   @Test func partOfManyFramesLeavesRoomForOthers() async throws {
-    try await withSmallDaemon({
-      $0.limits.connectionBytes = 16 << 20
-      $0.limits.frameMilliseconds = 60_000
-    }) { daemon in
+    try await withSmallDaemon({ $0.limits.connectionBytes = 16 << 20 }) { daemon in
       let padded = RawConnection.frame(
         RawRequest.canSee("c", user, queue).packed + Proto.message(90, [UInt8](repeating: 0, count: 3 << 20)))
       let partial = try (0..<40).map { _ in
@@ -96,8 +89,11 @@ private let queue: (UInt64, [UInt8]) = (16, Array("q".utf8))
         connection.send(Array(padded.dropLast()))
         return connection
       }
-      let refused = partial.filter { $0.receive(within: 0.1) != .nothing }.count
-      #expect(refused > 20, "\(refused) of 40 were refused")
+      var open = partial
+      try await waitUntil("more than 20 of 40 refused") {
+        open.removeAll { $0.receive(within: 0) != .nothing }
+        return open.count < 20
+      }
       #expect(daemon.heldBytes <= 16 << 20)
       #expect(try RawConnection(daemon.address(.unix)).ask(.canSee("c", user, queue)).decision == 1)
       let frame = RawConnection.frame(
@@ -118,14 +114,14 @@ private let queue: (UInt64, [UInt8]) = (16, Array("q".utf8))
         for id in 1...count {
           var request = RawRequest(company: "c", call: 16, (0..<3_000).flatMap { _ in put })
           request.id = id
-          request.timeoutMilliseconds = 60_000
+          request.timeoutMilliseconds = .anHour
           connection.sendFrame(request.packed)
         }
       }
       let (answered, most) = try await onThread { () -> (Set<UInt64>, Int) in
         var (answered, most) = (Set<UInt64>(), 0)
         while answered.count < count {
-          let response = try connection.response(within: Self.minutes)
+          let response = try connection.response()
           #expect(response.code == 0, "\(response)")
           answered.insert(response.id)
           most = max(most, daemon.heldBytes)
@@ -139,7 +135,10 @@ private let queue: (UInt64, [UInt8]) = (16, Array("q".utf8))
 
   /// Answers of megabytes that nobody takes: what there is no memory for is refused, and who takes nothing is closed.
   @Test func answersThatNobodyTakesAreBounded() async throws {
-    try await withSmallDaemon({ $0.limits.connectionBytes = 16 << 20 }) { daemon in
+    try await withSmallDaemon({
+      $0.limits.connectionBytes = 16 << 20
+      $0.limits.stallMilliseconds = 2_000
+    }) { daemon in
       let check = Proto.message(1, RawRequest.check(user, queue))
       let frame = RawConnection.frame(RawRequest(company: "c", call: 12, (0..<8_192).flatMap { _ in check }).packed)
       let silent = try (0..<30).map { _ in try RawConnection(daemon.address(.unix)) }
@@ -147,7 +146,7 @@ private let queue: (UInt64, [UInt8]) = (16, Array("q".utf8))
         Thread.detachNewThread { while connection.send(frame) {} }
       }
       for connection in silent {
-        let isClosed = try await onThread { connection.isClosed(within: Self.minutes) }
+        let isClosed = try await onThread { connection.isClosed() }
         #expect(isClosed)
         #expect(daemon.heldBytes <= 16 << 20)
       }
@@ -163,7 +162,7 @@ private let queue: (UInt64, [UInt8]) = (16, Array("q".utf8))
       connection.send([0, 0, 0, 90, 8])
       let isClosed = try await onThread { () -> Bool in
         for _ in 0..<1_000 {  // heartbeats: a minute and a half of them
-          switch connection.receive(within: Self.minutes) {
+          switch connection.receive() {
           case .message: continue
           case .closed: return true
           case .nothing: return false
@@ -237,13 +236,19 @@ private let queue: (UInt64, [UInt8]) = (16, Array("q".utf8))
     try await withDaemon(adjust: { $0.eventLoops = 1 }) { daemon in
       try daemon.client().applyAll(Self.company, to: "c")
       let (flood, other) = (try RawConnection(daemon.address(.unix)), try RawConnection(daemon.address(.unix)))
-      for request in [Self.filter(18_000, timeout: 60_000), Self.checks(2_000, timeout: 60_000)] {
+      for request in [Self.filter(18_000, timeout: .anHour), Self.checks(2_000, timeout: .anHour)] {
         #expect(request.packed.count < 64 << 10, "small enough to be answered on the loop")
         #expect(try other.ask(.canSee("c", user, Self.field)).decisionReason == 9, "no shared project")
         flood.sendFrame(request.packed)
-        for _ in 0..<20 { #expect(try other.ask(.canSee("c", user, Self.field)).decision == 2) }
-        #expect(flood.receive(within: 0) == .nothing, "twenty checks had to wait for the dense question")
-        #expect(try flood.response(within: 180).code == 0)
+        var (asked, answer) = (0, RawConnection.Received.nothing)
+        while answer == .nothing {
+          #expect(try other.ask(.canSee("c", user, Self.field)).decision == 2)
+          answer = flood.receive(within: 0)
+          asked += 1
+        }
+        #expect(asked > 1, "a check had to wait for the dense question")
+        guard case .message(let message) = answer else { throw TestFailure("\(answer) in place of an answer") }
+        #expect(try RawResponse(message).code == 0)
       }
     }
   }
@@ -263,9 +268,9 @@ private let queue: (UInt64, [UInt8]) = (16, Array("q".utf8))
     try await withDaemon { daemon in
       try daemon.client().applyAll(Self.company, to: "c")
       let connection = try RawConnection(daemon.address(.unix))
-      #expect(try connection.ask(Self.filter(3_000, timeout: 60_000)).visible == 0)
+      #expect(try connection.ask(Self.filter(3_000, timeout: .anHour)).visible == 0)
       try daemon.client().applyAll([.addMember(project: "p7999", .user("u0"))], to: "c")
-      #expect(try connection.ask(Self.filter(3_000, timeout: 60_000)).visible == 3_000)
+      #expect(try connection.ask(Self.filter(3_000, timeout: .anHour)).visible == 3_000)
       #expect(try connection.ask(.canSee("c", user, Self.field)).decision == 1)
       let explain = try connection.ask(
         RawRequest(company: "c", call: 19, Proto.message(1, RawRequest.check(user, Self.field))))

@@ -40,7 +40,7 @@ import Testing
     for name in ["export", "marked"] {
       try await withDaemon { daemon in
         _ = try await output(["import", file.file(name)], daemon)
-        let found = try daemon.client("c").export("c", timeoutMilliseconds: 20_000) { _ in }
+        let found = try daemon.client("c").export("c", timeoutMilliseconds: .anHour) { _ in }
         digest = digest.isEmpty ? try await digestOfTheSame() : digest
         #expect(found == digest, "\(name)")
         let again = try await output(["export"], daemon)
@@ -53,7 +53,7 @@ import Testing
     try first.client().applyAll(WorstNames.company(), to: "c")
     try await first.stop()
     let second = try await TestDaemon(in: folder)
-    #expect(try second.client("c").export("c", timeoutMilliseconds: 20_000) { _ in } == digest)
+    #expect(try second.client("c").export("c", timeoutMilliseconds: .anHour) { _ in } == digest)
     #expect(try second.client().verify().isSound)
     try await second.stop()
   }
@@ -61,7 +61,7 @@ import Testing
   private func digestOfTheSame() async throws -> [UInt8] {
     let daemon = try await TestDaemon()
     try daemon.client().applyAll(WorstNames.company(), to: "c")
-    let digest = try daemon.client("c").export("c", timeoutMilliseconds: 20_000) { _ in }
+    let digest = try daemon.client("c").export("c", timeoutMilliseconds: .anHour) { _ in }
     try await daemon.stop()
     return digest
   }

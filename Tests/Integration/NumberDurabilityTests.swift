@@ -25,7 +25,7 @@ import Testing
       async let adding: Void = onThread { addNumbers(wire, from: first, killed, added) }
       async let importing: Void = onThread { stageParts(wire, killed, staged) }
       let wanted = Int.random(in: 1...40, using: &random)
-      while added.withLockedValue({ $0.count }) < wanted { await Task.yield() }
+      try await waitUntil("\(wanted) numbers") { added.withLockedValue { $0.count } >= wanted }
       daemon.killNow()
       killed.withLockedValue { $0 = true }
       try await adding

@@ -55,7 +55,7 @@ import Testing
       while revision < 1_001 {
         let change = walker.nextChange()
         guard let outcome = try? walker.apply([change]), !outcome.edits.isEmpty else { continue }
-        revision = try client.apply([change], to: "company", timeoutMilliseconds: 20_000).revision
+        revision = try client.apply([change], to: "company", timeoutMilliseconds: .anHour).revision
         for request in random.pick(6, of: questions(walker, &random)) {
           recorded.append((revision, request, try connection.askForParts(request)))
         }

@@ -14,7 +14,7 @@ import Testing
       try client.applyAll(walker.changes, to: "company")
       func seen() throws -> Set<[String]> {
         let checks = walker.users.flatMap { user in walker.objects.map { Check(subject: .user(user), object: $0) } }
-        let answers = try client.check(checks, timeoutMilliseconds: 20_000)
+        let answers = try client.check(checks, timeoutMilliseconds: .anHour)
         return Set(
           zip(checks, answers).filter { $0.1.verdict == .allow }.map { ["\($0.0.subject)", "\($0.0.object)"] })
       }
@@ -24,9 +24,9 @@ import Testing
         let before = try seen()
         let place: Comment = "seed \(seed), step \(step)"
         do throws(RefusedApply) {
-          let preview = try client.preview(batch, of: "company", first: 1_000, timeoutMilliseconds: 20_000)
+          let preview = try client.preview(batch, of: "company", first: 1_000, timeoutMilliseconds: .anHour)
           #expect((try? seen()) == before, "a preview changes nothing; \(place)")
-          let applied = try client.apply(batch, to: "company", timeoutMilliseconds: 20_000)
+          let applied = try client.apply(batch, to: "company", timeoutMilliseconds: .anHour)
           _ = try? walker.apply(batch)
           let after = (try? seen()) ?? []
           let (gained, lost) = (UInt64(after.subtracting(before).count), UInt64(before.subtracting(after).count))
@@ -39,7 +39,7 @@ import Testing
           let refused = error
           // What is refused is refused in the same way.
           do throws(RefusedApply) {
-            _ = try client.apply(batch, to: "company", timeoutMilliseconds: 20_000)
+            _ = try client.apply(batch, to: "company", timeoutMilliseconds: .anHour)
             Issue.record("a preview refused what is applied; \(place)")
           } catch {
             #expect(error.error.reason == refused.error.reason && error.position == refused.position, place)

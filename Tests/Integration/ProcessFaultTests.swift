@@ -18,7 +18,7 @@ import Testing
     for number in 0..<20 {
       let broken = try RawConnection(daemon.address)
       broken.send([0xFF, 0xFF, 0xFF, 0xFF])  // is closed, and that is logged
-      #expect(broken.receive(within: 60) != .nothing)
+      #expect(broken.receive() != .nothing)
       try client.applyAll([.putGroup(Group(id: Name(stringLiteral: "g\(number)"), name: "g"))], to: "c")
       #expect(client.check("user:u0", "queue:q").verdict == .deny)
     }
@@ -58,7 +58,7 @@ import Testing
   @Test func aCrashLeavesATraceWhereAskedFor() async throws {
     let daemon = try ProcessDaemon(in: TemporaryFolder(), arguments: ["--on-crash", "trace"])
     daemon.signal(SIGILL)
-    try await until { daemon.log.contains("Backtrace took") }
+    try await waitUntil { daemon.log.contains("Backtrace took") }
     daemon.signal(SIGILL)
     try #require(daemon.ends())
     #expect(daemon.diedOf == SIGILL)
@@ -88,7 +88,7 @@ import Testing
   private func RawConnectionClosed(_ daemon: ProcessDaemon) -> Bool {
     guard let broken = try? RawConnection(daemon.address) else { return false }
     broken.send([0xFF, 0xFF, 0xFF, 0xFF])
-    return broken.receive(within: 60) != .nothing
+    return broken.receive() != .nothing
   }
 
   private func fill(_ pipe: Pipe) {

@@ -145,7 +145,7 @@ private final class RunningWatch {
     try pipe.fileHandleForWriting.close()
     let id = process.processIdentifier
     deadline = DispatchWorkItem { kill(id, SIGKILL) }
-    DispatchQueue.global().asyncAfter(deadline: .now() + 60, execute: deadline)
+    DispatchQueue.global().asyncAfter(deadline: .now() + patience / .seconds(1), execute: deadline)
   }
 
   deinit {
@@ -172,7 +172,6 @@ private final class RunningWatch {
   /// Ends it as Ctrl-C would; returns its exit code.
   func interrupt() -> Int32 {
     process.interrupt()
-    process.waitUntilExit()
-    return process.terminationStatus
+    return process.awaitEnd()
   }
 }

@@ -118,7 +118,7 @@ import Testing
     let all = (0..<count).flatMap { _ in frame } + end
     Thread.detachNewThread { connection.send(all) }
     while true {
-      switch connection.receive(within: 120) {
+      switch connection.receive() {
       case .message(let message): if try RawResponse(message).id == lastID { return }
       case .closed: return  // refused for good, or gone: the caller looks whether the daemon lives
       case .nothing: throw TestFailure("no answer to the last frame within two minutes")

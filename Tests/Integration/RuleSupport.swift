@@ -19,7 +19,7 @@ struct RuleCompany {
   /// Applies changes; returns the reason they are refused for, or `applied`.
   func outcome(of changes: Change..., actor: String = "") -> String {
     do throws(RefusedApply) {
-      _ = try client.apply(changes, to: "c", actor: actor, timeoutMilliseconds: 20_000)
+      _ = try client.apply(changes, to: "c", actor: actor, timeoutMilliseconds: .anHour)
       return "applied"
     } catch {
       return error.error.reason
@@ -28,7 +28,7 @@ struct RuleCompany {
 
   @discardableResult
   func apply(_ changes: Change..., actor: String = "") throws -> ApplyResult {
-    try client.apply(changes, to: "c", actor: actor, timeoutMilliseconds: 20_000)
+    try client.apply(changes, to: "c", actor: actor, timeoutMilliseconds: .anHour)
   }
 
   /// A list of what is not there is empty, and says so.
@@ -66,7 +66,7 @@ struct RuleCompany {
   }
 
   /// A hash over all there is.
-  func digest() throws -> [UInt8] { try client.export("c", timeoutMilliseconds: 20_000) { _ in } }
+  func digest() throws -> [UInt8] { try client.export("c", timeoutMilliseconds: .anHour) { _ in } }
 }
 
 /// Runs a test against a daemon with the company that these changes make.

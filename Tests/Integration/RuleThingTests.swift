@@ -131,7 +131,7 @@ import Testing
       for ref in ["queue:x", "call_scenario:x", "dialer:x", "crm_form:x"] as [ObjectRef] {
         try c.apply(.object(ref, in: ["clinic"]))
         do throws(RefusedApply) {
-          _ = try c.client.apply([.place(ref, project: "shop")], to: "c", timeoutMilliseconds: 20_000)
+          _ = try c.client.apply([.place(ref, project: "shop")], to: "c", timeoutMilliseconds: .anHour)
           Issue.record("\(ref) is in two projects")
         } catch {
           #expect(error.error.reason == "exclusively_placed" && error.error.message.contains("'clinic'"))

@@ -25,7 +25,7 @@ import Testing
         let checks = try rows.map {
           Check(subject: try Subject(ref: $0.subject), object: try ObjectRef(ref: $0.object))
         }
-        let answers = try daemon.client(company).check(checks, timeoutMilliseconds: 20_000)
+        let answers = try daemon.client(company).check(checks, timeoutMilliseconds: .anHour)
         #expect(answers.map(\.reason) == rows.map(\.reason))
         #expect(answers.map(\.project) == rows.map(\.project))
         #expect(answers.map(\.group) == rows.map(\.group))
@@ -137,15 +137,15 @@ import Testing
     try await withDaemon { daemon in
       try Sample.load(into: try daemon.client())
       var changes: [Change] = []
-      let digest = try daemon.client().export("nordlicht", timeoutMilliseconds: 20_000) { changes += $0 }
+      let digest = try daemon.client().export("nordlicht", timeoutMilliseconds: .anHour) { changes += $0 }
       #expect(digest.count == 32)
       try await withDaemon { other in
         try other.client().applyAll(changes, to: "nordlicht")
         var again: [Change] = []
-        #expect(try other.client().export("nordlicht", timeoutMilliseconds: 20_000) { again += $0 } == digest)
+        #expect(try other.client().export("nordlicht", timeoutMilliseconds: .anHour) { again += $0 } == digest)
         #expect(again == changes)
         try other.client().applyAll([.removeUser("1001")], to: "nordlicht")
-        #expect(try other.client().export("nordlicht", timeoutMilliseconds: 20_000) { _ in } != digest)
+        #expect(try other.client().export("nordlicht", timeoutMilliseconds: .anHour) { _ in } != digest)
       }
     }
   }
@@ -155,7 +155,7 @@ import Testing
       let centre = ContactCentre(.medium, seed: 11)
       try daemon.client().applyAll(centre, to: "c")
       var changes: [Change] = []
-      _ = try daemon.client().export("c", timeoutMilliseconds: 20_000) { changes += $0 }
+      _ = try daemon.client().export("c", timeoutMilliseconds: .anHour) { changes += $0 }
       #expect(changes == (try centre.company()).changesToRebuild())
     }
   }
@@ -169,7 +169,7 @@ import Testing
         try daemon.client().applyAll([.putCompany(.simple)] + roles, to: "c")
       }
       var roles = 0
-      _ = try daemon.client().export("c", timeoutMilliseconds: 20_000) { changes in
+      _ = try daemon.client().export("c", timeoutMilliseconds: .anHour) { changes in
         roles += changes.count { if case .putRole = $0 { true } else { false } }
       }
       #expect(roles == 120)
@@ -193,7 +193,7 @@ import Testing
 
   @Test func ofAnUnknownCompanyIsRefused() async throws {
     try await withDaemon { daemon in
-      #expect(throws: ClientError.self) { try daemon.client().export("nobody", timeoutMilliseconds: 5_000) { _ in } }
+      #expect(throws: ClientError.self) { try daemon.client().export("nobody", timeoutMilliseconds: .anHour) { _ in } }
     }
   }
 }

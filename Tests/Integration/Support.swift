@@ -48,22 +48,6 @@ func smallCompany(users: Int = 4) -> [Change] {
   return changes + [.place(queue, project: "p")]
 }
 
-/// Blocking work of a test, off the cooperative pool.
-func onThread<T: Sendable>(_ body: @escaping @Sendable () throws -> T) async throws -> T {
-  try await withCheckedThrowingContinuation { continuation in
-    Thread.detachNewThread { continuation.resume(with: Result { try body() }) }
-  }
-}
-
-/// Waits for what comes about elsewhere. The two minutes only catch what never does.
-func waitUntil(_ isSo: () throws -> Bool) async throws {
-  let deadline = ContinuousClock.now + .seconds(120)
-  while try !isSo() {
-    if .now > deadline { throw TestFailure("what was waited for has not come about in two minutes") }
-    await Task.yield()
-  }
-}
-
 /// Runs the command line against a daemon.
 func scopectl(
   _ arguments: [String], at address: String, company: String = "nordlicht", input: String? = nil

@@ -5,6 +5,8 @@ import Testing
 @testable import ScopeImport
 
 @Suite struct CSVTests {
+  private let folder = TemporaryFolder()
+
   @Test(arguments: [
     ("a,b\nc,d\n", [["a", "b"], ["c", "d"]]), ("a,b", [["a", "b"]]), ("a,b\r\nc,\r\n", [["a", "b"], ["c", ""]]),
     ("\"a,b\",\"c\nd\"\r\ne,f\n", [["a,b", "c\nd"], ["e", "f"]]), ("\"a\"\"b\",\"\"\n", [["a\"b", ""]]),
@@ -80,9 +82,9 @@ import Testing
   }
 
   private func cutAndRead(_ bytes: [UInt8], _ limits: RecordLimits) throws -> [ReferenceCSV.Line] {
-    let folder = TemporaryFolder()
     let file = folder.file("input")
-    try Data(bytes).write(to: URL(fileURLWithPath: file))
+    let descriptor = open(file, O_WRONLY | O_CREAT | O_TRUNC, 0o600)  // Foundation would have each of thousands synced
+    #expect(write(descriptor, bytes, bytes.count) == bytes.count && close(descriptor) == 0)
     var options = ImportOptions(company: "c", list: "l", file: file)
     options.hasHeader = false
     let input = try Input(options, limits: limits)

@@ -234,10 +234,7 @@ final class Tool: Sendable {
 
   /// Its exit code, or the signal that ended it.
   func wait() -> Int32 {
-    process.withLockedValue { process in
-      process.waitUntilExit()
-      return process.terminationStatus
-    }
+    process.withLockedValue { $0.awaitEnd() }
   }
 
   /// Waits until its manifest is beyond so many bytes of the input; false: it has ended before.

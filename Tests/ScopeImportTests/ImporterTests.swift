@@ -396,7 +396,7 @@ extension StandIn {
     others.refusedPercent = 100
     var sending = sending ?? others
     sending.retrySeconds = 5
-    let client = try Client(address, company: "acme", timeoutMilliseconds: 20_000)
+    let client = try Client(address, company: "acme", timeoutMilliseconds: .anHour)
     return try Importer(
       options, client: client, sending: sending, workFolder: file + ".scope-import", threads: 2,
       segmentBytes: segmentBytes, progress: ImportProgress(.silent), confirm: confirm

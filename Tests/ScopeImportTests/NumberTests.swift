@@ -5,7 +5,22 @@ import Testing
 
 @testable import ScopeImport
 
+/// Those of a test: to make one takes longer than to read a hundred numbers.
+private final class Readers {
+  private var made: [String: NumberReader] = [:]
+
+  func reader(of region: String?, readsLetters: Bool) -> NumberReader {
+    let key = "\(region ?? "-") \(readsLetters)"
+    if let reader = made[key] { return reader }
+    let reader = NumberReader(region: region, readsLetters: readsLetters)
+    made[key] = reader
+    return reader
+  }
+}
+
 @Suite struct NumberTests {
+  private let readers = Readers()
+
   @Test(
     arguments: [
       ("+49 171 1234567", "", 49_171_123_4567), ("0171/1234567", "DE", 49_171_123_4567),
@@ -180,7 +195,8 @@ import Testing
   }
 
   private func read(_ text: String, _ region: String?, readsLetters: Bool = false) throws -> UInt64 {
-    try Array(text.utf8).withUnsafeBytes { try NumberReader(region: region, readsLetters: readsLetters).read($0) }
+    let reader = readers.reader(of: region, readsLetters: readsLetters)
+    return try Array(text.utf8).withUnsafeBytes { try reader.read($0) }
   }
 }
 

@@ -203,10 +203,3 @@ final class StandIn: Sendable {
 
   private static func number(_ bytes: ProtobufCBinaryData) -> UInt64 { UInt64(text(bytes)) ?? 0 }
 }
-
-/// Blocking work of a test, off the cooperative pool.
-func onThread<T: Sendable>(_ body: @escaping @Sendable () throws -> T) async throws -> T {
-  try await withCheckedThrowingContinuation { continuation in
-    Thread.detachNewThread { continuation.resume(with: Result { try body() }) }
-  }
-}

@@ -137,9 +137,8 @@ private func expectSameAnswers(_ company: Company, _ index: CompanyIndex, asking
 
 @Suite struct IndexAnswers {
   /// Ten thousand companies of random shape, every kind of subject, every type, both modes.
-  @Test func equalThoseOfTheNaiveEvaluator() async {
+  @Test func equalThoseOfTheNaiveEvaluator() {
     for seed in 1...10_000 as ClosedRange<UInt64> {
-      await Task.yield()  // tests that wait for others share these threads
       let random = RandomCompany(seed: seed)
       let index = CompanyIndex(random.company, seed: seed)
       expectSameAnswers(random.company, index, asking: random, seed: seed)
@@ -177,9 +176,8 @@ private func expectSameAnswers(_ company: Company, _ index: CompanyIndex, asking
 
 @Suite struct IndexRebuild {
   /// After each batch the index built from the one before is, byte for byte, the one built anew.
-  @Test func ofWhatAChangeTouchedEqualsAFullBuild() async {
+  @Test func ofWhatAChangeTouchedEqualsAFullBuild() {
     for seed in 1...300 as ClosedRange<UInt64> {
-      await Task.yield()
       var random = RandomCompany(seed: seed)
       var previous: CompanyIndex? = CompanyIndex(random.company, seed: seed)
       for _ in 0..<20 {

@@ -145,11 +145,10 @@ private func name(_ letter: String, _ number: Int) -> Name { Name(stringLiteral:
   }
 
   @Test(arguments: [1, 2, 3, 4] as [UInt64])
-  func ofRandomBatchesInALargerCompany(seed: UInt64) async throws {
+  func ofRandomBatchesInALargerCompany(seed: UInt64) throws {
     var walker = LargerWalk(seed: seed)
     var patched = try Patched(seed: seed, crowd(200))
     for step in 0..<250 {
-      await Task.yield()
       var batch: [Change] = []
       var trial = patched.company
       for _ in 0..<walker.random.number(in: 1...12) {

@@ -40,14 +40,14 @@ final class Kamailio {
       try change(name, settle(text, address)).write(toFile: folder.file(name), atomically: true, encoding: .utf8)
     }
     try start(configuration, workers)
-    guard try waits(until: { try isReady() }) else { throw TestFailure("Kamailio is not ready: \(log)") }
+    guard try comesAbout({ try isReady() }) else { throw TestFailure("Kamailio is not ready: \(log)") }
   }
 
   /// A test that fails half-way leaves none of the processes behind; they are one group. Nothing of theirs is kept, and
   /// an orderly end takes Kamailio seconds.
   deinit {
     kill(-process.processIdentifier, SIGKILL)
-    process.waitUntilExit()
+    process.awaitEnd()
   }
 
   var log: String { (try? String(contentsOfFile: folder.file("log"), encoding: .utf8)) ?? "" }

@@ -46,7 +46,7 @@ final class SippCaller {
       csv,
       "-i", host, "-p", "\(freePort())", "-r", "\(rate)", "-m", "\(self.calls)", "-l", "8000", "-nostdin",
       "-trace_logs", "-log_file", folder.file("calls.log"), "-trace_err", "-error_file", folder.file("errors"),
-      "-trace_stat", "-stf", folder.file("counts"), "-fd", "1", "-timeout", "90s",
+      "-trace_stat", "-stf", folder.file("counts"), "-fd", "1", "-timeout", "240s",
     ]
     process.currentDirectoryURL = URL(fileURLWithPath: folder.path)
     process.standardInput = FileHandle.nullDevice
@@ -75,13 +75,13 @@ final class SippCaller {
 
   /// Waits until so many calls have ended.
   func awaitRecords(_ count: Int) throws {
-    guard waits(seconds: 60, until: { records.count >= count || !process.isRunning }), records.count >= count else {
+    guard comesAbout({ records.count >= count || !process.isRunning }), records.count >= count else {
       throw TestFailure("only \(records.count) of \(count) calls: \(text("errors").prefix(2_000))")
     }
   }
 
   func finish() throws -> CallReport {
-    process.waitUntilExit()
+    process.awaitEnd()
     let rows = text("counts").split(separator: "\n").map { $0.components(separatedBy: ";") }
     guard let names = rows.first, let last = rows.last, rows.count > 1 else {
       throw TestFailure("sipp left no counts: \(text("errors").prefix(2_000))")
@@ -114,7 +114,7 @@ final class SippAnswerers {
       process.standardError = FileHandle.nullDevice
       try process.run()
       processes.append(process)
-      guard waits(until: { isTaken(host, port) || !process.isRunning }), process.isRunning else {
+      guard comesAbout({ isTaken(host, port) || !process.isRunning }), process.isRunning else {
         throw TestFailure("sipp does not answer at \(host):\(port)")
       }
     }

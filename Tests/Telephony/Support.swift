@@ -7,13 +7,6 @@ import Testing
 /// Everything here runs one after another: real calls keep time by the clock.
 @Suite(.serialized) struct TelephonyTests {}
 
-/// Blocking work of a test, off the cooperative pool.
-func onThread<T: Sendable>(_ body: @escaping @Sendable () throws -> T) async throws -> T {
-  try await withCheckedThrowingContinuation { continuation in
-    Thread.detachNewThread { continuation.resume(with: Result { try body() }) }
-  }
-}
-
 let scripts = packageFolder.appendingPathComponent("Scripts")
 let telephonyFolder = scripts.appendingPathComponent("telephony")
 let testFolder = packageFolder.appendingPathComponent("Tests/Telephony")
@@ -56,16 +49,6 @@ enum LuaModule {
     return try ScopeTesting.run(
       try systemProgram("env"), command, environment: ["LUA_CPATH": path(), "TELEPHONY": telephonyFolder.path])
   }
-}
-
-/// Waits until something holds, which no event tells of; false after `seconds`.
-func waits(seconds: Int = 30, until holds: () throws -> Bool) rethrows -> Bool {
-  let deadline = ContinuousClock.now + .seconds(seconds)
-  while ContinuousClock.now < deadline {
-    if try holds() { return true }
-    usleep(20_000)
-  }
-  return false
 }
 
 /// Runs a test with a daemon of its own that holds the sample. The daemon is a process, to be stopped and killed.

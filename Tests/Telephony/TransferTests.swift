@@ -120,7 +120,7 @@ private final class Call {
     }
     var status: Int?
     guard
-      try waits(until: {
+      try comesAbout({
         if let got = other.receive(within: 10), got.text.hasPrefix("REFER ") { try other.reply(202, to: got) }
         if let answer = end.receive(within: 10), isOver(answer) { status = answer.status }
         return status != nil
