@@ -24,7 +24,7 @@ import scope  # noqa: E402
 from google.protobuf import json_format  # noqa: E402
 from scope.v1 import envelope_pb2  # noqa: E402
 
-PATIENCE_SECONDS = float(os.environ.get("PATIENCE_SECONDS", "60"))
+PATIENCE_SECONDS = float(os.environ.get("PATIENCE_SECONDS", "300"))
 """A bound against hanging, not a time that is expected."""
 
 

@@ -281,7 +281,7 @@ class Outages(WorkerCase):
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(self.scoped.socket)
             listener.listen()
-            listener.settimeout(60)
+            listener.settimeout(PATIENCE_SECONDS)
             for _ in range(count):
                 listener.accept()[0].close()
         os.unlink(self.scoped.socket)
