@@ -207,11 +207,12 @@ extension Authority {
     guard let first = next.first else { return setCheckpoint() }
     rest.value.rounds += 1
     if case .numbers(let job, let reply) = first {
-      reply(Result { () throws(Failure) in try state.change(job) })
+      let result = Result { () throws(Failure) in try state.change(job) }
+      writable.store(state.isWritable, ordering: .relaxed)
+      reply(result)
     } else {
       apply(next, state)
     }
-    writable.store(state.isWritable, ordering: .relaxed)
     loop.execute { self.drain() }  // behind whoever wants to read
     setSweep()
   }

@@ -11,9 +11,9 @@ final class AuthorityState {
   let feed: Feed
   let seed: UInt64
   /// Changes are taken, as far as is known.
-  var isWritable: Bool { !hasCommitFailed && refusal == nil }
-  /// The last commit failed.
-  private var hasCommitFailed = false
+  var isWritable: Bool { !hasWriteFailed && refusal == nil }
+  /// The last write failed.
+  private var hasWriteFailed = false
   /// Why the store takes no change; nil: it does, as far as can be seen.
   private var refusal: String?
   /// There may be blocks of numbers that no list names any more.
@@ -207,7 +207,7 @@ final class AuthorityState {
       publisher.publish(root!)
       loader.noteChange(of: group.edits.keys)
       feed.append(logged)
-      hasCommitFailed = false
+      hasWriteFailed = false
       if group.leavesBlocks || patch?.changed.isFinished == true { needsSweep = true }
       try store.confirmFiles()
     } catch {
@@ -220,7 +220,7 @@ final class AuthorityState {
 
   private func noteFailure(_ error: StoreError) {
     if case .replaced = error { return refuse(error) }
-    hasCommitFailed = true
+    hasWriteFailed = true
   }
 
   /// The numbers of companies that have no index they could be taken over from.
@@ -479,7 +479,7 @@ extension AuthorityState {
     if staged.numbers + UInt64(blocks.reduce(0) { $0 + $1.rows.count }) > NumberLimits.numbersPerList {
       throw .tooManyNumbers
     }
-    return try stored { () throws(StoreError) in
+    return try written { () throws(StoreError) in
       try store.stage(blocks, of: staged, list: job.list, company: job.company)
     }
   }
@@ -510,12 +510,26 @@ extension AuthorityState {
   }
 
   private func abandon(_ job: NumberJob, _ list: NumberList) throws(Failure) -> NumbersChanged {
-    try stored { () throws(StoreError) in try store.abandonImport(of: job.list, company: job.company) }
+    try written { () throws(StoreError) in try store.abandonImport(of: job.list, company: job.company) }
     needsSweep = true
     return NumbersChanged(revision: store.revision, before: list.count, total: list.count)
   }
 
-  /// Does something with the store that is no commit of changes.
+  /// Writes something that is no commit of changes.
+  private func written<T>(_ body: () throws(StoreError) -> T) throws(Failure) -> T {
+    do throws(StoreError) {
+      let result = try body()
+      hasWriteFailed = false
+      return result
+    } catch {
+      if error.isFatal { onFatal(error) }
+      noteFailure(error)
+      logRefusal(of: 1, error)
+      throw refusal(of: error)
+    }
+  }
+
+  /// Reads something.
   private func stored<T>(_ body: () throws(StoreError) -> T) throws(Failure) -> T {
     do throws(StoreError) { return try body() } catch {
       if error.isFatal { onFatal(error) }

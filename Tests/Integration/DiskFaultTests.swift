@@ -78,6 +78,26 @@ import Testing
     #expect(counts.contains { $0 > 1 } && counts.count <= 20, "\(daemon.log)")
   }
 
+  /// A part of an import is no change, and is refused like one.
+  @Test func aPartThatCanNotBeKeptIsRefusedAsAChangeIs() throws {
+    let disk = try DiskFault(in: TemporaryFolder())
+    let daemon = try ProcessDaemon(in: disk.folder, environment: disk.environment)
+    let client = try daemon.client("c")
+    try client.applyAll(smallCompany() + [.object("list:l")], to: "c")
+    disk.set(.write, of: log, after: 0, failing: .max, errno: ENOSPC)
+    let number = Proto.message(5, Proto.bytes(1, Array("4930123456".utf8)))
+    let part = Proto.bytes(2, [0x6C]) + Proto.bytes(3, [0x6B]) + Proto.number(4, 1) + number
+    let connection = try RawConnection(daemon.address)
+    let refused = try connection.ask(RawRequest(company: "c", call: 43, part))
+    #expect(refused.reason == "disk_full" && refused.message.hasPrefix("nothing was changed"), "\(refused.message)")
+    #expect(daemon.logs("changes are refused") && !daemon.log.contains("can't be read"))
+    #expect(try !client.health().isWritable)
+    disk.lift(.write)
+    #expect(try connection.ask(RawRequest(company: "c", call: 43, part)).code == 0)
+    #expect(try client.health().isWritable)
+    #expect(daemon.stop() == 0)
+  }
+
   /// Nobody waits for the write-ahead log to be moved into the database, unless there is never a moment's rest.
   @Test func theWriteAheadLogIsMovedWhenNothingIsToBeDone() async throws {
     try await withDaemon(adjust: {
