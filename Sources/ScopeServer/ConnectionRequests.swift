@@ -391,7 +391,7 @@ extension Connection {
 // MARK: - Watches
 
 extension Connection {
-  private static let watchesPerConnection = 16
+  static let watchesPerConnection = 16
 
   private static let stopping = Failure(.unavailable, "stopping", "the daemon stops; watch again")
 

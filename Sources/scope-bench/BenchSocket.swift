@@ -95,7 +95,7 @@ final class BenchSocket {
   private func readMore(into bytes: inout [UInt8]) throws(BenchFailure) {
     let count = recv(handle, &chunk, chunk.count, 0)
     if count < 0 && errno == EINTR { return }
-    if count == 0 { throw BenchFailure("the contestant hung up") }
+    if count == 0 { throw BenchFailure("the contestant closed the connection") }
     if count < 0 { throw .system("recv") }
     bytes += chunk[..<count]
   }

@@ -149,7 +149,7 @@ struct ChangeBenchmark {
     let result = try loop.run()
     let committed = try server.client().health().revision - before
     if committed != UInt64(count * changes) {
-      throw BenchFailure("\(committed) of \(count * changes) changes came about")
+      throw BenchFailure("\(committed) of \(count * changes) changes were committed")
     }
     return result.rate
   }

@@ -9,23 +9,23 @@ import ScopeTesting
 struct FastAGI: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "fastagi",
-    abstract: "Measures how many AGI() a second scoped serves.",
+    abstract: "Measures how many AGI() calls scoped serves per second.",
     discussion: """
-      So many channels ask one question after the other, each as Asterisk does: a connection, the channel's environment, \
-      a reply to each command, until the daemon closes. Latency is that of all of it. Daemon and client share the machine, \
-      and nothing is pinned. Every verdict is compared with the model's; a wrong one ends the run. Printed are medians \
-      over the rounds.
+      Each channel asks one question after the other, the way Asterisk does: it connects, sends the channel's \
+      environment, and replies to each command until the daemon closes. Latency covers all of that. Daemon and client \
+      share the machine, and nothing is pinned. Every verdict is compared with the model's; a wrong one ends the run. \
+      Prints the medians over the rounds.
       """)
 
-  @Option(help: ArgumentHelp("Channels that ask at once.", valueName: "n")) var channels = 8
+  @Option(help: ArgumentHelp("Channels that ask at the same time.", valueName: "n")) var channels = 8
   @Option(help: ArgumentHelp("Length of a round.", valueName: "seconds")) var seconds = 5.0
-  @Option(help: ArgumentHelp("Rounds.", valueName: "n")) var rounds = 3
-  @Flag(help: "Print one object of JSON.") var json = false
+  @Option(help: ArgumentHelp("Number of rounds.", valueName: "n")) var rounds = 3
+  @Flag(help: "Print one JSON object instead of text.") var json = false
 
   func validate() throws {
-    guard (1...256).contains(channels) else { throw ValidationError("--channels is from 1 to 256.") }
-    guard seconds > 0 && seconds <= 60 else { throw ValidationError("--seconds is above 0, and at most 60.") }
-    guard (1...100).contains(rounds) else { throw ValidationError("--rounds is from 1 to 100.") }
+    guard (1...256).contains(channels) else { throw ValidationError("--channels must be from 1 to 256.") }
+    guard seconds > 0 && seconds <= 60 else { throw ValidationError("--seconds must be above 0 and at most 60.") }
+    guard (1...100).contains(rounds) else { throw ValidationError("--rounds must be from 1 to 100.") }
   }
 
   func run() throws {

@@ -7,32 +7,34 @@ import ScopeTesting
 /// Fills a data directory without a daemon: some minutes for ten million objects.
 struct Fill: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Fills a data directory with contact centres.",
+    abstract: "Fills a data folder with contact centres.",
     discussion: """
-      The directory must be new, or at least know none of the companies, and no daemon may have it open. What is \
-      written is what a daemon would have written: the log with its seals and the tables, so that `scopectl verify` \
-      holds. Progress goes to standard error, what was written to standard output, as JSON.
+      The folder must be new, or at least hold none of the companies, and no daemon may have it open. It then holds \
+      what a daemon would have written, the log with its hashes and the tables, so that `scopectl verify` finds nothing \
+      wrong. Progress goes to standard error; a JSON summary goes to standard output.
       """)
 
-  @Argument(help: "The data directory; made if it is not there.")
+  @Argument(help: "The data folder; created if missing.")
   var directory: String
 
-  @Option(help: ArgumentHelp("How many companies: company-00001, company-00002, …", valueName: "n"))
+  @Option(help: ArgumentHelp("Number of companies: company-00001, company-00002, …", valueName: "n"))
   var companies = 1
 
-  @Option(help: ArgumentHelp("Users of each company.", valueName: "n"))
+  @Option(help: ArgumentHelp("Users in each company.", valueName: "n"))
   var users = 100
 
-  @Option(help: ArgumentHelp("Projects of each company.", valueName: "n"))
+  @Option(help: ArgumentHelp("Projects in each company.", valueName: "n"))
   var projects = 20
 
-  @Option(help: ArgumentHelp("Objects of each company, contact fields excepted: a fiftieth of it.", valueName: "n"))
+  @Option(
+    help: ArgumentHelp("Objects in each company; contact fields, a fiftieth of that, come on top.", valueName: "n"))
   var objects = 1_000
 
-  @Option(help: ArgumentHelp("Name of the company, where there is but one.", valueName: "name"))
+  @Option(help: ArgumentHelp("Id of the company, if there is only one.", valueName: "name"))
   var id: String?
 
-  @Option(help: ArgumentHelp("Of the first company; the others have those that follow.", valueName: "n"))
+  @Option(
+    help: ArgumentHelp("Random seed of the first company; each further one uses the next number.", valueName: "n"))
   var seed: UInt64 = 1
 
   func validate() throws {
@@ -41,9 +43,9 @@ struct Fill: ParsableCommand {
       ("projects", projects, 0...CompanyLimits.projects), ("objects", objects, 0...CompanyLimits.objects),
     ]
     for (name, size, range) in sizes where !range.contains(size) {
-      throw ValidationError("--\(name) is from \(range.lowerBound) to \(range.upperBound).")
+      throw ValidationError("--\(name) must be from \(range.lowerBound) to \(range.upperBound).")
     }
-    if id != nil && companies != 1 { throw ValidationError("--id names one company, not \(companies).") }
+    if id != nil && companies != 1 { throw ValidationError("--id is for a single company, not for \(companies).") }
     if let id, (try? Name(id)) == nil { throw ValidationError("--id '\(id)' is not a name.") }
   }
 
@@ -108,7 +110,7 @@ struct Filler {
 
   /// Adds a company by the changes that make it.
   mutating func add(_ changes: some Sequence<Change>, id: Name) throws {
-    if try store.lastRevision(of: id) > 0 { throw ValidationError("the company '\(id)' is there, or was once.") }
+    if try store.lastRevision(of: id) > 0 { throw ValidationError("the company '\(id)' exists already, or once did.") }
     var company = Company(id: id)
     var batch: [Change] = []
     for change in changes {

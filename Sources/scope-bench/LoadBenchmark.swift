@@ -88,7 +88,7 @@ struct LoadBenchmark {
     let result = try loop.run()
     let changes = try scoped.client().health().revision - before
     let expected = isBusy ? Double(Turn.changesPerSecond) * seconds : 0
-    if changes != UInt64(expected) { throw BenchFailure("\(changes) changes were committed in place of \(expected)") }
+    if changes != UInt64(expected) { throw BenchFailure("\(changes) changes were committed instead of \(expected)") }
     return (Sample(result), result.latencies)
   }
 

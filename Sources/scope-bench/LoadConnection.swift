@@ -90,7 +90,7 @@ final class LoadConnection {
   /// Reads what has come; returns how many answers ended in it.
   func receive() throws(BenchFailure) -> Int {
     let result = recv(socket.handle, buffer.baseAddress! + filled, buffer.count - filled, 0)
-    if result == 0 { throw BenchFailure("the contestant hung up") }
+    if result == 0 { throw BenchFailure("the contestant closed the connection") }
     if result < 0 {
       if errno == EAGAIN || errno == EINTR { return 0 }
       throw .system("recv")

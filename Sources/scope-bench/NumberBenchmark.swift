@@ -9,18 +9,18 @@ struct NumberBenchmark: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "numbers", abstract: "Measures a list of ten million numbers: import, screening, pages, memory.",
     discussion: """
-      Starts scoped, replaces the numbers of a list of do-not-call numbers through ImportNumbers, and asks one \
-      client's questions one after the other: ScreenNumbers of 1,000 numbers, half of them on the list, and \
-      ListNumbers pages of 1,000 from random places, each with a label. The import's time has this client's own \
-      packing in it; Scripts/telephony/lists/measure tells that of the tool that reads files.
+      Starts scoped, fills a do-not-call list through ImportNumbers, and asks one question after the other from one \
+      client: ScreenNumbers of 1,000 numbers, half of them on the list, and ListNumbers pages of 1,000 from random \
+      places, each number with a label. The import time includes the client's own packing; \
+      Scripts/telephony/lists/measure measures the tool that reads files.
 
       Example:
         Scripts/bench --numbers --count 1000000
       """)
 
-  @Option(help: ArgumentHelp("How many numbers.", valueName: "n")) var count = 10_000_000
-  @Option(help: ArgumentHelp("How often each question is asked.", valueName: "n")) var questions = 2_000
-  @Flag(help: "Print one object of JSON in place of words.") var json = false
+  @Option(help: ArgumentHelp("Number of phone numbers.", valueName: "n")) var count = 10_000_000
+  @Option(help: ArgumentHelp("How many times to ask each question.", valueName: "n")) var questions = 2_000
+  @Flag(help: "Print one JSON object instead of text.") var json = false
 
   /// What was found.
   private struct Figures: Encodable {
@@ -68,7 +68,7 @@ struct NumberBenchmark: ParsableCommand {
   }
 
   func validate() throws {
-    if count < 10_000 || count > 50_000_000 { throw ValidationError("From 10,000 to 50,000,000 numbers.") }
+    if count < 10_000 || count > 50_000_000 { throw ValidationError("--count must be from 10000 to 50000000.") }
   }
 
   private static let list: Name = "dnc"
@@ -144,11 +144,11 @@ struct NumberBenchmark: ParsableCommand {
       let answers = try client.screen(numbers, for: Self.subject).answers
       screens.append(Double(nanoseconds() - start) / 1e3)
       for (place, answer) in zip(places, answers) where (answer.verdict == .unwanted) != (place % 2 == 0) {
-        throw BenchFailure("scoped screens wrongly")
+        throw BenchFailure("scoped screened the numbers wrongly")
       }
     }
     (figures.screenP50Microseconds, figures.screenP99Microseconds) = (percentile(screens, 50), percentile(screens, 99))
-    progress.say("turning pages")
+    progress.say("reading pages")
     for depth in [0.0, 0.5, 0.99] {
       var pages: [Double] = []
       for _ in 0..<questions {
@@ -158,7 +158,7 @@ struct NumberBenchmark: ParsableCommand {
         let page = try client.numbers(of: Self.list, for: Self.subject, cursor: cursor)
         pages.append(Double(nanoseconds() - start) / 1e3)
         if page.rows.count != 1_000 || page.rows[0].number != "\(after + Self.step)" {
-          throw BenchFailure("scoped turns the page wrongly")
+          throw BenchFailure("scoped returned a wrong page")
         }
       }
       figures.pageP50Microseconds.append(percentile(pages, 50))

@@ -33,7 +33,7 @@ struct RedisDialect: Dialect {
       let answer = try socket.ask(
         command(["SADD", key(user.id)] + objects.map { "\($0)" }), Framing.lines(perAnswer: 1))
       if answer != Array(":\(objects.count)\r\n".utf8) {
-        throw BenchFailure("redis did not take a set: \(String(decoding: answer, as: UTF8.self))")
+        throw BenchFailure("Redis refused a set: \(String(decoding: answer, as: UTF8.self))")
       }
     }
   }

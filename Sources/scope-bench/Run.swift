@@ -8,32 +8,33 @@ struct Run: ParsableCommand {
     commandName: "run",
     abstract: "Measures everything and prints a table.",
     discussion: """
-      One client asks each contestant the same questions over the same kind of socket, in turns, in several rounds; \
-      what is printed are medians over the rounds. Contestants: scoped over a Unix socket and over TCP; a bare echo in \
-      C and one in Swift NIO, which get the bytes that scoped gets and say them again: no server can do less; Redis \
-      with a set of visible objects for each user (SISMEMBER, SMISMEMBER); PostgreSQL with two tables, their primary \
-      keys and a prepared statement. Before anything is measured, all must give the verdicts of the model.
+      One client asks each contestant the same questions over the same kind of socket, in turns and in several rounds, \
+      and prints the medians over the rounds. The contestants: scoped over a Unix socket and over TCP; a bare echo in C \
+      and one in Swift NIO, which receive the bytes that scoped receives and send them back, the least any server can \
+      do; Redis with a set of visible objects for each user (SISMEMBER, SMISMEMBER); PostgreSQL with two tables, their \
+      primary keys and a prepared statement. Before anything is measured, all of them must give the verdicts of the \
+      model.
 
-      Closed loop: so many checks under way on each connection; an answer lets the next go. Open loop: checks come at \
-      a fixed rate, and latency counts from the moment each was due, so that a stall is charged for everyone who would \
-      have asked meanwhile. Busy: 50 changes a second are committed to disk beside that.
+      Closed loop: a fixed number of checks is under way on each connection; each answer releases the next check. Open \
+      loop: checks are sent at a fixed rate, and latency counts from the moment each was due, so that a stall is charged \
+      to everyone who would have asked meanwhile. Busy: the same while 50 changes a second are committed to disk.
 
-      Ratios are scoped divided by the other, each within one round: of latencies and CPU time less is better, of \
-      rates more.
+      A ratio is scoped divided by the other within one round: lower is better for latency and CPU time, higher for \
+      rates.
 
       Examples:
         Scripts/bench --quick
         Scripts/bench --json --plots plots > bench.json
       """)
 
-  @Flag(help: "Fewer rounds and shorter turns: under three minutes.") var quick = false
-  @Option(help: ArgumentHelp("Rounds. (default: 7; with --quick 3)", valueName: "n")) var rounds: Int?
-  @Flag(help: "Print one object of JSON in place of the table.") var json = false
-  @Option(help: ArgumentHelp("Folder to write plots to, as SVG; made if it is not there.", valueName: "folder"))
+  @Flag(help: "Run fewer and shorter rounds: under three minutes.") var quick = false
+  @Option(help: ArgumentHelp("Number of rounds. (default: 7; with --quick 3)", valueName: "n")) var rounds: Int?
+  @Flag(help: "Print one JSON object instead of the table.") var json = false
+  @Option(help: ArgumentHelp("Folder for plots in SVG; created if missing.", valueName: "folder"))
   var plots: String?
 
   func validate() throws {
-    if let rounds, !(1...1_000).contains(rounds) { throw ValidationError("--rounds is from 1 to 1,000.") }
+    if let rounds, !(1...1_000).contains(rounds) { throw ValidationError("--rounds must be from 1 to 1000.") }
   }
 
   func run() throws {

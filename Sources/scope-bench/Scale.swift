@@ -9,20 +9,23 @@ struct Scale: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Measures start-up and memory with ten thousand companies of a thousand objects.",
     discussion: """
-      Fills a folder, starts scoped on it with every processor, and tells when the first company that is asked \
-      about answers, when all are loaded, and how much memory the daemon then has. The company asked about is in \
-      the middle of their order. The file is in the page cache, as filling has left it.
+      Fills a folder, starts scoped on it with every processor, and reports when the first company that is asked about \
+      answers, when all of them are loaded, and how much memory the daemon uses then. The company asked about is in the \
+      middle of the load order. The file is in the page cache, where filling has left it.
 
       Example:
         Scripts/bench --scale --companies 1000
       """)
 
-  @Option(help: ArgumentHelp("How many companies.", valueName: "n")) var companies = 10_000
-  @Option(help: ArgumentHelp("Users of each.", valueName: "n")) var users = 100
-  @Option(help: ArgumentHelp("Objects of each.", valueName: "n")) var objects = 1_000
-  @Option(help: ArgumentHelp("Folder that 'scope-bench fill' has filled in the same sizes.", valueName: "folder"))
+  @Option(help: ArgumentHelp("Number of companies.", valueName: "n")) var companies = 10_000
+  @Option(help: ArgumentHelp("Users in each company.", valueName: "n")) var users = 100
+  @Option(help: ArgumentHelp("Objects in each company.", valueName: "n")) var objects = 1_000
+  @Option(
+    help: ArgumentHelp(
+      "Folder that 'scope-bench fill' has filled with the same sizes. (default: fill a temporary one)",
+      valueName: "folder"))
   var data: String?
-  @Flag(help: "Print one object of JSON in place of words.") var json = false
+  @Flag(help: "Print one JSON object instead of text.") var json = false
 
   /// What was found.
   private struct Figures: Encodable {
@@ -61,7 +64,9 @@ struct Scale: ParsableCommand {
   }
 
   func validate() throws {
-    if companies < 1 || users < 1 || objects < 1 { throw ValidationError("There is at least one of each.") }
+    if companies < 1 || users < 1 || objects < 1 {
+      throw ValidationError("--companies, --users and --objects must each be at least 1.")
+    }
   }
 
   func run() throws {
@@ -116,7 +121,7 @@ struct Scale: ParsableCommand {
     let field = ObjectRef(.contactField, Company.systemFields[0])
     let question = ScopedDialect.canSee(user, field, in: Fill.companyID((companies + 1) / 2))
     let answer = try RawResponse(Array(try socket.ask(question, .frames).dropFirst(4)))
-    if answer.code == 0 && answer.decision != 1 { throw BenchFailure("scoped answers wrongly") }
+    if answer.code == 0 && answer.decision != 1 { throw BenchFailure("scoped gave a wrong answer") }
     return answer.code == 0
   }
 }

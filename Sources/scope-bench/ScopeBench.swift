@@ -4,7 +4,7 @@ import ArgumentParser
 @main
 struct ScopeBench: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "scope-bench", abstract: "Measures scoped beside bare echoes, Redis and PostgreSQL.",
+    commandName: "scope-bench", abstract: "Measures scoped against bare echoes, Redis and PostgreSQL.",
     subcommands: [
       Run.self, Scale.self, NumberBenchmark.self, FastAGI.self, Floods.self, FloodCommand.self,
       Fill.self, Echo.self,

@@ -54,7 +54,7 @@ enum Crash: String, CaseIterable, ExpressibleByArgument {
     setenv(variable, "enable=yes,threads=crashed,limit=16,images=none,registers=none,color=no,interactive=no", 1)
     var path = [CChar](repeating: 0, count: Int(PATH_MAX))  // one more than is read: it ends with a NUL
     if readlink("/proc/self/exe", &path, path.count - 1) > 0 { execv(path, CommandLine.unsafeArgv) }
-    let words = "scoped: can't begin with traces: \(String(cString: strerror(errno)))\n"
+    let words = "scoped: can't start with stack traces: \(String(cString: strerror(errno)))\n"
     _ = words.withCString { write(STDERR_FILENO, $0, strlen($0)) }
   }
 }

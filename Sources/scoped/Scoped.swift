@@ -19,106 +19,107 @@ struct Scoped: ParsableCommand {
     commandName: "scoped",
     abstract: "Answers who may see and use what in a contact centre.",
     discussion: """
-      Serves the rules in DATA over a Unix socket, and, if asked to, over TCP on loopback and to Asterisk. Prints one \
-      line on standard output when it is ready, and logs on standard error. SIGTERM and SIGINT stop it within \
-      five seconds: what was asked is answered, and nothing acknowledged is lost.
-
-      SIGHUP does nothing.
+      Serves the rules in the data folder over a Unix socket and, if told to, over TCP on loopback and to Asterisk. \
+      Prints one line to standard output when it is ready, and logs to standard error. SIGTERM and SIGINT stop it \
+      within five seconds: requests that have arrived are answered, and no acknowledged change is lost. SIGHUP is \
+      ignored.
 
       Examples:
-        scoped --data /var/lib/scoped --socket /run/scoped/scoped.sock --create    # the first time
-        scoped --data /var/lib/scoped --socket /run/scoped/scoped.sock
+        scoped --data /var/lib/scoped --socket /run/scoped/scoped.sock --create    # the first start
+        scoped --data /var/lib/scoped --socket /run/scoped/scoped.sock             # every later start
       """,
     version: "\(Release.version)")
 
-  @Option(name: .long, help: "Folder of the rules. One daemon at a time.")
+  @Option(name: .long, help: "The data folder. One daemon at a time can use it.")
   var data: String
 
   @Flag(
     name: .long,
     help: ArgumentHelp(
-      "Make the folder and a new, empty store where there is none; one that is there is served as it is. Without it, a "
-        + "start that finds no store is refused: its volume may not be mounted. SCOPED_CREATE=1 says the same."))
+      "Create the data folder and an empty store if there is none; an existing store is served as it is. Without this, a "
+        + "start that finds no store is refused: its volume may not be mounted. SCOPED_CREATE=1 does the same."))
   var create = false
 
   @Option(name: .long, help: "Path of the Unix socket to serve.")
   var socket: String
 
-  @Option(name: .long, help: "Mode of the socket, in octal.")
+  @Option(name: .long, help: "Permissions of the socket's file, in octal.")
   var socketMode = "660"
 
-  @Option(name: .long, help: "HOST:PORT on loopback to serve as well. Port 0: any free one.")
+  @Option(name: .long, help: "Serve TCP too, at HOST:PORT on loopback. Port 0 picks a free one. (default: off)")
   var tcp: String?
 
   @Option(
     name: .long, parsing: .upToNextOption,
     help: ArgumentHelp(
-      "What every user of this machine may do over TCP beside asking: write (changes in the name of a user), platform "
-        + "(changes without one), audit (the log, and what was earlier). (default: nothing)",
+      "What TCP clients, that is, all users of this machine, may do besides asking: write (changes on behalf of a "
+        + "user), platform (changes without one), audit (the log and earlier times). (default: nothing)",
       valueName: "scope"))
   var tcpAllows: [TCPScope] = []
 
   @Option(
     name: .customLong("fastagi"),
     help: ArgumentHelp(
-      "HOST:PORT to serve Asterisk's AGI() at, mostly 127.0.0.1:4573; repeat it for more. Whoever connects may ask "
-        + "can-see, has-right and screen-number about any company, and nothing else. Port 0: any free one. (default: nowhere)",
+      "Serve Asterisk's AGI() at HOST:PORT, usually 127.0.0.1:4573; repeat it for more. Anyone who can connect may ask "
+        + "can-see, has-right and screen-number about any company, and nothing else. Port 0 picks a free one. "
+        + "(default: off)",
       valueName: "host:port"))
   var fastAGI: [String] = []
 
   @Option(
     name: .customLong("fastagi-without-tls"),
     help: ArgumentHelp(
-      "An address beside loopback that --fastagi may serve: the network it is in decides who may ask, and reads along. "
-        + "Name each by itself.",
+      "An address other than loopback that --fastagi may use, unencrypted: its network decides who can ask and who can "
+        + "read along. Repeat it for more.",
       valueName: "host"))
   var fastAGIWithoutTLS: [String] = []
 
   @Option(
     name: .customLong("fastagi-timeout"),
-    help: ArgumentHelp("Milliseconds that one AGI() may take; then it is cut off.", valueName: "milliseconds"))
+    help: ArgumentHelp("Time limit of one AGI() call, in milliseconds, from 100 to 60000.", valueName: "milliseconds"))
   var fastAGITimeout = FastAGIConfiguration().timeoutMilliseconds
 
   @Option(
     name: .customLong("fastagi-connections"),
-    help: ArgumentHelp("How many AGI() may be under way at once; one more is closed at once.", valueName: "n"))
+    help: ArgumentHelp(
+      "AGI() calls that may run at the same time, from 1 to 65536; further ones are closed at once.", valueName: "n"))
   var fastAGIConnections = FastAGIConfiguration().connections
 
-  @Option(name: .long, help: "Threads that serve connections. (default: one a core)")
+  @Option(name: .long, help: "Threads that serve connections, from 1 to 256. (default: one per core)")
   var threads: Int?
 
   @Option(
     name: .long,
     help: ArgumentHelp(
-      "Memory for the companies' indexes, such as 512MiB or 2GiB: beyond it those asked least recently are dropped, and "
-        + "loaded again when they are asked for. (default: as much as they take)",
+      "Memory for the companies' indexes, such as 512MiB or 2GiB. Beyond it, the least recently used are dropped, and "
+        + "loaded again when they are needed. (default: unlimited)",
       valueName: "size"))
   var memoryBudget: ByteCount?
 
   @Option(
     name: .long,
     help: ArgumentHelp(
-      "Memory for what arrives, waits and is unsent on all connections, such as 512MiB. A request may take an eighth of "
-        + "it at most. (default: a quarter of the machine's, at most 192MiB)",
+      "Memory for the requests and unsent answers of all connections together, such as 512MiB; at least 64MiB. One "
+        + "request can take at most an eighth of it. (default: a quarter of the machine's memory, at most 192MiB)",
       valueName: "size"))
   var connectionMemory: ByteCount?
 
   @Option(
     name: .long,
     help: ArgumentHelp(
-      "Go on without changes that are missing: the revision that the refused start has told. For one start.",
+      "Start without the changes that are missing: the revision that the refused start named. For one start only.",
       valueName: "revision"))
   var acceptLoss: UInt64?
 
-  @Option(name: .long, help: "Lowest level logged: trace, debug, info, notice, warning, error, critical.")
+  @Option(name: .long, help: "Lowest level to log: trace, debug, info, notice, warning, error, critical.")
   var logLevel: Logger.Level = .info
 
   @Option(
     name: .long,
     help: ArgumentHelp(
-      "What a crash leaves: end (nothing; the process is gone at once), core (a core file, within ulimit -c: it holds the "
-        + "rules and numbers), trace (a short trace in the log, by the toolchain's swift-backtrace; the process is gone "
-        + "some seconds later).",
+      "What a crash leaves behind: end (nothing; the process is gone at once), core (a core file, within ulimit -c; it "
+        + "contains rules and phone numbers), trace (a short stack trace in the log, written by the toolchain's "
+        + "swift-backtrace; the process ends some seconds later).",
       valueName: "what"))
   var onCrash = Crash.end
 
@@ -126,17 +127,17 @@ struct Scoped: ParsableCommand {
     guard mode_t(socketMode, radix: 8).map({ $0 <= 0o777 }) == true else {
       throw ValidationError("--socket-mode '\(socketMode)' is not an octal mode such as 660.")
     }
-    if fastAGI.count > 8 { throw ValidationError("--fastagi names 8 addresses at most.") }
+    if fastAGI.count > 8 { throw ValidationError("--fastagi takes at most 8 addresses.") }
     guard (100...60_000).contains(fastAGITimeout) else {
-      throw ValidationError("--fastagi-timeout is from 100 to 60000 milliseconds.")
+      throw ValidationError("--fastagi-timeout must be from 100 to 60000 milliseconds.")
     }
     guard (1...65_536).contains(fastAGIConnections) else {
-      throw ValidationError("--fastagi-connections is from 1 to 65536.")
+      throw ValidationError("--fastagi-connections must be from 1 to 65536.")
     }
     if let connectionMemory, connectionMemory.bytes < 64 << 20 {
-      throw ValidationError("--connection-memory is 64MiB at least: a frame may have 4 MiB.")
+      throw ValidationError("--connection-memory must be at least 64MiB: one frame can have 4 MiB.")
     }
-    if let threads, !(1...256).contains(threads) { throw ValidationError("--threads is from 1 to 256.") }
+    if let threads, !(1...256).contains(threads) { throw ValidationError("--threads must be from 1 to 256.") }
   }
 
   /// Not asynchronous itself: Dispatch, which then runs the program, traps where it can't open its files.

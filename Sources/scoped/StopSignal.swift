@@ -4,9 +4,9 @@ import Synchronization
   import Glibc
 #endif
 
-/// SIGTERM and SIGINT; SIGHUP, of a terminal that closes or of who rotates logs, is ignored. The first begins the stop, and sets the kernel's clock, which ends the process if the stop takes
-/// too long: however busy the process is, no queue and no thread of it has to run for that. A second one ends it at
-/// once.
+/// SIGTERM and SIGINT; SIGHUP, of a terminal that closes or of who rotates logs, is ignored. The first begins the stop,
+/// and sets the kernel's clock, which ends the process if the stop takes too long: however busy the process is, no queue
+/// and no thread of it has to run for that. A second one ends it at once.
 struct StopSignal {
   /// How long the stop may take.
   static let seconds: UInt32 = 5
@@ -45,7 +45,7 @@ private func stopArrived(_ number: Int32) {
 
 /// A commit that is under way may take longer than anybody waits; to end amid one loses nothing.
 private func timeIsOver(_: Int32) {
-  let words: StaticString = "scoped: what could not be finished in time is cut off; what was acknowledged is safe\n"
+  let words: StaticString = "scoped: the stop took too long and was cut off; every acknowledged change is safe\n"
   var errors = pollfd(fd: STDERR_FILENO, events: Int16(POLLOUT), revents: 0)
   if poll(&errors, 1, 0) == 1 { write(STDERR_FILENO, words.utf8Start, words.utf8CodeUnitCount) }  // never waits
   _exit(EX_TEMPFAIL)

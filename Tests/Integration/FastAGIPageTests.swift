@@ -21,7 +21,7 @@ import Testing
       let port = String(ready.split(separator: ":").last ?? "")
       #expect(sessions[0][1...] == [ready.replacing(port, with: "4573")])
       let shell = try PageShell(in: folder)
-      for (command, shown) in FastAGIPage.steps(sessions[1]) {
+      for (command, shown) in Page.steps(sessions[1]) {
         let output = shell.run(command.replacing("4573", with: port))
         #expect(output == shown, "\(command)")
       }
@@ -121,27 +121,16 @@ import Testing
 
 /// The page, and what stands in its fences.
 private struct FastAGIPage {
-  let text: String
+  private let page: Page
 
-  init() throws {
-    let path = packageFolder.appendingPathComponent("Scripts/telephony/asterisk/README.md")
-    text = try String(contentsOf: path, encoding: .utf8)
-  }
+  var text: String { page.text }
+
+  init() throws { page = try Page("Scripts/telephony/asterisk/README.md") }
 
   /// The lines of each fence of a kind.
   func blocks(_ kind: String) throws -> [[String]] {
-    var (blocks, open) = ([[String]](), [String]?.none)
-    for line in text.components(separatedBy: "\n") {
-      if line == "```\(kind)" {
-        open = []
-      } else if line == "```", let block = open {
-        blocks.append(block)
-        open = nil
-      } else {
-        open?.append(line)
-      }
-    }
-    if blocks.isEmpty || open != nil { throw TestFailure("README.md has no whole fence '\(kind)'") }
+    let blocks = page.fences(kind).map(\.lines)
+    if blocks.isEmpty { throw TestFailure("README.md has no fence '\(kind)'") }
     return blocks
   }
 
@@ -149,19 +138,6 @@ private struct FastAGIPage {
     let blocks = try blocks(kind)
     if blocks.count != 1 { throw TestFailure("README.md has \(blocks.count) fences '\(kind)'") }
     return blocks[0]
-  }
-
-  /// Commands, each with the lines it prints.
-  static func steps(_ block: [String]) -> [(command: String, shown: [String])] {
-    var steps: [(command: String, shown: [String])] = []
-    for line in block {
-      if line.hasPrefix("$ ") {
-        steps.append((String(line.dropFirst(2)), []))
-      } else {
-        steps[steps.count - 1].shown.append(line)
-      }
-    }
-    return steps
   }
 
   /// Sections with their options, in order.
@@ -176,67 +152,5 @@ private struct FastAGIPage {
       }
     }
     return sections
-  }
-}
-
-/// A shell that keeps its state from command to command, with the built programs in its path.
-private final class PageShell {
-  private static let mark = "--done--"
-  private let process = Process()
-  private let (input, output) = (Pipe(), Pipe())
-  private var unread = Data()
-  /// Ends it if it does not print what is awaited.
-  private let deadline: DispatchWorkItem
-
-  init(in folder: TemporaryFolder) throws {
-    process.executableURL = URL(fileURLWithPath: "/bin/bash")
-    process.arguments = ["-c", "exec 2>&1; exec bash"]
-    process.currentDirectoryURL = URL(fileURLWithPath: folder.path)
-    let programs = builtProduct("scoped").deletingLastPathComponent().path
-    process.environment = ["PATH": "\(programs):/usr/bin:/bin", "TZ": "UTC"]
-    process.standardInput = input
-    process.standardOutput = output
-    try process.run()
-    try output.fileHandleForWriting.close()
-    let id = process.processIdentifier
-    deadline = DispatchWorkItem { kill(id, SIGKILL) }
-    DispatchQueue.global().asyncAfter(deadline: .now() + 120, execute: deadline)
-  }
-
-  deinit {
-    deadline.cancel()
-    if process.isRunning { kill(process.processIdentifier, SIGKILL) }
-  }
-
-  /// Has a program take the shell's place, with no errors shown: a daemon logs there.
-  func send(_ program: String) { write("exec \(program) </dev/null 2>/dev/null\n") }
-
-  private func write(_ text: String) { input.fileHandleForWriting.write(Data(text.utf8)) }
-
-  /// Runs a command; returns the lines it prints.
-  func run(_ command: String) -> [String] {
-    write("{ \(command)\n} </dev/null\necho \(PageShell.mark)\n")
-    var lines: [String] = []
-    while let line = line(), line != PageShell.mark { lines.append(line) }
-    return lines
-  }
-
-  /// The next line, awaited; nil: it has ended.
-  func line() -> String? {
-    while true {
-      if let end = unread.firstIndex(of: 0x0A) {
-        defer { unread = Data(unread[(end + 1)...]) }
-        return String(decoding: unread[..<end], as: UTF8.self)
-      }
-      let more = output.fileHandleForReading.availableData
-      if more.isEmpty { return nil }
-      unread += more
-    }
-  }
-
-  /// Asks it to end; returns its exit code.
-  func stop() -> Int32 {
-    process.terminate()
-    return process.awaitEnd()
   }
 }

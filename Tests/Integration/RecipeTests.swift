@@ -62,19 +62,7 @@ struct RecipePage {
   private(set) var steps: [Step] = []
 
   init(_ page: URL = Sample.folder.appendingPathComponent("RECIPES.md")) throws {
-    let text = try String(contentsOf: page, encoding: .utf8)
-    var block: (lines: [String], first: Int)?
-    for (index, line) in text.components(separatedBy: "\n").enumerated() {
-      if line == "```console" {
-        block = ([], index + 2)
-      } else if line == "```", let (lines, first) = block {
-        take(lines, first)
-        block = nil
-      } else {
-        block?.lines.append(line)
-      }
-    }
-    if let block { throw TestFailure("\(page.lastPathComponent):\(block.first): the fence is not closed") }
+    for fence in try Page(page).fences("console") { take(fence.lines, fence.line) }
   }
 
   private mutating func take(_ lines: [String], _ first: Int) {
@@ -128,50 +116,22 @@ private func environment(_ address: String) -> [String: String] {
 }
 
 /// A command that runs on.
-private final class RunningWatch {
-  private let process = Process()
-  private let pipe = Pipe()
-  private var input = Data()
-  /// Ends a watch that does not print what is awaited.
-  private let deadline: DispatchWorkItem
+final class RunningWatch {
+  private let folder = TemporaryFolder()
+  private let shell: PageShell
 
   init(_ command: String, at address: String) throws {
-    process.executableURL = bash
-    process.arguments = ["-c", "exec \(command)"]
-    process.environment = ProcessInfo.processInfo.environment.merging(environment(address)) { $1 }
-    process.standardInput = FileHandle.nullDevice
-    process.standardOutput = pipe
-    try process.run()
-    try pipe.fileHandleForWriting.close()
-    let id = process.processIdentifier
-    deadline = DispatchWorkItem { kill(id, SIGKILL) }
-    DispatchQueue.global().asyncAfter(deadline: .now() + patience / .seconds(1), execute: deadline)
-  }
-
-  deinit {
-    deadline.cancel()
-    if process.isRunning { kill(process.processIdentifier, SIGKILL) }
+    shell = try PageShell(in: folder, environment: environment(address))
+    shell.send(command)
   }
 
   /// The next lines, awaited; fewer if it ends.
   func lines(_ count: Int) -> [String] {
     var lines: [String] = []
-    while lines.count < count {
-      if let end = input.firstIndex(of: 0x0A) {
-        lines.append(String(decoding: input[..<end], as: UTF8.self))
-        input = Data(input[(end + 1)...])
-      } else {
-        let more = pipe.fileHandleForReading.availableData
-        if more.isEmpty { break }
-        input += more
-      }
-    }
+    while lines.count < count, let line = shell.line() { lines.append(line) }
     return lines
   }
 
   /// Ends it as Ctrl-C would; returns its exit code.
-  func interrupt() -> Int32 {
-    process.interrupt()
-    return process.awaitEnd()
-  }
+  func interrupt() -> Int32 { shell.stop(by: SIGINT) }
 }

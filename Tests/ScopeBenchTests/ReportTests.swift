@@ -55,3 +55,22 @@ private func sample(p50: Double) -> Sample {
   sample.p50Microseconds = p50
   return sample
 }
+
+/// Performance.md shows a report of this program: the targets are today's, and each verdict follows from its figure.
+@Suite struct PerformancePageTests {
+  @Test func theTargetsShownAreTheProgramsOwn() throws {
+    let page = packageFolder.appendingPathComponent("Sources/scoped/Documentation.docc/Performance.md")
+    let lines = try String(contentsOf: page, encoding: .utf8).components(separatedBy: "\n")
+    var missed = 0
+    for target in Target.all {
+      let line = try #require(lines.first { $0.hasPrefix(target.words + "  ") }, "\(target.words)")
+      let cells = line.dropFirst(target.words.count).matches(of: /(\S+) +([≤≥<] \S+) +(\S+)/).map { $0.output }
+      try #require(cells.count == 1, "\(line)")
+      let value = try #require(Double(cells[0].1.replacing(",", with: "")))
+      #expect(cells[0].2 == target.bound.words)
+      #expect(cells[0].3 == (target.bound.holds(value) ? "holds" : "MISSED"), "\(line)")
+      missed += target.bound.holds(value) ? 0 : 1
+    }
+    #expect(missed == 3 && lines.contains("Three targets are missed."))
+  }
+}

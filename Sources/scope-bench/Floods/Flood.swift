@@ -32,18 +32,18 @@ enum Flood: String, CaseIterable {
   var words: String {
     switch self {
     case .watches: "16 WatchAccess, then 5,000 more in one go, over TCP; WatchChanges over Unix"
-    case .sameFrame: "each call as it may be, empty and cut, the same frame 20,000 times in one go"
+    case .sameFrame: "each call in a valid, an empty and a truncated form, the same frame 20,000 times in one go"
     case .denseFilter: "8 FilterObjects of 64 KiB: a user in 10,000 projects, fields in 10,000 others"
     case .denseMany: "8 CheckMany of 8,192 such checks"
     case .denseChecks: "8 clients with 64 such CanSee under way"
     case .denseLists: "Explain, ListObjects, WhatSees, WhoCanSee of the same, 2 clients each"
-    case .unreadLog: "100 clients that ask for 36 MiB of log pages each and never read"
+    case .unreadLog: "100 clients that request 36 MiB of log pages each and never read"
     case .changesRefused: "2 clients with 256 changes of 4 MiB under way, all refused"
     case .changesApplied: "48 changes of 4 MiB sent in one go, applied"
-    case .partialFrames: "500 clients that send a frame of 4 MiB but its last byte"
+    case .partialFrames: "500 clients that send a 4 MiB frame except for its last byte"
     case .checkMany: "100 clients that send CheckMany of 8,192, answers of 2 MiB, and never read"
     case .slowFrame: "5,000 clients that send a byte a second, 64 of them beside a watch that beats"
-    case .slowReaders: "64 clients that take 20 KB a second of large answers"
+    case .slowReaders: "64 clients that read large answers at 20 KB a second"
     case .cold: "16 clients with 200 questions each about 100 cold companies; budget a twentieth"
     case .writers8: "8 clients with 250 changes under way"
     case .writers24: "24 clients with 250 changes under way"
@@ -51,11 +51,11 @@ enum Flood: String, CaseIterable {
     case .unreadWatches: "1,024 watches, never read, and 30 changes a second"
     case .neverRead: "100 clients that send checks and never read"
     case .noWait: "8 clients that send 100,000 frames of every kind without waiting"
-    case .idle: "10,000 idle connections, and 16 clients that ask all that is answered"
+    case .idle: "10,000 idle connections, and 16 clients that send every kind of question"
     case .largeFrames: "8 clients with valid frames of 3 and 4 MiB"
-    case .badInput: "wrong lengths, nesting, 100,000 fields, unknown and wrong ones, names that are none"
+    case .badInput: "wrong lengths, nesting, 100,000 fields, unknown and wrong fields, invalid names"
     case .amplified: "16 clients with 4 MiB of empty checks, which take 44 times that in memory"
-    case .descriptors: "a daemon that may open 64 files, and 150 connections"
+    case .descriptors: "a daemon that may open 64 files, and 150 connections to it"
     }
   }
 

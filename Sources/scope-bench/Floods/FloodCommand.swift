@@ -4,19 +4,19 @@ import Foundation
 /// The flood itself, in a process of its own: its memory and its time on a processor are not the honest client's.
 struct FloodCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "flood", abstract: "One flood against a running daemon of this machine.", shouldDisplay: false)
+    commandName: "flood", abstract: "Runs one flood against a daemon on this machine.", shouldDisplay: false)
 
-  @Argument(help: "Which flood.") var flood: Flood
+  @Argument(help: "The flood to run.") var flood: Flood
   @Option(help: "Path of the daemon's Unix socket.") var socket: String
-  @Option(help: "Its port on loopback; without one all go over the Unix socket.") var port: UInt16?
-  @Option(help: "How long, in seconds.") var seconds: Double
+  @Option(help: "The daemon's port on loopback; without it, everything goes over the Unix socket.") var port: UInt16?
+  @Option(help: "Length, in seconds.") var seconds: Double
 
   /// Before it begins, it says this word; in the end, its figures behind the other.
   static let readyWord = "flooding"
   private static let resultWord = "result: "
 
   func validate() throws {
-    if !(0...600).contains(seconds) { throw ValidationError("--seconds is at most 600.") }
+    if !(0...600).contains(seconds) { throw ValidationError("--seconds must be at most 600.") }
   }
 
   func run() throws {
