@@ -40,7 +40,7 @@ struct  Scope__V1__ListChangesRequest
    */
   protobuf_c_boolean newest_first;
   /*
-   * go on behind this one (newest first: before it); 0: from the start
+   * continue after this one (newest first: before it); 0: from the start
    */
   uint64_t after_revision;
   /*

@@ -118,8 +118,8 @@ struct  Scope__V1__Change
 
 
 /*
- * Creates the company with the system fields `name` and `phone` and the role `admin`. Where it
- * exists already nothing changes, its mode least of all: that is what SetMode is for.
+ * Creates the company with the system fields `name` and `phone` and the role `admin`. If it
+ * exists already, nothing changes, not even its mode: SetMode is for that.
  */
 struct  Scope__V1__PutCompany
 {
@@ -530,11 +530,11 @@ struct  Scope__V1__Move
    */
   ProtobufCBinaryData object_id;
   /*
-   * where it is now; required
+   * the project it is in; required
    */
   ProtobufCBinaryData from_project;
   /*
-   * where it goes; required
+   * the project it goes to; required
    */
   ProtobufCBinaryData to_project;
 };
@@ -544,7 +544,7 @@ struct  Scope__V1__Move
 
 
 /*
- * Says what a list is for. Its numbers stay: those are no changes of rules, and have calls of their own.
+ * Sets what a list is for. Its numbers stay: they are not rules, and have calls of their own.
  */
 struct  Scope__V1__SetPurpose
 {
@@ -554,7 +554,7 @@ struct  Scope__V1__SetPurpose
    */
   ProtobufCBinaryData list;
   /*
-   * unspecified: nothing
+   * unspecified: for nothing
    */
   Scope__V1__ListPurpose purpose;
 };
@@ -596,7 +596,7 @@ struct  Scope__V1__ApplyRequest
 
 
 /*
- * What came of a batch. The envelope's revision is the one at which it is visible.
+ * The outcome of a batch. The envelope's revision is the one at which it is visible.
  */
 struct  Scope__V1__ApplyResponse
 {
@@ -723,7 +723,7 @@ struct  Scope__V1__AccessChange
    */
   ProtobufCBinaryData object_name;
   /*
-   * sees it now; false: does not any more
+   * true: sees it now; false: no longer sees it
    */
   protobuf_c_boolean gained;
 };
@@ -788,7 +788,7 @@ struct  Scope__V1__PreviewResponse
 
 
 /*
- * Something allowed but worth a look.
+ * Something that is allowed, but may be a mistake.
  */
 struct  Scope__V1__Warning
 {
@@ -817,7 +817,7 @@ struct  Scope__V1__Warning
 
 
 /*
- * Reads a company back as the changes that would make it.
+ * Exports a company as the changes that would create it.
  */
 struct  Scope__V1__ExportCompanyRequest
 {

@@ -90,7 +90,7 @@ struct  Scope__V1__Request
    */
   uint32_t timeout_ms;
   /*
-   * the company asked about; required but for Hello, Health and Verify
+   * the company asked about; required except for Hello, Health and Verify
    */
   ProtobufCBinaryData company;
   /*
@@ -221,7 +221,7 @@ struct  Scope__V1__Response
    */
   protobuf_c_boolean more;
   /*
-   * of a refused batch: position of the change at fault from 1; 0: none
+   * of a refused batch: position of the change at fault, counted from 1; 0: none
    */
   int32_t change;
   /*
@@ -394,7 +394,7 @@ struct  Scope__V1__Limits
 
 
 /*
- * Asks whether the daemon is well.
+ * Asks whether the daemon is healthy.
  */
 struct  Scope__V1__HealthRequest
 {

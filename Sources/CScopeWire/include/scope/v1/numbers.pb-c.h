@@ -201,7 +201,7 @@ struct  Scope__V1__ListNumbersRequest
 {
   ProtobufCMessage base;
   /*
-   * who asks, as in CanSeeRequest. Looked at again for each page
+   * who asks, as in CanSeeRequest. Checked again for each page
    */
   Scope__V1__EntityType subject_type;
   /*
@@ -249,8 +249,8 @@ struct  Scope__V1__ListNumbersResponse
 
 
 /*
- * All numbers of a list from a cursor on, in parts of 1,000. The subject's scope is looked at again for
- * each part. To cancel it close the connection; to go on later begin with the last `next_cursor`.
+ * All numbers of a list from a cursor on, in parts of 1,000. The subject's scope is checked again for
+ * each part. To cancel it, close the connection; to go on later, begin with the last `next_cursor`.
  */
 struct  Scope__V1__ExportNumbersRequest
 {
@@ -406,7 +406,7 @@ struct  Scope__V1__AddNumbersRequest
 
 
 /*
- * What came of it.
+ * The outcome.
  */
 struct  Scope__V1__AddNumbersResponse
 {
@@ -448,7 +448,7 @@ struct  Scope__V1__RemoveNumbersRequest
    */
   ProtobufCBinaryData list;
   /*
-   * 1 to 4,096; those that are not on the list are passed over
+   * 1 to 4,096; those that are not on the list are skipped
    */
   size_t n_numbers;
   ProtobufCBinaryData *numbers;
@@ -459,7 +459,7 @@ struct  Scope__V1__RemoveNumbersRequest
 
 
 /*
- * What came of it.
+ * The outcome.
  */
 struct  Scope__V1__RemoveNumbersResponse
 {
@@ -499,7 +499,7 @@ struct  Scope__V1__ImportNumbersRequest
    */
   ProtobufCBinaryData key;
   /*
-   * number of this part, from 1. One that is held already is passed over, so a
+   * number of this part, from 1. One that is held already is skipped, so a
    */
   uint32_t part;
   /*

@@ -190,7 +190,7 @@ struct  Scope__V1__ExplainResponse
   size_t n_shared;
   Scope__V1__Way **shared;
   /*
-   * none of these lists was cut
+   * none of these lists is cut short
    */
   protobuf_c_boolean complete;
   /*
@@ -442,7 +442,7 @@ struct  Scope__V1__ListUsersRequest
    */
   Scope__V1__UserOrder order;
   /*
-   * pass over so many
+   * skip so many
    */
   uint32_t offset;
   /*
@@ -894,7 +894,7 @@ struct  Scope__V1__FieldRow
 
 
 /*
- * What in the company is worth a look?
+ * What is likely a mistake in the company's set-up?
  */
 struct  Scope__V1__CheckUpRequest
 {
@@ -928,7 +928,7 @@ struct  Scope__V1__CheckUpResponse
 
 
 /*
- * Something worth a look.
+ * A likely mistake.
  */
 struct  Scope__V1__Finding
 {

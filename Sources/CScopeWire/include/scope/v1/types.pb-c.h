@@ -132,7 +132,7 @@ typedef enum _Scope__V1__ListPurpose {
  */
 typedef enum _Scope__V1__Decision {
   /*
-   * no answer; never sent, so a reader that finds it has no answer
+   * never sent: whoever finds it has no answer
    */
   SCOPE__V1__DECISION__DECISION_UNSPECIFIED = 0,
   /*

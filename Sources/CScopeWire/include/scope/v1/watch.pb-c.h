@@ -31,7 +31,7 @@ typedef struct Scope__V1__WatchAccessResponse Scope__V1__WatchAccessResponse;
 
 /*
  * The changes of the request's company from now on, or from a revision: nothing is left out, and
- * nothing comes twice. To go on after a lost connection, ask behind the last revision that was had.
+ * nothing comes twice. To go on after a lost connection, ask from the last revision that has come.
  */
 struct  Scope__V1__WatchChangesRequest
 {
@@ -41,7 +41,7 @@ struct  Scope__V1__WatchChangesRequest
    */
   uint64_t after_revision;
   /*
-   * only what comes; `after_revision` is then of no effect
+   * only what comes; `after_revision` then has no effect
    */
   protobuf_c_boolean from_now;
   /*
@@ -114,7 +114,7 @@ struct  Scope__V1__WatchAccessResponse
   size_t n_gained;
   Scope__V1__ObjectRow **gained;
   /*
-   * seen no more
+   * no longer seen
    */
   size_t n_lost;
   Scope__V1__ObjectRow **lost;
