@@ -101,19 +101,19 @@ public enum AddressError: Error, Hashable, Sendable, CustomStringConvertible {
     switch self {
     case .malformed(let text): "'\(text)' is not HOST:PORT; for example 127.0.0.1:7400"
     case .notLoopback(let text):
-      "'\(text)' is not a loopback address: TCP carries neither encryption nor a proof of who asks yet, "
+      "'\(text)' is not a loopback address: TCP has neither encryption nor authentication yet, "
         + "so only 127.0.0.0/8, ::1 and localhost are served"
     case .notExposed(let text, let host):
-      "'\(text)' is not a loopback address: FastAGI has neither encryption nor a proof of who asks, so whoever reaches "
-        + "the address may ask about every company; if that is meant, add --fastagi-without-tls \(host)"
+      "'\(text)' is not a loopback address: FastAGI has neither encryption nor authentication, so whoever reaches "
+        + "the address may ask about every company; if that is intended, add --fastagi-without-tls \(host)"
     case .exposedInVain(let host):
-      "--fastagi-without-tls \(host) names no address that --fastagi serves; add --fastagi \(host):4573, or take it away"
+      "--fastagi-without-tls \(host) matches no --fastagi address; add --fastagi \(host):4573, or remove it"
     case .everyAddress(let text):
-      "'\(text)' stands for every address of this machine; name the one that Asterisk reaches, such as 127.0.0.1:4573"
+      "'\(text)' means every address of this machine; name the one that Asterisk connects to, such as 127.0.0.1:4573"
     case .pathTooLong(let path, let limit):
-      "the socket path '\(path)' is longer than \(limit) bytes, which is all the system takes"
-    case .inUse(let address): "another process serves \(address) already"
-    case .notASocket(let path): "'\(path)' is there and is not a socket; it is left alone"
+      "the socket path '\(path)' is longer than \(limit) bytes, the most the system allows"
+    case .inUse(let address): "another process is already serving \(address)"
+    case .notASocket(let path): "'\(path)' exists and is not a socket; it is left alone"
     case .failed(let address, let cause): "can't listen at \(address): \(cause)"
     }
   }

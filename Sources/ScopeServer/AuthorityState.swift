@@ -54,7 +54,7 @@ final class AuthorityState {
   func look() {
     do throws(StoreError) {
       try store.checkWritable()
-      if refusal != nil { logger.notice("changes are taken again") }
+      if refusal != nil { logger.notice("changes are accepted again") }
       refusal = nil
     } catch {
       refuse(error)
@@ -62,7 +62,7 @@ final class AuthorityState {
   }
 
   private func refuse(_ error: StoreError) {
-    if refusal != error.code { logger.error("no change is taken", metadata: ["error": "\(error)"]) }
+    if refusal != error.code { logger.error("changes are refused", metadata: ["error": "\(error)"]) }
     refusal = error.code
   }
 

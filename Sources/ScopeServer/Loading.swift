@@ -399,7 +399,7 @@ extension Loader {
     if let lastWarned, .now() - lastWarned < .seconds(10) { return }
     lastWarned = .now()
     logger.warning(
-      "the companies asked for take more than the memory budget; they are served, and loaded again each time",
+      "the companies in use take more than the memory budget; each is loaded again whenever it is asked about",
       metadata: ["index_bytes": "\(bytes)", "budget_bytes": "\(budget)"])
   }
 }

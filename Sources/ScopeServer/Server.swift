@@ -238,7 +238,7 @@ private struct Acceptor {
     let refuse = { @Sendable [logger] (channel: any Channel, full: ConnectionCount) -> EventLoopFuture<Void> in
       daemon.connectionsRefused.add(1, ordering: .relaxed)
       // Each time the same words: the log counts them.
-      logger.warning("a connection is closed at once: too many are open", metadata: ["limit": "\(full.limit)"])
+      logger.warning("a connection was closed at once: too many are open", metadata: ["limit": "\(full.limit)"])
       return channel.eventLoop.makeFailedFuture(TooManyConnections())
     }
     return ServerBootstrap(group: group)

@@ -80,14 +80,16 @@ final class SocketFile: Sendable {
         defer { (state.told, state.isBinding) = (found, false) }
         return found != state.told || found == nil && state.looks % SocketFile.looksBetween == 1
       }
-      if isNew { logger.error("the socket no longer leads here, and is left alone", metadata: ["reason": "\(error)"]) }
+      if isNew {
+        logger.error("the socket belongs to another process now, and is left alone", metadata: ["reason": "\(error)"])
+      }
     }
   }
 
   private func take(_ result: Result<any Channel, any Error>, _ id: FileID) {
     switch result {
     case .failure(let error):
-      logger.error("the socket can't be served again", metadata: ["path": "\(path)", "reason": "\(error)"])
+      logger.error("the socket can't be created again", metadata: ["path": "\(path)", "reason": "\(error)"])
       state.withLockedValue { $0.isBinding = false }
     case .success(let channel):
       let (surplus, isClosed) = state.withLockedValue { state -> ((any Channel)?, Bool) in
@@ -101,7 +103,8 @@ final class SocketFile: Sendable {
       if isClosed {
         if FileID(path) == id { unlink(path) }
       } else {
-        logger.warning("the socket's file was removed or replaced; it is there again", metadata: ["path": "\(path)"])
+        logger.warning(
+          "the socket's file was removed or replaced, and has been created again", metadata: ["path": "\(path)"])
       }
     }
   }

@@ -6,7 +6,7 @@ enum DatabaseFile {
   static func makeDirectory(_ configuration: StoreConfiguration) throws(StoreError) {
     let path = configuration.directory
     if !configuration.createsIfMissing {
-      if access(path, F_OK) != 0 && errno == ENOENT { throw .noStore(directory: path, "is not there") }
+      if access(path, F_OK) != 0 && errno == ENOENT { throw .noStore(directory: path, "does not exist") }
       return
     }
     if mkdir(path, 0o700) != 0 && errno != EEXIST { throw StoreError(call: "mkdir", path: path) }

@@ -41,7 +41,7 @@ public final class Store {
     try DatabaseFile.makeDirectory(configuration)
     lock = try DirectoryLock(configuration)
     if try DatabaseFile.createIfMissing(configuration) {
-      notes.append("a new store was made in \(configuration.directory): it is empty, and knows no company")
+      notes.append("a new, empty store was created in \(configuration.directory)")
     }
     isReadOnly = try !DatabaseFile.isWritable(configuration)
     let broken = configuration.checksHead ? try WALFile.damage(in: configuration.walPath) : nil

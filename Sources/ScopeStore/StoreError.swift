@@ -133,21 +133,21 @@ extension StoreError: CustomStringConvertible {
     case .locked(nil, let directory):
       "another process is using the data directory \(directory): stop it first (`fuser` tells which)"
     case .noStore(let directory, let what):
-      "a store (scoped.sqlite) was looked for in \(directory), which \(what): if it should be there, is its volume "
-        + "mounted? To make a new, empty one, start once with --create"
+      "a store (scoped.sqlite) was expected in \(directory), which \(what): if there should be one, is its volume "
+        + "mounted? To create a new, empty one, start once with --create"
     case .notOurFile(let path): "\(path) is another application's database: choose another data directory"
     case .newerSchema(let path, let migrations):
       "\(path) was written by a newer version (\(migrations.joined(separator: ", "))): install that version; if there is none, restore a backup"
     case .damaged(let what, _): "\(what): restore a backup"
     case .changesMissing(let what, let revision):
-      "\(what). Restore a backup; or, to go on from revision \(revision) and do without what came after it, start once "
+      "\(what). Restore a backup; or, to go on from revision \(revision) without what came after it, start once "
         + "with --accept-loss \(revision)"
-    case .permissionDenied(let path, _): "no permission for \(path): give it to the user the daemon runs as"
+    case .permissionDenied(let path, _): "no permission for \(path): grant it to the user that the daemon runs as"
     case .readOnly(let path, _):
-      "\(path) can't be written, so no change is taken: mount its file system writable, or give the daemon's "
+      "\(path) can't be written, so changes are refused: mount its file system writable, or give the daemon's "
         + "user the permission; a daemon that was started like this must then be restarted"
     case .replaced(let path, let isCommitted):
-      "\(path) was removed or replaced under the running daemon, so no change is taken: put back the files that it has "
+      "\(path) was removed or replaced under the running daemon, so changes are refused: put back the files that it has "
         + "open, or restart it to serve what is there now; `scopectl export` writes out what it still serves"
         + (isCommitted ? ". This change was written to the files it has open, and may be lost with them" : "")
     case .diskFull: "the disk is full: make room"

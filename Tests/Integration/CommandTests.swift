@@ -271,7 +271,7 @@ import Testing
     case "a store":
       let daemon = try ProcessDaemon(in: folder)
       try daemon.client().applyAll(smallCompany(), to: "c")
-      #expect(daemon.logs("a new store was made in \(data)"))
+      #expect(daemon.logs("a new, empty store was created in \(data)"))
       #expect(daemon.stop() == 0)
     default:
       try manager.createDirectory(atPath: data, withIntermediateDirectories: true)

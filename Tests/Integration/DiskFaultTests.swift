@@ -162,7 +162,7 @@ import Testing
     let error = try #require(refusal { try put("lost", client) })
     #expect(error.reason == "data_replaced" && error.message.contains("put back the files"), "\(error)")
     #expect(client.check("user:u0", "queue:q").verdict == .deny)
-    #expect(daemon.logs("no change is taken"))
+    #expect(daemon.logs("changes are refused"))
     rmdir(data)
     rename(data + ".old", data)
     try await waitUntil { try client.health().isWritable }
@@ -184,7 +184,7 @@ import Testing
       #expect(try client.health().isWritable == false)
       let error = try #require(refusal { try put("lost", client) })
       #expect(error.reason == "read_only" && error.message.contains("mount its file system writable"), "\(error)")
-      #expect(daemon.logs("no change is taken"))
+      #expect(daemon.logs("changes are refused"))
       #expect(daemon.stop() == 0)
     }
     let again = try ProcessDaemon(in: first.folder)

@@ -30,7 +30,9 @@ import Testing
       "watches on one connection": [number(Connection.watchesPerConnection)],
       "watches in all": [number(limits.watches)],
       "changes waiting": [number(limits.changesWaiting), bytes(limits.changesWaitingBytes)],
-      "questions about the log, exports, pages of numbers, previews waiting": [number(limits.readsWaiting)],
+      "questions about the log, exports, pages of numbers, previews waiting": [
+        number(limits.readsWaiting), bytes(limits.framesWaitingBytes),
+      ],
       "questions waiting for companies to be loaded": [number(limits.coldWaiting), bytes(limits.framesWaitingBytes)],
       "lists of users, groups, roles, fields, and check-ups, under way at once": [number(limits.listings)],
       "questions as of an earlier time, waiting for one company": [number(limits.pastPerCompany)],

@@ -191,7 +191,7 @@ private func problems(_ count: Int, on connection: RawConnection) throws -> [Str
     let old = try ProcessDaemon(in: folder)
     let new = try ProcessDaemon(in: TemporaryFolder())
     #expect(rename(new.folder.file("socket"), folder.file("socket")) == 0)
-    try await waitUntil { old.log.contains("another process serves") }
+    try await waitUntil { old.log.contains("another process is already serving") }
     let taken = inode(folder.file("socket"))
     #expect(old.stop() == 0)
     #expect(inode(folder.file("socket")) == taken && isAnswered(at: folder.file("socket")))
@@ -206,7 +206,7 @@ private func problems(_ count: Int, on connection: RawConnection) throws -> [Str
     new.killNow()
     #expect(rename(new.folder.file("socket"), folder.file("socket")) == 0)
     try await waitUntil { isAnswered(at: folder.file("socket")) }
-    #expect(old.logs("it is there again"))
+    #expect(old.logs("has been created again"))
     #expect(old.stop() == 0 && inode(folder.file("socket")) == nil)
   }
 
