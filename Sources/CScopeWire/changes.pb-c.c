@@ -3375,7 +3375,7 @@ const ProtobufCMessageDescriptor scope__v1__preview_request__descriptor =
   (ProtobufCMessageInit) scope__v1__preview_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor scope__v1__preview_response__field_descriptors[4] =
+static const ProtobufCFieldDescriptor scope__v1__preview_response__field_descriptors[5] =
 {
   {
     "edits",
@@ -3425,17 +3425,30 @@ static const ProtobufCFieldDescriptor scope__v1__preview_response__field_descrip
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "people",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__PreviewResponse, people),
+    &scope__v1__access_summary__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned scope__v1__preview_response__field_indices_by_name[] = {
   3,   /* field[3] = access */
   0,   /* field[0] = edits */
   2,   /* field[2] = gathered */
+  4,   /* field[4] = people */
   1,   /* field[1] = warnings */
 };
 static const ProtobufCIntRange scope__v1__preview_response__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor scope__v1__preview_response__descriptor =
 {
@@ -3445,7 +3458,7 @@ const ProtobufCMessageDescriptor scope__v1__preview_response__descriptor =
   "Scope__V1__PreviewResponse",
   "scope.v1",
   sizeof(Scope__V1__PreviewResponse),
-  4,
+  5,
   scope__v1__preview_response__field_descriptors,
   scope__v1__preview_response__field_indices_by_name,
   1,  scope__v1__preview_response__number_ranges,

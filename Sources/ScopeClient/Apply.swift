@@ -31,9 +31,11 @@ public struct ApplyResult: Sendable {
   public let gathered: Gathered?
   /// Nil where the daemon does not tell.
   public let access: AccessReport?
+  /// The same of users, groups and projects; nil: not a preview, or the daemon does not tell.
+  public var people: AccessReport?
 }
 
-/// Which users gained and lost sight of which objects.
+/// Which users gained and lost sight of what.
 public struct AccessReport: Sendable {
   public struct Row: Sendable {
     public let user: String
@@ -42,7 +44,7 @@ public struct AccessReport: Sendable {
     public let isGained: Bool
   }
 
-  /// Pairs of a user and an object.
+  /// Pairs of a user and what it sees.
   public let gained: UInt64
   public let lost: UInt64
   /// By the user's name, then by type and id of the object.
@@ -142,7 +144,7 @@ extension ApplyResult {
     self.init(
       revision: revision, edits: Int(wire.edits), warnings: rows(wire.warnings, wire.n_warnings, Warning.init),
       isRepeated: false, gathered: wire.gathered.map { Gathered($0.pointee) },
-      access: wire.access.map { AccessReport($0.pointee) })
+      access: wire.access.map { AccessReport($0.pointee) }, people: wire.people.map { AccessReport($0.pointee) })
   }
 }
 

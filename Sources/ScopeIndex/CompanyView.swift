@@ -288,13 +288,17 @@ extension CompanyView {
     return .project(UInt32(number))
   }
 
-  /// Whether the subject sees the object with this type and id, within the narrowing.
+  /// Whether the subject sees what has this type and id, within the narrowing.
   @inline(__always)
   public func isVisible(_ subject: ResolvedSubject, type: UInt8, id: Key, within narrowing: Narrowing) -> Bool {
-    if type <= SubjectKind.all.upperBound {
-      var work = 0
-      return isVisible(subject, kind: type, id: id, within: narrowing, &work)
-    }
+    if type > SubjectKind.all.upperBound { return isObjectVisible(subject, type: type, id: id, within: narrowing) }
+    var work = 0
+    return isVisible(subject, kind: type, id: id, within: narrowing, &work)
+  }
+
+  /// The same of an object.
+  @inline(__always)
+  public func isObjectVisible(_ subject: ResolvedSubject, type: UInt8, id: Key, within narrowing: Narrowing) -> Bool {
     guard let object = objects.find(id, kind: type) else { return false }
     return isVisible(subject, object: object, within: narrowing)
   }

@@ -1,16 +1,16 @@
-/// Which users gained and lost sight of which objects by some changes.
+/// Which users gained and lost sight of what by some changes: of objects, or of users, groups and projects.
 public struct AccessSummary: Hashable, Sendable {
-  /// A user who gained or lost sight of an object.
+  /// A user who gained or lost sight of something.
   public struct Row: Hashable, Sendable {
     public let user: Name
     /// For people; of a removed user, its last.
     public let userName: Name
-    public let object: ObjectRef
-    /// For people; of a removed object, its last.
+    public let object: Target
+    /// For people; of something removed, its last.
     public let objectName: Name
     public let isGained: Bool
 
-    public init(user: Name, userName: Name, object: ObjectRef, objectName: Name, isGained: Bool) {
+    public init(user: Name, userName: Name, object: Target, objectName: Name, isGained: Bool) {
       self.user = user
       self.userName = userName
       self.object = object
@@ -22,7 +22,7 @@ public struct AccessSummary: Hashable, Sendable {
   /// Rows told where nobody asks for more.
   public static let standardRows = 20
 
-  /// Pairs of a user and an object.
+  /// Pairs of a user and what it sees.
   public var gained = 0
   public var lost = 0
   /// The first pairs, by the user's name, then by the object.
@@ -45,7 +45,16 @@ extension Company {
   ///   - first: how many pairs to tell.
   public func accessSummary(of edits: [Edit], first: Int = AccessSummary.standardRows) -> AccessSummary {
     let past = Past(self, undoing: edits)
-    var comparison = Comparison(now: self, past: past)
+    var comparison = Comparison(now: self, past: past, SeenObjects(now: self, past: past))
+    comparison.compare()
+    return comparison.summary(first: first)
+  }
+
+  /// The same of users, groups and projects in place of objects. Whoever joins a project sees everybody in it and is
+  /// seen by them: this takes longer, and is told only where it is asked for.
+  public func accessSummaryOfPeople(of edits: [Edit], first: Int = AccessSummary.standardRows) -> AccessSummary {
+    let past = Past(self, undoing: edits)
+    var comparison = Comparison(now: self, past: past, SeenPeople(now: self, past: past))
     comparison.compare()
     return comparison.summary(first: first)
   }
@@ -70,9 +79,9 @@ private enum Sight: Hashable {
   }
 }
 
-/// Where an object is.
+/// Where something is.
 private enum Place: Hashable {
-  /// There is no such object.
+  /// There is no such thing.
   case nowhere
   /// A system field.
   case everywhere
@@ -109,6 +118,9 @@ private struct Past {
   private(set) var objects: [ObjectRef: ObjectThen?] = [:]
   /// The projects of groups.
   private(set) var groups: [Name: Set<Name>] = [:]
+  /// Groups and projects that were made, altered or removed. Nil within: it was not there.
+  private(set) var groupsThen: [Name: Group?] = [:]
+  private(set) var projectsThen: [Name: Project?] = [:]
   /// Whether roles let see everything.
   private(set) var roles: [Name: Bool] = [:]
 
@@ -132,9 +144,11 @@ private struct Past {
     case .roleRight(let role, let right): if right == Right.seeAll { roles[role] = true }
     case .user(let user): users[user.id] = .some(UserThen(user: user))
     case .userRole(let user, let role): alter(user) { $0.roles.insert(role) }
-    case .group(let group): groups[group.id] = []
+    case .group(let group):
+      groups[group.id] = []
+      groupsThen[group.id] = .some(group)
     case .groupMember(let group, let user): alter(user) { $0.groups.insert(group) }
-    case .project: break
+    case .project(let project): projectsThen[project.id] = .some(project)
     case .member(let project, .user(let user)): alter(user) { $0.projects.insert(project) }
     case .member(let project, .group(let group)): alter(group: group) { $0.insert(project) }
     case .object(let object): objects[object.ref] = .some(ObjectThen(object: object))
@@ -150,9 +164,11 @@ private struct Past {
     case .roleRight(let role, let right): if right == Right.seeAll { roles[role] = false }
     case .user(let user): users[user.id] = .some(nil)
     case .userRole(let user, let role): alter(user) { $0.roles.remove(role) }
-    case .group(let group): groups[group.id] = []
+    case .group(let group):
+      groups[group.id] = []
+      groupsThen[group.id] = .some(nil)
     case .groupMember(let group, let user): alter(user) { $0.groups.remove(group) }
-    case .project: break
+    case .project(let project): projectsThen[project.id] = .some(nil)
     case .member(let project, .user(let user)): alter(user) { $0.projects.remove(project) }
     case .member(let project, .group(let group)): alter(group: group) { $0.remove(project) }
     case .object(let object): objects[object.ref] = .some(nil)
@@ -166,6 +182,8 @@ private struct Past {
     case .company(let mode): self.mode = mode
     case .user(let user): alter(user.id) { $0.user = user }
     case .object(let object): alter(object.ref) { $0.object = object }
+    case .group(let group): groupsThen[group.id] = .some(group)
+    case .project(let project): projectsThen[project.id] = .some(project)
     default: break
     }
   }
@@ -198,15 +216,33 @@ private struct Past {
 
   func sight(_ id: Name) -> Sight {
     guard let mode, let then = user(id), !then.user.isBlocked else { return .nothing }
-    if mode == .simple || then.roles.contains(where: seesAll) { return .everything }
-    return .projects(then.groups.reduce(into: then.projects) { $0.formUnion(projects(ofGroup: $1)) })
+    return mode == .simple || then.roles.contains(where: seesAll) ? .everything : .projects(projects(of: then))
+  }
+
+  private func projects(of user: UserThen) -> Set<Name> {
+    user.groups.reduce(into: user.projects) { $0.formUnion(projects(ofGroup: $1)) }
   }
 
   private func seesAll(_ role: Name) -> Bool { roles[role] ?? now.seesAll(role) }
 
   private func projects(ofGroup group: Name) -> Set<Name> { groups[group] ?? now.groups[group]?.projects ?? [] }
 
+  func group(_ id: Name) -> Group? { groupsThen[id] ?? now.groups[id]?.group }
+
+  func project(_ id: Name) -> Project? { projectsThen[id] ?? now.projects[id]?.project }
+
   func place(_ ref: ObjectRef) -> Place { object(ref).map { Place($0.object, $0.projects) } ?? .nowhere }
+
+  /// Of a user, a group or a project.
+  func place(ofPerson target: Target) -> Place {
+    if mode == nil { return .nowhere }
+    switch target {
+    case .user(let id): return user(id).map { .projects(projects(of: $0)) } ?? .nowhere
+    case .group(let id): return group(id).map { _ in .projects(projects(ofGroup: id)) } ?? .nowhere
+    case .project(let id): return project(id).map { _ in .projects([id]) } ?? .nowhere
+    case .object(let ref): return place(ref)
+    }
+  }
 }
 
 extension Place {
@@ -223,7 +259,22 @@ extension Company {
   fileprivate func sight(_ id: Name) -> Sight {
     guard let mode, let state = users[id], !state.user.isBlocked else { return .nothing }
     if mode == .simple || state.roles.contains(where: seesAll) { return .everything }
-    return .projects(state.groups.reduce(into: state.projects) { $0.formUnion(groups[$1]!.projects) })
+    return .projects(projects(ofUser: id))
+  }
+
+  fileprivate func projects(ofUser id: Name) -> Set<Name> {
+    guard let state = users[id] else { return [] }
+    return state.groups.reduce(into: state.projects) { $0.formUnion(groups[$1]!.projects) }
+  }
+
+  /// Of a user, a group or a project.
+  fileprivate func place(ofPerson target: Target) -> Place {
+    switch target {
+    case .user(let id): users[id] == nil ? .nowhere : .projects(projects(ofUser: id))
+    case .group(let id): groups[id].map { .projects($0.projects) } ?? .nowhere
+    case .project(let id): projects[id] == nil ? .nowhere : .projects([id])
+    case .object(let ref): place(ref)
+    }
   }
 
   fileprivate func place(_ ref: ObjectRef) -> Place {
@@ -238,13 +289,6 @@ extension Company {
     return places.contains { project in
       state.projects.contains(project) || state.groups.contains { groups[$0]!.projects.contains(project) }
     }
-  }
-
-  /// Whether an object that is in a project is in some others as well.
-  fileprivate func isIn(_ ref: ObjectRef, _ project: Name, and others: Set<Name>) -> Bool {
-    if ref.type.isExclusive { return false }
-    let places = objects[ref]!.projects
-    return places.count > 1 && places.contains(where: others.contains)
   }
 
   /// Everyone in a project, some perhaps twice.
@@ -262,11 +306,114 @@ extension Company {
   }
 }
 
+// MARK: - What is seen
+
+/// What users gain and lose sight of.
+private protocol Seen {
+  associatedtype Ref: Hashable & Comparable
+
+  /// How many there are now.
+  var count: Int { get }
+  /// Those that may be somewhere else than before.
+  var touched: [Ref] { get }
+  /// Those that are in every project.
+  var everywhere: Set<Ref> { get }
+  /// All that there are now.
+  var all: [Ref] { get }
+  /// Those that were there and are gone.
+  var gone: [Ref] { get }
+  func placeBefore(_ ref: Ref) -> Place
+  func placeAfter(_ ref: Ref) -> Place
+  func isThere(_ ref: Ref) -> Bool
+  /// It is somewhere else than before.
+  func hasMoved(_ ref: Ref) -> Bool
+  /// What is in a project now.
+  func refs(in project: Name) -> Set<Ref>
+  /// Whether what is in a project is in some others as well.
+  func isIn(_ ref: Ref, _ project: Name, and others: Set<Name>) -> Bool
+  func target(_ ref: Ref) -> Target
+  func name(of ref: Ref) -> Name
+}
+
+private struct SeenObjects: Seen {
+  let now: Company
+  let past: Past
+
+  var count: Int { now.objects.count }
+  var touched: [ObjectRef] { Array(past.objects.keys) }
+  var everywhere: Set<ObjectRef> { now.systemObjects }
+  var all: [ObjectRef] { Array(now.objects.keys) }
+  var gone: [ObjectRef] { past.objects.keys.filter { now.objects[$0] == nil } }
+  func placeBefore(_ ref: ObjectRef) -> Place { past.place(ref) }
+  func placeAfter(_ ref: ObjectRef) -> Place { now.place(ref) }
+  func isThere(_ ref: ObjectRef) -> Bool { now.objects[ref] != nil }
+  func hasMoved(_ ref: ObjectRef) -> Bool { past.objects[ref] != nil && past.place(ref) != now.place(ref) }
+  func refs(in project: Name) -> Set<ObjectRef> { now.projects[project]?.objects ?? [] }
+
+  func isIn(_ ref: ObjectRef, _ project: Name, and others: Set<Name>) -> Bool {
+    if ref.type.isExclusive { return false }
+    let places = now.objects[ref]!.projects
+    return places.count > 1 && places.contains(where: others.contains)
+  }
+
+  func target(_ ref: ObjectRef) -> Target { .object(ref) }
+  func name(of ref: ObjectRef) -> Name { (now.objects[ref]?.object ?? past.object(ref)!.object).name }
+}
+
+private struct SeenPeople: Seen {
+  let now: Company
+  let past: Past
+
+  var count: Int { now.users.count + now.groups.count + now.projects.count }
+
+  var touched: [Target] {
+    var users = Set(past.users.keys)
+    for group in past.groups.keys { users.formUnion(now.groups[group]?.users ?? []) }
+    let groups = Set(past.groups.keys).union(past.groupsThen.keys)
+    return users.map { .user($0) } + groups.map { .group($0) } + past.projectsThen.keys.map { .project($0) }
+  }
+
+  var everywhere: Set<Target> { [] }
+
+  var all: [Target] {
+    now.users.keys.map { .user($0) } + now.groups.keys.map { .group($0) } + now.projects.keys.map { .project($0) }
+  }
+
+  var gone: [Target] { touched.filter { placeAfter($0) == .nowhere } }
+
+  func placeBefore(_ target: Target) -> Place { past.place(ofPerson: target) }
+  func placeAfter(_ target: Target) -> Place { now.place(ofPerson: target) }
+
+  func isThere(_ target: Target) -> Bool { placeAfter(target) != .nowhere }
+  func hasMoved(_ target: Target) -> Bool { placeBefore(target) != placeAfter(target) }
+
+  func refs(in project: Name) -> Set<Target> {
+    guard let state = now.projects[project] else { return [] }
+    let groups = state.members.compactMap { if case .group(let id) = $0 { Target.group(id) } else { nil } }
+    return Set([.project(project)] + groups + now.users(in: project).map { .user($0) })
+  }
+
+  func isIn(_ target: Target, _ project: Name, and others: Set<Name>) -> Bool {
+    if case .projects(let places) = placeAfter(target) { !places.isDisjoint(with: others) } else { false }
+  }
+
+  func target(_ target: Target) -> Target { target }
+
+  func name(of target: Target) -> Name {
+    switch target {
+    case .user(let id): (now.users[id]?.user ?? past.user(id)!.user).name
+    case .group(let id): (now.groups[id]?.group ?? past.group(id)!).name
+    case .project(let id): (now.projects[id]?.project ?? past.project(id)!).name
+    case .object: fatalError("objects are not among them")
+    }
+  }
+}
+
 // MARK: - Comparing
 
 /// Objects alike in where they were and are.
-private struct ObjectClasses {
-  private(set) var members: [(places: Before<Place>, refs: [ObjectRef])] = []
+private struct ObjectClasses<Ref: Hashable> {
+  private(set) var members: [(places: Before<Place>, refs: [Ref])] = []
   /// How many objects there were, there are, or both.
   private(set) var all = Existence()
   private var byProject: [Name: [Int]] = [:]
@@ -275,7 +422,7 @@ private struct ObjectClasses {
   var isEmpty: Bool { members.isEmpty }
 
   /// - Parameter others: how many objects there were and are beside these, out of reach of who does not see everything.
-  init(_ objects: [Before<Place>: [ObjectRef]], others: Int) {
+  init(_ objects: [Before<Place>: [Ref]], others: Int) {
     all = Existence(before: others, after: others, both: others)
     for (places, refs) in objects {
       var projects: Set<Name> = []
@@ -316,16 +463,16 @@ private struct Existence {
 }
 
 /// Users alike in what they saw and see by.
-private struct UserClass {
+private struct UserClass<Ref: Hashable> {
   let users: [Name]
   let sights: Before<Sight>
   private(set) var gained = 0
   private(set) var lost = 0
-  private var objects = ObjectClasses([:], others: 0)
-  private var found: [(refs: [ObjectRef], isGained: Bool)] = []
+  private var objects = ObjectClasses<Ref>([:], others: 0)
+  private var found: [(refs: [Ref], isGained: Bool)] = []
 
   /// Users for whom it is known what came and went, and who did not see everything before and after.
-  init(_ users: [Name], gained: [ObjectRef], lost: [ObjectRef]) {
+  init(_ users: [Name], gained: [Ref], lost: [Ref]) {
     self.users = users
     sights = Before(before: .nothing, after: .nothing)
     found = [(gained, true), (lost, false)]
@@ -334,7 +481,7 @@ private struct UserClass {
 
   /// Most classes of objects are out of reach of most users: those are not looked at one by one, only counted
   /// where somebody saw or sees everything.
-  init(_ users: [Name], _ sights: Before<Sight>, _ objects: ObjectClasses) {
+  init(_ users: [Name], _ sights: Before<Sight>, _ objects: ObjectClasses<Ref>) {
     self.users = users
     self.sights = sights
     self.objects = objects
@@ -357,7 +504,7 @@ private struct UserClass {
   }
 
   /// The objects of which sight was gained or lost.
-  var differences: [(refs: [ObjectRef], isGained: Bool)] {
+  var differences: [(refs: [Ref], isGained: Bool)] {
     found
       + objects.members.compactMap { places, refs in
         let (saw, sees) = (sights.before.sees(places.before), sights.after.sees(places.after))
@@ -366,14 +513,18 @@ private struct UserClass {
   }
 }
 
-private struct Comparison {
+private struct Comparison<What: Seen> {
+  typealias Ref = What.Ref
+
   let now: Company
   let past: Past
-  private var classes: [UserClass] = []
+  let what: What
+  private var classes: [UserClass<Ref>] = []
 
-  init(now: Company, past: Past) {
+  init(now: Company, past: Past, _ what: What) {
     self.now = now
     self.past = past
+    self.what = what
   }
 
   mutating func compare() {
@@ -383,12 +534,12 @@ private struct Comparison {
       let sights = Before(before: past.sight(user), after: now.sight(user))
       if sights.isChanged, moved.insert(user).inserted { movedUsers[sights, default: []].append(user) }
     }
-    var movedObjects: [Before<Place>: [ObjectRef]] = [:]
-    for ref in past.objects.keys {
-      let places = Before(before: past.place(ref), after: now.place(ref))
+    var movedObjects: [Before<Place>: [Ref]] = [:]
+    for ref in what.touched {
+      let places = Before(before: what.placeBefore(ref), after: what.placeAfter(ref))
       if places.isChanged { movedObjects[places, default: []].append(ref) }
     }
-    if movedObjects.isEmpty, movedUsers.count <= Comparison.few,
+    if movedObjects.isEmpty, movedUsers.count <= few,
       movedUsers.keys.allSatisfy({ $0.before.projects != nil && $0.after.projects != nil })
     {
       for (sights, users) in movedUsers { compare(users, sights.before.projects!, sights.after.projects!) }
@@ -401,26 +552,26 @@ private struct Comparison {
   }
 
   /// So few that what each of them may see is gone through at once: to sort it into classes would cost more.
-  private static let few = 8
+  private var few: Int { 8 }
 
   /// Users who came into projects or left some, against what is in those.
   private mutating func compare(_ users: [Name], _ before: Set<Name>, _ after: Set<Name>) {
-    var gained: [ObjectRef] = []
-    var lost: [ObjectRef] = []
+    var gained: [Ref] = []
+    var lost: [Ref] = []
     let projects = before.symmetricDifference(after)
     for project in projects {
       let isEntered = after.contains(project)
-      for ref in now.projects[project]?.objects ?? [] where !now.isIn(ref, project, and: isEntered ? before : after) {
+      for ref in what.refs(in: project) where !what.isIn(ref, project, and: isEntered ? before : after) {
         if isEntered { gained.append(ref) } else { lost.append(ref) }
       }
     }
-    // An object may be in several of them.
+    // It may be in several of them.
     if projects.count > 1 { (gained, lost) = (Array(Set(gained)), Array(Set(lost))) }
     append(UserClass(users, gained: gained, lost: lost))
   }
 
   /// Objects that came and went together, against those who may have seen or see them.
-  private mutating func compare(_ refs: [ObjectRef], _ places: Before<Place>) {
+  private mutating func compare(_ refs: [Ref], _ places: Before<Place>) {
     var gaining: [Name] = []
     var losing: [Name] = []
     for user in usersConcerned(by: CollectionOfOne(places)) {
@@ -434,7 +585,7 @@ private struct Comparison {
     append(UserClass(losing, gained: [], lost: refs))
   }
 
-  private mutating func append(_ found: UserClass) {
+  private mutating func append(_ found: UserClass<Ref>) {
     if !found.users.isEmpty && found.gained + found.lost > 0 { classes.append(found) }
   }
 
@@ -448,15 +599,14 @@ private struct Comparison {
 
   /// Those who see by something else than before, against everything that this may concern.
   private mutating func compare(
-    _ movedUsers: [Before<Sight>: [Name]], _ movedObjects: [Before<Place>: [ObjectRef]]
+    _ movedUsers: [Before<Sight>: [Name]], _ movedObjects: [Before<Place>: [Ref]]
   ) {
     if movedUsers.isEmpty { return }
     var objects = movedObjects
-    var others = now.objects.count
-    for refs in movedObjects.values { others -= refs.count { now.objects[$0] != nil } }
-    for ref in objectsConcerned(by: movedUsers.keys) where past.objects[ref] == nil || past.place(ref) == now.place(ref)
-    {
-      let place = now.place(ref)
+    var others = what.count
+    for refs in movedObjects.values { others -= refs.count(where: what.isThere) }
+    for ref in objectsConcerned(by: movedUsers.keys) where !what.hasMoved(ref) {
+      let place = what.placeAfter(ref)
       objects[Before(before: place, after: place), default: []].append(ref)
       others -= 1
     }
@@ -464,7 +614,7 @@ private struct Comparison {
   }
 
   /// Where somebody saw or sees everything, what lies beside is counted, and not looked at.
-  private func objectsConcerned(by sights: some Sequence<Before<Sight>>) -> Set<ObjectRef> {
+  private func objectsConcerned(by sights: some Sequence<Before<Sight>>) -> Set<Ref> {
     var projects: Set<Name> = []
     for sights in sights {
       switch (sights.before, sights.after) {
@@ -475,11 +625,11 @@ private struct Comparison {
       case (.nothing, .nothing): break
       }
     }
-    return projects.reduce(into: now.systemObjects) { $0.formUnion(now.projects[$1]?.objects ?? []) }
+    return projects.reduce(into: what.everywhere) { $0.formUnion(what.refs(in: $1)) }
   }
 
   /// Everyone else, against the objects that are somewhere else than before.
-  private mutating func compareOthers(than moved: Set<Name>, _ movedObjects: [Before<Place>: [ObjectRef]]) {
+  private mutating func compareOthers(than moved: Set<Name>, _ movedObjects: [Before<Place>: [Ref]]) {
     if movedObjects.isEmpty { return }
     var others: [Before<Sight>: [Name]] = [:]
     for user in usersConcerned(by: movedObjects.keys) where !moved.contains(user) {
@@ -506,7 +656,7 @@ private struct Comparison {
     return isForAll ? users.union(now.usersSeeingAll()) : users
   }
 
-  private mutating func add(_ users: [Before<Sight>: [Name]], _ objects: ObjectClasses) {
+  private mutating func add(_ users: [Before<Sight>: [Name]], _ objects: ObjectClasses<Ref>) {
     for (sights, users) in users { append(UserClass(users, sights, objects)) }
   }
 }
@@ -532,25 +682,27 @@ extension Comparison {
     }
     var rows: [AccessSummary.Row] = []
     for (name, id, index) in users.items where rows.count < count {
-      var objects = Smallest<(ref: ObjectRef, isGained: Bool)>(count - rows.count) { $0.ref < $1.ref }
+      var objects = Smallest<(ref: Ref, isGained: Bool)>(count - rows.count) { $0.ref < $1.ref }
       let found = classes[index]
       if found.sights.isChanged && [found.sights.before, found.sights.after].contains(.everything) {
-        func add(_ ref: ObjectRef) {
-          let (saw, sees) = (found.sights.before.sees(past.place(ref)), found.sights.after.sees(now.place(ref)))
+        func add(_ ref: Ref) {
+          let (saw, sees) = (
+            found.sights.before.sees(what.placeBefore(ref)), found.sights.after.sees(what.placeAfter(ref))
+          )
           if saw != sees { objects.add((ref, sees)) }
         }
         // Nearly all objects come behind the first few: those are not looked at.
-        for ref in now.objects.keys where objects.isOpen(to: (ref, true)) { add(ref) }
-        for ref in past.objects.keys where now.objects[ref] == nil { add(ref) }
+        for ref in what.all where objects.isOpen(to: (ref, true)) { add(ref) }
+        for ref in what.gone { add(ref) }
       } else {
         for difference in found.differences {
           for ref in difference.refs { objects.add((ref, difference.isGained)) }
         }
       }
       for (ref, isGained) in objects.items {
-        let object = now.objects[ref]?.object ?? past.object(ref)!.object
         rows.append(
-          AccessSummary.Row(user: id, userName: name, object: ref, objectName: object.name, isGained: isGained))
+          AccessSummary.Row(
+            user: id, userName: name, object: what.target(ref), objectName: what.name(of: ref), isGained: isGained))
       }
     }
     return rows

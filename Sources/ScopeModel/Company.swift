@@ -265,4 +265,23 @@ extension Company {
     return state.object.isSystem || mode == .simple || holds(user, right: Right.seeAll)
       || state.projects.contains { isMember(user, of: $0) }
   }
+
+  public func has(_ target: Target) -> Bool { projects(of: target) != nil }
+
+  /// The active user sees the object, or the user, group or project.
+  public func sees(_ user: Name, target: Target) -> Bool {
+    guard let subject = users[user], !subject.user.isBlocked, let projects = projects(of: target) else { return false }
+    if case .object(let ref) = target { return sees(user, ref) }
+    return mode == .simple || holds(user, right: Right.seeAll) || projects.contains { isMember(user, of: $0) }
+  }
+
+  /// Nil: there is no such thing.
+  private func projects(of target: Target) -> Set<Name>? {
+    switch target {
+    case .user(let id): users[id].map { $0.groups.reduce(into: $0.projects) { $0.formUnion(groups[$1]!.projects) } }
+    case .group(let id): groups[id]?.projects
+    case .project(let id): projects[id].map { _ in [id] }
+    case .object(let ref): objects[ref].map { Set($0.projects) }
+    }
+  }
 }

@@ -151,7 +151,7 @@ public enum TargetType: Hashable, Sendable, CustomStringConvertible {
 public typealias Target = Subject
 
 /// Who asks: a user, a group, a project or an object.
-public enum Subject: Hashable, Sendable, CustomStringConvertible {
+public enum Subject: Hashable, Comparable, Sendable, CustomStringConvertible {
   case user(Name)
   case group(Name)
   case project(Name)
@@ -180,6 +180,11 @@ public enum Subject: Hashable, Sendable, CustomStringConvertible {
     case .user(let id), .group(let id), .project(let id): id
     case .object(let ref): ref.id
     }
+  }
+
+  /// In the order of types, then of ids.
+  public static func < (a: Subject, b: Subject) -> Bool {
+    (a.type.number, a.id) < (b.type.number, b.id)
   }
 
   public var description: String { "\(type):\(id)" }

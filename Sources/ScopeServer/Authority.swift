@@ -41,6 +41,8 @@ struct Applied: Sendable {
   var warnings: [Warning] = []
   var gathered: Gathered?
   var access: AccessSummary?
+  /// Of a preview: the same of users, groups and projects.
+  var people: AccessSummary?
   var isRepeated = false
 }
 

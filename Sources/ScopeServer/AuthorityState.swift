@@ -79,10 +79,11 @@ final class AuthorityState {
     do throws(RefusedBatch) {
       let outcome = try models[job.company].company.apply(job.changes, actor: job.actor)
       defer { models[job.company].company.undo(outcome.edits) }
-      let access = models[job.company].company.accessSummary(of: outcome.edits, first: first).told(to: job, models)
+      let access = models[job.company].company.accessSummary(of: outcome.edits, first: first)
+      let people = models[job.company].company.accessSummaryOfPeople(of: outcome.edits, first: first)
       return Applied(
         revision: store.revision, edits: outcome.edits.count, warnings: outcome.warnings, gathered: outcome.gathered,
-        access: access)
+        access: access.told(to: job, models), people: people.told(to: job, models))
     } catch {
       throw Failure(error)
     }
@@ -596,12 +597,12 @@ private struct CommitGroup {
 }
 
 extension AccessSummary {
-  /// What the acting user may be told: the counts, and the objects that it sees or that are gone.
+  /// What the acting user may be told: the counts, and what it sees or is gone.
   fileprivate func told(to job: ApplyJob, _ models: ModelCache) -> AccessSummary {
     guard let actor = job.actor else { return self }
     let company = models[job.company].company
     var told = self
-    told.first = first.filter { company.objects[$0.object] == nil || company.sees(actor, $0.object) }
+    told.first = first.filter { !company.has($0.object) || company.sees(actor, target: $0.object) }
     return told
   }
 }

@@ -89,6 +89,7 @@ extension Dispatcher {
       (response.pointee.warnings, response.pointee.n_warnings) = (try wire(preview.warnings), preview.warnings.count)
       if let gathered = preview.gathered { response.pointee.gathered = try gathered.wire(in: arena) }
       if let access = preview.access { response.pointee.access = try access.wire(in: arena) }
+      if let people = preview.people { response.pointee.people = try people.wire(in: arena) }
       reply.begin(id, revision: preview.revision)
       reply.setPreview(response)
       reply.end(into: &out)

@@ -117,9 +117,12 @@ private struct QuickAnswers {
       return false
     }
     arena.reset()
-    guard var visible = Visible(filter.ids, arena),
-      visible.find({ company.isVisible(subject, type: type, id: $0, within: narrowing) })
-    else { return false }
+    guard var visible = Visible(filter.ids, arena) else { return false }
+    let isDone =
+      ObjectType.numbers ~= type
+      ? visible.find { company.isObjectVisible(subject, type: type, id: $0, within: narrowing) }
+      : visible.find { company.isVisible(subject, type: type, id: $0, within: narrowing) }
+    if !isDone { return false }
     writer.begin(request.id, revision)
     writer.write(visible, asBitmap: filter.asBitmap)
     writer.end()

@@ -143,12 +143,12 @@ private struct EditsReader {
 
   private mutating func accessRow() throws(DamagedRow) -> AccessSummary.Row {
     let columns = try row()
-    guard columns.count == 6, ["gained", "lost"].contains(columns[0]), let type = ObjectType(name: columns[3]) else {
+    guard columns.count == 6, ["gained", "lost"].contains(columns[0]), let type = TargetType(name: columns[3]) else {
       throw unreadable
     }
     return AccessSummary.Row(
       user: try Name(stored: columns[1]), userName: try Name(stored: columns[2]),
-      object: ObjectRef(type, try Name(stored: columns[4])), objectName: try Name(stored: columns[5]),
+      object: Target(type, try Name(stored: columns[4])), objectName: try Name(stored: columns[5]),
       isGained: columns[0] == "gained")
   }
 

@@ -13,7 +13,11 @@ import Testing
       var walker = RandomCompany(seed: seed)
       try client.applyAll(walker.changes, to: "company")
       func seen() throws -> Set<[String]> {
-        let checks = walker.users.flatMap { user in walker.objects.map { Check(subject: .user(user), object: $0) } }
+        // A switch makes `Default`, which is among those of the company alone.
+        let targets = Set(
+          walker.subjects + walker.objects.map { Target.object($0) } + walker.company.projects.keys.map { .project($0) }
+        )
+        let checks = walker.users.flatMap { user in targets.map { Check(subject: .user(user), object: $0) } }
         let answers = try client.check(checks, timeoutMilliseconds: .anHour)
         return Set(
           zip(checks, answers).filter { $0.1.verdict == .allow }.map { ["\($0.0.subject)", "\($0.0.object)"] })
@@ -29,7 +33,17 @@ import Testing
           let applied = try client.apply(batch, to: "company", timeoutMilliseconds: .anHour)
           _ = try? walker.apply(batch)
           let after = (try? seen()) ?? []
-          let (gained, lost) = (UInt64(after.subtracting(before).count), UInt64(before.subtracting(after).count))
+          func count(_ a: Set<[String]>, _ b: Set<[String]>, ofPeople: Bool) -> UInt64 {
+            UInt64(
+              a.subtracting(b).count { pair in
+                ["user", "group", "project"].contains { pair[1].hasPrefix("\($0):") } == ofPeople
+              })
+          }
+          let (gained, lost) = (
+            count(after, before, ofPeople: false), count(before, after, ofPeople: false)
+          )
+          #expect(preview.people?.gained == count(after, before, ofPeople: true), place)
+          #expect(preview.people?.lost == count(before, after, ofPeople: true), place)
           #expect(preview.access?.gained == gained && preview.access?.lost == lost, place)
           #expect(applied.access?.gained == gained && applied.access?.lost == lost, place)
           #expect(

@@ -6,20 +6,65 @@ import Testing
 @Suite("Access summary") struct AccessSummaryTests {
   private struct Pair: Hashable {
     let user: Name
-    let object: ObjectRef
+    let object: Target
   }
 
   private func seen(in company: Company) -> Set<Pair> {
     Set(
       company.users.keys.flatMap { user in
         company.objects.keys.filter { company.mode != nil && company.sees(user, $0) }.map {
-          Pair(user: user, object: $0)
+          Pair(user: user, object: .object($0))
         }
       })
   }
 
+  /// By the words of the rules: whoever shares a project with a user or a group, and whoever is in a project.
+  private func people(seenIn company: Company) -> Set<Pair> {
+    guard let mode = company.mode else { return [] }
+    func projects(_ target: Target) -> Set<Name> {
+      Set(
+        company.projects.filter { id, state in
+          switch target {
+          case .user(let user): company.isMember(user, of: id)
+          case .group: state.members.contains { "\($0)" == "\(target)" }
+          case .project(let project): project == id
+          case .object: false
+          }
+        }.keys)
+    }
+    let targets =
+      company.users.keys.map(Target.user) + company.groups.keys.map(Target.group)
+      + company.projects.keys.map(Target.project)
+    let places = targets.map { (target: $0, projects: projects($0)) }
+    var pairs: Set<Pair> = []
+    for (user, state) in company.users where !state.user.isBlocked {
+      let seesAll = mode == .simple || company.holds(user, right: Right.seeAll)
+      let own = projects(.user(user))
+      for (target, projects) in places where seesAll || !own.isDisjoint(with: projects) {
+        pairs.insert(Pair(user: user, object: target))
+      }
+    }
+    return pairs
+  }
+
+  private func name(_ target: Target, _ company: Company) -> Name? {
+    switch target {
+    case .user(let id): company.users[id]?.user.name
+    case .group(let id): company.groups[id]?.group.name
+    case .project(let id): company.projects[id]?.project.name
+    case .object(let ref): company.objects[ref]?.object.name
+    }
+  }
+
   private func check(_ summary: AccessSummary, _ before: Company, _ after: Company, first: Int, _ place: Comment) {
-    let (saw, sees) = (seen(in: before), seen(in: after))
+    check(summary, before, after, (seen(in: before), seen(in: after)), first: first, place)
+  }
+
+  private func check(
+    _ summary: AccessSummary, _ before: Company, _ after: Company, _ seen: (before: Set<Pair>, after: Set<Pair>),
+    first: Int, _ place: Comment
+  ) {
+    let (saw, sees) = seen
     let (gained, lost) = (sees.subtracting(saw), saw.subtracting(sees))
     #expect(summary.gained == gained.count, place)
     #expect(summary.lost == lost.count, place)
@@ -31,8 +76,7 @@ import Testing
     for row in summary.first {
       #expect(row.isGained == gained.contains(Pair(user: row.user, object: row.object)), place)
       #expect(row.userName == name(row.user), place)
-      let object = after.objects[row.object] ?? before.objects[row.object]
-      #expect(row.objectName == object?.object.name, place)
+      #expect(row.objectName == (self.name(row.object, after) ?? self.name(row.object, before)), place)
     }
     #expect(summary.isComplete == (gained.count + lost.count <= first), place)
   }
@@ -52,6 +96,22 @@ import Testing
       check(summary, before, walker.company, first: first, "seed \(seed), step \(step)")
     }
     #expect(taken > 200 && told > 500, "\(taken) batches taken, \(told) pairs told")
+  }
+
+  @Test("of people agrees with the difference of all answers: 10,000 random batches", arguments: 0..<20)
+  func ofPeople(seed: UInt64) throws {
+    var walker = RandomCompany(seed: seed)
+    var told = 0
+    for step in 0..<500 {
+      let before = walker.company
+      guard let outcome = try? walker.apply(walker.nextBatch(upTo: step % 5 == 0 ? 6 : 1)) else { continue }
+      let first = [0, 3, 20, 1_000][step % 4]
+      let summary = walker.company.accessSummaryOfPeople(of: outcome.edits, first: first)
+      told += summary.gained + summary.lost
+      let seen = (people(seenIn: before), people(seenIn: walker.company))
+      check(summary, before, walker.company, seen, first: first, "seed \(seed), step \(step)")
+    }
+    #expect(told > 200, "\(told) pairs told")
   }
 
   @Test("removing the company takes everything from everyone")

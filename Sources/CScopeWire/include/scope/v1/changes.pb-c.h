@@ -668,7 +668,7 @@ struct  Scope__V1__Gathered
 
 
 /*
- * Which users gained and lost sight of which objects.
+ * Which users gained and lost sight of which objects; or, where it says so, of which users, groups and projects.
  */
 struct  Scope__V1__AccessSummary
 {
@@ -711,7 +711,7 @@ struct  Scope__V1__AccessChange
    */
   ProtobufCBinaryData user_name;
   /*
-   * an object type
+   * of what is seen
    */
   Scope__V1__EntityType object_type;
   /*
@@ -778,13 +778,17 @@ struct  Scope__V1__PreviewResponse
    */
   Scope__V1__Gathered *gathered;
   /*
-   * who would gain and lose what
+   * who would gain and lose sight of which objects
    */
   Scope__V1__AccessSummary *access;
+  /*
+   * the same of users, groups and projects: whoever joins a project sees everybody in it,
+   */
+  Scope__V1__AccessSummary *people;
 };
 #define SCOPE__V1__PREVIEW_RESPONSE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&scope__v1__preview_response__descriptor) \
-    , 0, 0,NULL, NULL, NULL }
+    , 0, 0,NULL, NULL, NULL, NULL }
 
 
 /*
