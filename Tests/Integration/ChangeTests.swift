@@ -53,7 +53,7 @@ private let queue = ObjectRef(ObjectType(name: "queue")!, "q")
       try client.applyAll(smallCompany() + [.addMember(project: "p", .user("u0"))], to: "c")
       let add: [Change] = [.addMember(project: "p", .user("u0"))]
       for _ in 0..<2 {
-        let nothing = try client.apply(add, to: "c", idempotencyKey: "k", timeoutMilliseconds: 20_000)
+        let nothing = try client.apply(add, to: "c", idempotencyKey: "k", timeoutMilliseconds: .anHour)
         #expect(nothing.edits == 0 && nothing.revision == 1 && !nothing.isRepeated)
       }
       try client.applyAll([.removeMember(project: "p", .user("u0"))], to: "c")
