@@ -148,7 +148,7 @@ public final class RawConnection: @unchecked Sendable {  // one thread at a time
 
   /// Sends a request and reads all parts of its response, as they came.
   public func askForParts(_ request: RawRequest) throws -> [[UInt8]] {
-    sendFrame(request.packed)
+    sendFrame(request.patient.packed)
     var parts: [[UInt8]] = []
     repeat {
       guard case .message(let part) = receive() else { throw TestFailure("no whole answer to call \(request)") }
@@ -159,7 +159,7 @@ public final class RawConnection: @unchecked Sendable {  // one thread at a time
 
   /// Sends a request and reads its response.
   public func ask(_ request: RawRequest) throws -> RawResponse {
-    sendFrame(request.packed)
+    sendFrame(request.patient.packed)
     return try response()
   }
 }
@@ -189,6 +189,13 @@ public struct RawRequest: Sendable {
     out += Proto.number(6, UInt64(bitPattern: atTimeMicroseconds))
     if let call { out += Proto.message(call.field, call.message) }
     return out
+  }
+
+  /// With a time that no test outlasts, where it has none of its own.
+  fileprivate var patient: RawRequest {
+    var request = self
+    if request.timeoutMilliseconds == 0 { request.timeoutMilliseconds = .anHour }
+    return request
   }
 
   /// CanSee, with types by number and ids as bytes.

@@ -1,13 +1,14 @@
 import CScope
+import ScopeTesting
 
-/// A handle that closes itself. What no test is about is off: breaker, backoff, a short deadline.
+/// A handle that closes itself. What no test is about is off: breaker, backoff, deadline.
 final class Client: @unchecked Sendable {  // the C handle is made for several threads
   let handle: OpaquePointer
 
   init(_ address: String, company: String? = "acme", change: (inout scope_options) -> Void = { _ in }) {
     var options = scope_options()
     scope_options_init(&options, MemoryLayout<scope_options>.size)
-    options.timeout_ms = 10_000
+    options.timeout_ms = .anHour
     options.backoff_min_ms = 0
     options.breaker_failures = 0
     change(&options)

@@ -179,9 +179,10 @@ func withFastAGI(
   }
 }
 
-/// A daemon in a process of its own, with the sample, that serves FastAGI on loopback.
+/// A daemon in a process of its own, with the sample, that serves FastAGI on loopback, with as long a time as it takes.
 func fastAGIProcess(port: UInt16 = 0, arguments: [String] = []) throws -> (ProcessDaemon, UInt16) {
-  let daemon = try ProcessDaemon(in: TemporaryFolder(), arguments: ["--fastagi", "127.0.0.1:\(port)"] + arguments)
+  let serving = ["--fastagi", "127.0.0.1:\(port)", "--fastagi-timeout", "60000"]
+  let daemon = try ProcessDaemon(in: TemporaryFolder(), arguments: serving + arguments)
   try Sample.load(into: try daemon.client())
   guard let port = daemon.ready.split(separator: ":").last.flatMap({ UInt16($0.prefix { $0.isNumber }) }) else {
     throw TestFailure("the daemon did not name its port: \(daemon.ready)")
