@@ -67,7 +67,7 @@ public final class Server: Sendable {
       configuration.store, loading: configuration.loading, limits: limits, logger: logger
     ) { error in
       logger.critical("the disk failed under a commit; the process ends", metadata: ["error": "\(error)"])
-      LogWriter.standardError.flush(within: .milliseconds(200))
+      LogWriter.standardError.flush(within: .seconds(2))
       _exit(70)
     }.get()
     do {

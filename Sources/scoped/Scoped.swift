@@ -155,6 +155,7 @@ struct Scoped: ParsableCommand {
       try waiting { [logger] in try await serve(configuration, logger) }
     } catch {
       logger.critical("\(error)")
+      LogWriter.standardError.flush(within: .seconds(2))  // nobody waits for what failed, but for the reason
       throw ExitCode(error is AddressError ? EX_CANTCREAT : EX_UNAVAILABLE)
     }
   }

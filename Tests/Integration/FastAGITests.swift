@@ -372,7 +372,7 @@ import Testing
       (["10.1.2.3:4573"], [], "add --fastagi-without-tls 10.1.2.3"), (["0.0.0.0:1"], ["0.0.0.0"], "every address"),
       (["[::]:1"], ["::"], "every address"), (["[::ffff:0.0.0.0]:1"], ["::ffff:0.0.0.0"], "every address"),
       (["10.1.2.3:1"], ["10.1.2.4"], "add --fastagi-without-tls 10.1.2.3"),
-      (["127.0.0.1:1"], ["10.1.2.3"], "no address that --fastagi serves"), ([], ["10.1.2.3"], "no address"),
+      (["127.0.0.1:1"], ["10.1.2.3"], "matches no --fastagi address"), ([], ["10.1.2.3"], "matches no"),
       (["pbx.example:1"], ["pbx.example"], "not HOST:PORT"), (["127.0.0.1"], [], "not HOST:PORT"),
       (["127.0.0.1:65536"], [], "not HOST:PORT"),
     ] as [([String], [String], String)])

@@ -137,13 +137,13 @@ private let queue: (UInt64, [UInt8]) = (16, Array("q".utf8))
     #expect((1...20).contains(lines.count), "told of, and not each: \(lines)")
   }
 
-  /// A client that has thousands of listings waiting shares its loop: another's checks come in between.
+  /// A client that has hundreds of listings waiting shares its loop: another's check comes in between.
   @Test func aFloodOfListingsLeavesOthersTheirTurn() async throws {
     try await withDaemon(adjust: { $0.eventLoops = 1 }) { daemon in
       try daemon.client().applyAll(ContactCentre(.medium, seed: 5), to: "big")
       try daemon.client().applyAll([.putUser(User(id: "lonely", name: "Lonely"), roles: [])], to: "big")
       let (flood, other) = (try RawConnection(daemon.address(.unix)), try RawConnection(daemon.address(.unix)))
-      let listings = 3_000
+      let listings = 800
       let lonely = Array("lonely".utf8)
       let list = RawRequest(company: "big", call: 15, Proto.number(1, 1) + Proto.bytes(2, lonely))
       let answered = NIOLockedValueBox(0)
@@ -152,8 +152,8 @@ private let queue: (UInt64, [UInt8]) = (16, Array("q".utf8))
       Thread.detachNewThread {
         while case .message = flood.receive() { answered.withLockedValue { $0 += 1 } }
       }
-      for _ in 0..<20 { #expect(try other.ask(.canSee("big", (1, lonely), queue)).code == 0) }
-      #expect(answered.withLockedValue { $0 } < listings - 1, "the checks had to wait for the whole flood")
+      #expect(try other.ask(.canSee("big", (1, lonely), queue)).code == 0)
+      #expect(answered.withLockedValue { $0 } < listings - 1, "the check had to wait for the whole flood")
     }
   }
 
