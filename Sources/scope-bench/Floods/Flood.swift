@@ -32,7 +32,7 @@ enum Flood: String, CaseIterable {
   var words: String {
     switch self {
     case .watches: "16 WatchAccess, then 5,000 more in one go, over TCP; WatchChanges over Unix"
-    case .sameFrame: "each call in a valid, an empty and a truncated form, the same frame 20,000 times in one go"
+    case .sameFrame: "each call valid, empty and truncated: the same frame 20,000 times in one go"
     case .denseFilter: "8 FilterObjects of 64 KiB: a user in 10,000 projects, fields in 10,000 others"
     case .denseMany: "8 CheckMany of 8,192 such checks"
     case .denseChecks: "8 clients with 64 such CanSee under way"
