@@ -46,7 +46,9 @@ let package = Package(
     .target(name: "ScopeClient", dependencies: ["CScope", "ScopeModel", "ScopeProtocol"]),
     .executableTarget(
       name: "scoped", dependencies: ["ScopeServer", "ScopeProtocol", "CScopeSystem", arguments, nio, locks, log]),
-    .executableTarget(name: "scopectl", dependencies: ["ScopeClient", "ScopeModel", "ScopeProtocol", arguments]),
+    .executableTarget(
+      name: "scopectl", dependencies: ["CScopeSystem", "ScopeClient", "ScopeModel", "ScopeProtocol", arguments],
+      exclude: ["JSON.md"]),
     .target(
       name: "CPhoneNumber", linkerSettings: [.linkedLibrary("phonenumber")]),
     .target(

@@ -322,7 +322,7 @@ void   scope__v1__health_response__free_unpacked
   assert(message->base.descriptor == &scope__v1__health_response__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor scope__v1__request__field_descriptors[40] =
+static const ProtobufCFieldDescriptor scope__v1__request__field_descriptors[42] =
 {
   {
     "id",
@@ -804,6 +804,30 @@ static const ProtobufCFieldDescriptor scope__v1__request__field_descriptors[40] 
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "list_companies",
+    44,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Request, call_case),
+    offsetof(Scope__V1__Request, list_companies),
+    &scope__v1__list_companies_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "list_company_objects",
+    45,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Request, call_case),
+    offsetof(Scope__V1__Request, list_company_objects),
+    &scope__v1__list_company_objects_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned scope__v1__request__field_indices_by_name[] = {
   37,   /* field[37] = add_numbers */
@@ -828,6 +852,8 @@ static const unsigned scope__v1__request__field_indices_by_name[] = {
   0,   /* field[0] = id */
   39,   /* field[39] = import_numbers */
   18,   /* field[18] = list_changes */
+  40,   /* field[40] = list_companies */
+  41,   /* field[41] = list_company_objects */
   27,   /* field[27] = list_fields */
   23,   /* field[23] = list_groups */
   33,   /* field[33] = list_number_lists */
@@ -851,7 +877,7 @@ static const ProtobufCIntRange scope__v1__request__number_ranges[2 + 1] =
 {
   { 1, 0 },
   { 10, 6 },
-  { 0, 40 }
+  { 0, 42 }
 };
 const ProtobufCMessageDescriptor scope__v1__request__descriptor =
 {
@@ -861,14 +887,14 @@ const ProtobufCMessageDescriptor scope__v1__request__descriptor =
   "Scope__V1__Request",
   "scope.v1",
   sizeof(Scope__V1__Request),
-  40,
+  42,
   scope__v1__request__field_descriptors,
   scope__v1__request__field_indices_by_name,
   2,  scope__v1__request__number_ranges,
   (ProtobufCMessageInit) scope__v1__request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor scope__v1__response__field_descriptors[42] =
+static const ProtobufCFieldDescriptor scope__v1__response__field_descriptors[44] =
 {
   {
     "id",
@@ -1374,6 +1400,30 @@ static const ProtobufCFieldDescriptor scope__v1__response__field_descriptors[42]
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "list_companies",
+    44,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Response, result_case),
+    offsetof(Scope__V1__Response, list_companies),
+    &scope__v1__list_companies_response__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "list_company_objects",
+    45,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__Response, result_case),
+    offsetof(Scope__V1__Response, list_company_objects),
+    &scope__v1__list_company_objects_response__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned scope__v1__response__field_indices_by_name[] = {
   39,   /* field[39] = add_numbers */
@@ -1397,6 +1447,8 @@ static const unsigned scope__v1__response__field_indices_by_name[] = {
   0,   /* field[0] = id */
   41,   /* field[41] = import_numbers */
   20,   /* field[20] = list_changes */
+  42,   /* field[42] = list_companies */
+  43,   /* field[43] = list_company_objects */
   29,   /* field[29] = list_fields */
   25,   /* field[25] = list_groups */
   35,   /* field[35] = list_number_lists */
@@ -1423,7 +1475,7 @@ static const ProtobufCIntRange scope__v1__response__number_ranges[2 + 1] =
 {
   { 1, 0 },
   { 10, 8 },
-  { 0, 42 }
+  { 0, 44 }
 };
 const ProtobufCMessageDescriptor scope__v1__response__descriptor =
 {
@@ -1433,7 +1485,7 @@ const ProtobufCMessageDescriptor scope__v1__response__descriptor =
   "Scope__V1__Response",
   "scope.v1",
   sizeof(Scope__V1__Response),
-  42,
+  44,
   scope__v1__response__field_descriptors,
   scope__v1__response__field_indices_by_name,
   2,  scope__v1__response__number_ranges,

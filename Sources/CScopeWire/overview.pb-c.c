@@ -412,6 +412,141 @@ void   scope__v1__seen_object__free_unpacked
   assert(message->base.descriptor == &scope__v1__seen_object__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   scope__v1__list_companies_request__init
+                     (Scope__V1__ListCompaniesRequest         *message)
+{
+  static const Scope__V1__ListCompaniesRequest init_value = SCOPE__V1__LIST_COMPANIES_REQUEST__INIT;
+  *message = init_value;
+}
+size_t scope__v1__list_companies_request__get_packed_size
+                     (const Scope__V1__ListCompaniesRequest *message)
+{
+  assert(message->base.descriptor == &scope__v1__list_companies_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t scope__v1__list_companies_request__pack
+                     (const Scope__V1__ListCompaniesRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &scope__v1__list_companies_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t scope__v1__list_companies_request__pack_to_buffer
+                     (const Scope__V1__ListCompaniesRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &scope__v1__list_companies_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Scope__V1__ListCompaniesRequest *
+       scope__v1__list_companies_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Scope__V1__ListCompaniesRequest *)
+     protobuf_c_message_unpack (&scope__v1__list_companies_request__descriptor,
+                                allocator, len, data);
+}
+void   scope__v1__list_companies_request__free_unpacked
+                     (Scope__V1__ListCompaniesRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &scope__v1__list_companies_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   scope__v1__list_companies_response__init
+                     (Scope__V1__ListCompaniesResponse         *message)
+{
+  static const Scope__V1__ListCompaniesResponse init_value = SCOPE__V1__LIST_COMPANIES_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t scope__v1__list_companies_response__get_packed_size
+                     (const Scope__V1__ListCompaniesResponse *message)
+{
+  assert(message->base.descriptor == &scope__v1__list_companies_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t scope__v1__list_companies_response__pack
+                     (const Scope__V1__ListCompaniesResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &scope__v1__list_companies_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t scope__v1__list_companies_response__pack_to_buffer
+                     (const Scope__V1__ListCompaniesResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &scope__v1__list_companies_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Scope__V1__ListCompaniesResponse *
+       scope__v1__list_companies_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Scope__V1__ListCompaniesResponse *)
+     protobuf_c_message_unpack (&scope__v1__list_companies_response__descriptor,
+                                allocator, len, data);
+}
+void   scope__v1__list_companies_response__free_unpacked
+                     (Scope__V1__ListCompaniesResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &scope__v1__list_companies_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   scope__v1__company_row__init
+                     (Scope__V1__CompanyRow         *message)
+{
+  static const Scope__V1__CompanyRow init_value = SCOPE__V1__COMPANY_ROW__INIT;
+  *message = init_value;
+}
+size_t scope__v1__company_row__get_packed_size
+                     (const Scope__V1__CompanyRow *message)
+{
+  assert(message->base.descriptor == &scope__v1__company_row__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t scope__v1__company_row__pack
+                     (const Scope__V1__CompanyRow *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &scope__v1__company_row__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t scope__v1__company_row__pack_to_buffer
+                     (const Scope__V1__CompanyRow *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &scope__v1__company_row__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Scope__V1__CompanyRow *
+       scope__v1__company_row__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Scope__V1__CompanyRow *)
+     protobuf_c_message_unpack (&scope__v1__company_row__descriptor,
+                                allocator, len, data);
+}
+void   scope__v1__company_row__free_unpacked
+                     (Scope__V1__CompanyRow *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &scope__v1__company_row__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   scope__v1__get_company_request__init
                      (Scope__V1__GetCompanyRequest         *message)
 {
@@ -1267,6 +1402,141 @@ void   scope__v1__get_object_response__free_unpacked
   assert(message->base.descriptor == &scope__v1__get_object_response__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   scope__v1__list_company_objects_request__init
+                     (Scope__V1__ListCompanyObjectsRequest         *message)
+{
+  static const Scope__V1__ListCompanyObjectsRequest init_value = SCOPE__V1__LIST_COMPANY_OBJECTS_REQUEST__INIT;
+  *message = init_value;
+}
+size_t scope__v1__list_company_objects_request__get_packed_size
+                     (const Scope__V1__ListCompanyObjectsRequest *message)
+{
+  assert(message->base.descriptor == &scope__v1__list_company_objects_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t scope__v1__list_company_objects_request__pack
+                     (const Scope__V1__ListCompanyObjectsRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &scope__v1__list_company_objects_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t scope__v1__list_company_objects_request__pack_to_buffer
+                     (const Scope__V1__ListCompanyObjectsRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &scope__v1__list_company_objects_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Scope__V1__ListCompanyObjectsRequest *
+       scope__v1__list_company_objects_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Scope__V1__ListCompanyObjectsRequest *)
+     protobuf_c_message_unpack (&scope__v1__list_company_objects_request__descriptor,
+                                allocator, len, data);
+}
+void   scope__v1__list_company_objects_request__free_unpacked
+                     (Scope__V1__ListCompanyObjectsRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &scope__v1__list_company_objects_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   scope__v1__list_company_objects_response__init
+                     (Scope__V1__ListCompanyObjectsResponse         *message)
+{
+  static const Scope__V1__ListCompanyObjectsResponse init_value = SCOPE__V1__LIST_COMPANY_OBJECTS_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t scope__v1__list_company_objects_response__get_packed_size
+                     (const Scope__V1__ListCompanyObjectsResponse *message)
+{
+  assert(message->base.descriptor == &scope__v1__list_company_objects_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t scope__v1__list_company_objects_response__pack
+                     (const Scope__V1__ListCompanyObjectsResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &scope__v1__list_company_objects_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t scope__v1__list_company_objects_response__pack_to_buffer
+                     (const Scope__V1__ListCompanyObjectsResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &scope__v1__list_company_objects_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Scope__V1__ListCompanyObjectsResponse *
+       scope__v1__list_company_objects_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Scope__V1__ListCompanyObjectsResponse *)
+     protobuf_c_message_unpack (&scope__v1__list_company_objects_response__descriptor,
+                                allocator, len, data);
+}
+void   scope__v1__list_company_objects_response__free_unpacked
+                     (Scope__V1__ListCompanyObjectsResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &scope__v1__list_company_objects_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   scope__v1__placed_object__init
+                     (Scope__V1__PlacedObject         *message)
+{
+  static const Scope__V1__PlacedObject init_value = SCOPE__V1__PLACED_OBJECT__INIT;
+  *message = init_value;
+}
+size_t scope__v1__placed_object__get_packed_size
+                     (const Scope__V1__PlacedObject *message)
+{
+  assert(message->base.descriptor == &scope__v1__placed_object__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t scope__v1__placed_object__pack
+                     (const Scope__V1__PlacedObject *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &scope__v1__placed_object__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t scope__v1__placed_object__pack_to_buffer
+                     (const Scope__V1__PlacedObject *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &scope__v1__placed_object__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Scope__V1__PlacedObject *
+       scope__v1__placed_object__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Scope__V1__PlacedObject *)
+     protobuf_c_message_unpack (&scope__v1__placed_object__descriptor,
+                                allocator, len, data);
+}
+void   scope__v1__placed_object__free_unpacked
+                     (Scope__V1__PlacedObject *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &scope__v1__placed_object__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   scope__v1__list_fields_request__init
                      (Scope__V1__ListFieldsRequest         *message)
 {
@@ -2100,6 +2370,113 @@ const ProtobufCMessageDescriptor scope__v1__seen_object__descriptor =
   (ProtobufCMessageInit) scope__v1__seen_object__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
+#define scope__v1__list_companies_request__field_descriptors NULL
+#define scope__v1__list_companies_request__field_indices_by_name NULL
+#define scope__v1__list_companies_request__number_ranges NULL
+const ProtobufCMessageDescriptor scope__v1__list_companies_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "scope.v1.ListCompaniesRequest",
+  "ListCompaniesRequest",
+  "Scope__V1__ListCompaniesRequest",
+  "scope.v1",
+  sizeof(Scope__V1__ListCompaniesRequest),
+  0,
+  scope__v1__list_companies_request__field_descriptors,
+  scope__v1__list_companies_request__field_indices_by_name,
+  0,  scope__v1__list_companies_request__number_ranges,
+  (ProtobufCMessageInit) scope__v1__list_companies_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor scope__v1__list_companies_response__field_descriptors[1] =
+{
+  {
+    "companies",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__ListCompaniesResponse, n_companies),
+    offsetof(Scope__V1__ListCompaniesResponse, companies),
+    &scope__v1__company_row__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned scope__v1__list_companies_response__field_indices_by_name[] = {
+  0,   /* field[0] = companies */
+};
+static const ProtobufCIntRange scope__v1__list_companies_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor scope__v1__list_companies_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "scope.v1.ListCompaniesResponse",
+  "ListCompaniesResponse",
+  "Scope__V1__ListCompaniesResponse",
+  "scope.v1",
+  sizeof(Scope__V1__ListCompaniesResponse),
+  1,
+  scope__v1__list_companies_response__field_descriptors,
+  scope__v1__list_companies_response__field_indices_by_name,
+  1,  scope__v1__list_companies_response__number_ranges,
+  (ProtobufCMessageInit) scope__v1__list_companies_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor scope__v1__company_row__field_descriptors[2] =
+{
+  {
+    "id",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__CompanyRow, id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "mode",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__CompanyRow, mode),
+    &scope__v1__security_mode__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned scope__v1__company_row__field_indices_by_name[] = {
+  0,   /* field[0] = id */
+  1,   /* field[1] = mode */
+};
+static const ProtobufCIntRange scope__v1__company_row__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor scope__v1__company_row__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "scope.v1.CompanyRow",
+  "CompanyRow",
+  "Scope__V1__CompanyRow",
+  "scope.v1",
+  sizeof(Scope__V1__CompanyRow),
+  2,
+  scope__v1__company_row__field_descriptors,
+  scope__v1__company_row__field_indices_by_name,
+  1,  scope__v1__company_row__number_ranges,
+  (ProtobufCMessageInit) scope__v1__company_row__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
 #define scope__v1__get_company_request__field_descriptors NULL
 #define scope__v1__get_company_request__field_indices_by_name NULL
 #define scope__v1__get_company_request__number_ranges NULL
@@ -2221,7 +2598,7 @@ const ProtobufCMessageDescriptor scope__v1__get_company_response__descriptor =
   (ProtobufCMessageInit) scope__v1__get_company_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor scope__v1__list_users_request__field_descriptors[7] =
+static const ProtobufCFieldDescriptor scope__v1__list_users_request__field_descriptors[10] =
 {
   {
     "text",
@@ -2307,20 +2684,59 @@ static const ProtobufCFieldDescriptor scope__v1__list_users_request__field_descr
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "role",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__ListUsersRequest, role),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "right",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__ListUsersRequest, right),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "blocked",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__ListUsersRequest, blocked),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned scope__v1__list_users_request__field_indices_by_name[] = {
+  9,   /* field[9] = blocked */
   1,   /* field[1] = group */
   3,   /* field[3] = in_no_project */
   6,   /* field[6] = limit */
   5,   /* field[5] = offset */
   4,   /* field[4] = order */
   2,   /* field[2] = project */
+  8,   /* field[8] = right */
+  7,   /* field[7] = role */
   0,   /* field[0] = text */
 };
 static const ProtobufCIntRange scope__v1__list_users_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 0, 10 }
 };
 const ProtobufCMessageDescriptor scope__v1__list_users_request__descriptor =
 {
@@ -2330,7 +2746,7 @@ const ProtobufCMessageDescriptor scope__v1__list_users_request__descriptor =
   "Scope__V1__ListUsersRequest",
   "scope.v1",
   sizeof(Scope__V1__ListUsersRequest),
-  7,
+  10,
   scope__v1__list_users_request__field_descriptors,
   scope__v1__list_users_request__field_indices_by_name,
   1,  scope__v1__list_users_request__number_ranges,
@@ -3274,6 +3690,198 @@ const ProtobufCMessageDescriptor scope__v1__get_object_response__descriptor =
   scope__v1__get_object_response__field_indices_by_name,
   1,  scope__v1__get_object_response__number_ranges,
   (ProtobufCMessageInit) scope__v1__get_object_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor scope__v1__list_company_objects_request__field_descriptors[4] =
+{
+  {
+    "types",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_ENUM,
+    offsetof(Scope__V1__ListCompanyObjectsRequest, n_types),
+    offsetof(Scope__V1__ListCompanyObjectsRequest, types),
+    &scope__v1__entity_type__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "text",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__ListCompanyObjectsRequest, text),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "in_no_project",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__ListCompanyObjectsRequest, in_no_project),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "limit",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__ListCompanyObjectsRequest, limit),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned scope__v1__list_company_objects_request__field_indices_by_name[] = {
+  2,   /* field[2] = in_no_project */
+  3,   /* field[3] = limit */
+  1,   /* field[1] = text */
+  0,   /* field[0] = types */
+};
+static const ProtobufCIntRange scope__v1__list_company_objects_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor scope__v1__list_company_objects_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "scope.v1.ListCompanyObjectsRequest",
+  "ListCompanyObjectsRequest",
+  "Scope__V1__ListCompanyObjectsRequest",
+  "scope.v1",
+  sizeof(Scope__V1__ListCompanyObjectsRequest),
+  4,
+  scope__v1__list_company_objects_request__field_descriptors,
+  scope__v1__list_company_objects_request__field_indices_by_name,
+  1,  scope__v1__list_company_objects_request__number_ranges,
+  (ProtobufCMessageInit) scope__v1__list_company_objects_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor scope__v1__list_company_objects_response__field_descriptors[2] =
+{
+  {
+    "objects",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Scope__V1__ListCompanyObjectsResponse, n_objects),
+    offsetof(Scope__V1__ListCompanyObjectsResponse, objects),
+    &scope__v1__placed_object__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "total",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__ListCompanyObjectsResponse, total),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned scope__v1__list_company_objects_response__field_indices_by_name[] = {
+  0,   /* field[0] = objects */
+  1,   /* field[1] = total */
+};
+static const ProtobufCIntRange scope__v1__list_company_objects_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor scope__v1__list_company_objects_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "scope.v1.ListCompanyObjectsResponse",
+  "ListCompanyObjectsResponse",
+  "Scope__V1__ListCompanyObjectsResponse",
+  "scope.v1",
+  sizeof(Scope__V1__ListCompanyObjectsResponse),
+  2,
+  scope__v1__list_company_objects_response__field_descriptors,
+  scope__v1__list_company_objects_response__field_indices_by_name,
+  1,  scope__v1__list_company_objects_response__number_ranges,
+  (ProtobufCMessageInit) scope__v1__list_company_objects_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor scope__v1__placed_object__field_descriptors[3] =
+{
+  {
+    "object",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__PlacedObject, object),
+    &scope__v1__object_row__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "projects",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Scope__V1__PlacedObject, n_projects),
+    offsetof(Scope__V1__PlacedObject, projects),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "project_count",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Scope__V1__PlacedObject, project_count),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned scope__v1__placed_object__field_indices_by_name[] = {
+  0,   /* field[0] = object */
+  2,   /* field[2] = project_count */
+  1,   /* field[1] = projects */
+};
+static const ProtobufCIntRange scope__v1__placed_object__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor scope__v1__placed_object__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "scope.v1.PlacedObject",
+  "PlacedObject",
+  "Scope__V1__PlacedObject",
+  "scope.v1",
+  sizeof(Scope__V1__PlacedObject),
+  3,
+  scope__v1__placed_object__field_descriptors,
+  scope__v1__placed_object__field_indices_by_name,
+  1,  scope__v1__placed_object__number_ranges,
+  (ProtobufCMessageInit) scope__v1__placed_object__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor scope__v1__list_fields_request__field_descriptors[1] =

@@ -11,10 +11,13 @@ import ScopeProtocol
 /// threads.
 public final class Client {
   private let handle: OpaquePointer
+  private let address: String
   let company: String
-  let timeoutMilliseconds: UInt32
+  package let timeoutMilliseconds: UInt32
   /// What questions about the rules are answered as of.
   public var at = PointInTime.now
+  /// Of the last response to a call: what was told is of this revision.
+  public private(set) var revision: UInt64 = 0
 
   /// Opens a client; connects at the first call.
   ///
@@ -31,6 +34,7 @@ public final class Client {
     var error = scope_error()
     guard let handle = scope_open(address, &options, &error) else { throw ClientError(error) }
     self.handle = handle
+    self.address = address
     self.company = company
     self.timeoutMilliseconds = timeoutMilliseconds
   }
@@ -58,10 +62,17 @@ public struct ClientError: Error, Sendable, CustomStringConvertible {
   public let isSent: Bool
   /// The daemon has looked at the request and will not do it; asking again will not help.
   public let isRefusal: Bool
+  /// What to do where no connection could be made, for people; empty otherwise.
+  public let advice: String
 
-  init(_ error: scope_error) {
+  /// - Parameter address: that was tried; nil: none was.
+  init(_ error: scope_error, at address: String? = nil) {
+    let isAway = [SCOPE_STATUS_UNAVAILABLE, SCOPE_STATUS_DEADLINE_EXCEEDED].contains(error.status)
+    let tried = error.from_daemon || !isAway ? nil : address
+    let words = text(of: error.message)
     reason = text(of: error.reason)
-    message = text(of: error.message)
+    message = tried.map { "\($0): \(words)" } ?? words
+    advice = reason == "connect_failed" ? tried.map { connectionAdvice($0, words) } ?? "" : ""
     isFromDaemon = error.from_daemon
     isSent = error.request_sent
     let later = [
@@ -78,10 +89,11 @@ public struct ClientError: Error, Sendable, CustomStringConvertible {
     isFromDaemon = false
     isSent = false
     isRefusal = false
+    advice = ""
   }
 
   /// What a question named and the company does not have, as the daemon says it; or did not have then.
-  init(unknown: [String], isPast: Bool = false) {
+  package init(unknown: [String], isPast: Bool = false) {
     // By bytes: to `Character` the colon and a combining mark behind it are one.
     let things = unknown.map { ref in
       let parts = ref.utf8.split(separator: UInt8(ascii: ":"), maxSplits: 1).map { String(Substring($0)) }
@@ -93,6 +105,7 @@ public struct ClientError: Error, Sendable, CustomStringConvertible {
     isFromDaemon = true
     isSent = true
     isRefusal = true
+    advice = ""
   }
 
   static let noResult = ClientError(reason: "bad_reply", message: "the reply has no result")
@@ -160,7 +173,7 @@ extension Client {
     return Answer(
       verdict: verdict, reason: String(cString: answer.reason_text), project: text(of: answer.project),
       group: text(of: answer.group), revision: answer.revision,
-      error: verdict == .unavailable ? ClientError(answer.error) : nil)
+      error: verdict == .unavailable ? ClientError(answer.error, at: address) : nil)
   }
 
   /// Which of the objects does the subject see? One for each id, in the order asked.
@@ -174,7 +187,7 @@ extension Client {
     let isDone = withCStrings(ids) { list in
       withOptions { scope_filter(handle, $0, subject, type, list, ids.count, project, &visible, &result) }
     }
-    if !isDone { throw ClientError(result.error) }
+    if !isDone { throw ClientError(result.error, at: address) }
     return (visible.map { $0 != 0 }, result.revision)
   }
 }
@@ -446,6 +459,7 @@ extension Client {
       arena.reset()
       do throws(Failure) {
         guard let response = arena.unpackResponse(bytes) else { throw Arena.full }
+        self.revision = response.pointee.revision
         return try each(response)
       } catch {
         failure = error
@@ -456,7 +470,7 @@ extension Client {
       scope_call(handle, &options, id, packed, packed.count, flags, callback, context, &result)
     }
     if let failure { throw ClientError(reason: failure.reason, message: failure.message) }
-    if !isDone { throw ClientError(result.error) }
+    if !isDone { throw ClientError(result.error, at: address) }
   }
 }
 

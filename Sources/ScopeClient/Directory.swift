@@ -34,6 +34,10 @@ public struct UserQuery: Sendable {
   public var group = ""
   public var project = ""
   public var isInNoProject = false
+  public var role = ""
+  /// That a role of theirs gives.
+  public var right = ""
+  public var isBlocked = false
   /// By the name of the first group; otherwise by name.
   public var isByGroup = false
   public var offset: UInt32 = 0
@@ -85,27 +89,34 @@ public struct ProjectContents: Sendable {
 }
 
 /// An object with its projects.
-public struct ObjectDetails: Sendable {
+public struct PlacedObject: Sendable {
   public let object: ObjectRow
-  /// The first projects it is in, and how many there are.
+  /// The first projects it is in, and how many there are; of a system field none, for it is in each.
   public let projects: [String]
   public let projectCount: Int
-  public let revision: UInt64
+}
+
+/// Which objects are wanted. Empty: any.
+public struct ObjectQuery: Sendable {
+  public var types: [ObjectType] = []
+  /// In the id or the name, in capitals or not.
+  public var text = ""
+  public var isInNoProject = false
+  /// 0: all.
+  public var limit: UInt32 = 0
+
+  public init() {}
+}
+
+/// A company, and how its projects separate its people; nil: its rows are damaged.
+public struct CompanyRow: Sendable {
+  public let id: String
+  public let mode: SecurityMode?
 }
 
 /// Which contact fields are wanted; numbered as on the wire.
 public enum FieldFilter: UInt32, Sendable {
   case all, system, custom, shared, inNone
-}
-
-/// A contact field.
-public struct FieldRow: Sendable {
-  public let id: String
-  public let name: String
-  public let isSystem: Bool
-  /// The first projects it is in, and how many there are.
-  public let projects: [String]
-  public let projectCount: Int
 }
 
 /// What a check-up may find, in the order of the wire's numbers from 1.
@@ -152,6 +163,19 @@ extension Client {
       total = Int(wire.total)
     }
     return total
+  }
+
+  /// The companies there are, in byte order of ids.
+  public func companies(each: (CompanyRow) -> Void) throws(ClientError) {
+    try call(company: "", timeoutMilliseconds: timeoutMilliseconds, mayRepeat: true) {
+      (request, arena) throws(Failure) in
+      request.pointee.list_companies = try arena.make(scope__v1__list_companies_request__init)
+      request.pointee.call_case = SCOPE__V1__REQUEST__CALL_LIST_COMPANIES
+    } each: { response throws(Failure) in
+      guard response.pointee.result_case == SCOPE__V1__RESPONSE__RESULT_LIST_COMPANIES else { return }
+      let wire = response.pointee.list_companies.pointee
+      for company in rows(wire.companies, wire.n_companies, CompanyRow.init) { each(company) }
+    }
   }
 
   /// The client's company; an unknown one is an error.
@@ -234,6 +258,39 @@ extension Client {
     return (roles, revision)
   }
 
+  /// A group with its members; an unknown one is an error.
+  public func group(_ id: Name) throws(ClientError) -> (group: GroupRow, users: [UserRow]) {
+    var query = UserQuery()
+    query.group = id.text
+    return try together(query, "group:\(id)") { () throws(ClientError) in
+      var found: GroupRow?
+      try groups(text: id.text) { if $0.id.utf8.elementsEqual(id.text.utf8) { found = $0 } }
+      return found
+    }
+  }
+
+  /// A role with those who have it; an unknown one is an error.
+  public func role(_ name: Name) throws(ClientError) -> (role: RoleRow, users: [UserRow]) {
+    var query = UserQuery()
+    query.role = name.text
+    return try together(query, "role:\(name)") { () throws(ClientError) in
+      try roles().roles.first { $0.name.utf8.elementsEqual(name.text.utf8) }
+    }
+  }
+
+  /// A thing and its users, both of one revision: asked for again where somebody changes them in between.
+  private func together<Thing>(
+    _ query: UserQuery, _ ref: String, _ ask: () throws(ClientError) -> Thing?
+  ) throws(ClientError) -> (Thing, [UserRow]) {
+    while true {
+      guard let thing = try ask() else { throw ClientError(unknown: [ref], isPast: at != .now) }
+      let before = revision
+      var members: [UserRow] = []
+      try users(query) { members.append($0) }
+      if revision == before { return (thing, members) }
+    }
+  }
+
   /// A project with its members and objects; an unknown one is an error.
   public func project(_ id: Name) throws(ClientError) -> ProjectContents {
     var contents = ProjectContents()
@@ -252,7 +309,7 @@ extension Client {
   }
 
   /// One object; an unknown one is an error.
-  public func object(_ ref: ObjectRef) throws(ClientError) -> ObjectDetails {
+  public func object(_ ref: ObjectRef) throws(ClientError) -> PlacedObject {
     try askOne { (request, arena) throws(Failure) in
       let call = try arena.make(scope__v1__get_object_request__init)
       (call.pointee.type, call.pointee.id) = (ref.type.onTheWire, try arena.copy(ref.id.text))
@@ -263,14 +320,37 @@ extension Client {
         let object = response.get_object.pointee.object
       else { return nil }
       let wire = response.get_object.pointee
-      return ObjectDetails(
+      return PlacedObject(
         object: ObjectRow(object.pointee), projects: texts(wire.projects, wire.n_projects),
-        projectCount: Int(wire.project_count), revision: response.revision)
+        projectCount: Int(wire.project_count))
     }
   }
 
+  /// The objects of a company, whoever sees them, in order of type and id; returns how many match, whatever the limit.
+  @discardableResult
+  public func companyObjects(
+    _ query: ObjectQuery = ObjectQuery(), each: (PlacedObject) -> Void
+  ) throws(ClientError) -> Int {
+    var total = 0
+    try ask { (request, arena) throws(Failure) in
+      let call = try arena.make(scope__v1__list_company_objects_request__init)
+      (call.pointee.types, call.pointee.n_types) = (try arena.copy(query.types.map { .object($0) }), query.types.count)
+      call.pointee.text = try arena.copy(query.text)
+      call.pointee.in_no_project = query.isInNoProject ? 1 : 0
+      call.pointee.limit = query.limit
+      request.pointee.list_company_objects = call
+      request.pointee.call_case = SCOPE__V1__REQUEST__CALL_LIST_COMPANY_OBJECTS
+    } each: { response throws(Failure) in
+      guard response.pointee.result_case == SCOPE__V1__RESPONSE__RESULT_LIST_COMPANY_OBJECTS else { return }
+      let wire = response.pointee.list_company_objects.pointee
+      for object in rows(wire.objects, wire.n_objects, PlacedObject.init) { each(object) }
+      total = Int(wire.total)
+    }
+    return total
+  }
+
   /// The contact fields of a company, in byte order of ids.
-  public func fields(_ filter: FieldFilter = .all, each: (FieldRow) -> Void) throws(ClientError) {
+  public func fields(_ filter: FieldFilter = .all, each: (PlacedObject) -> Void) throws(ClientError) {
     try ask { (request, arena) throws(Failure) in
       let call = try arena.make(scope__v1__list_fields_request__init)
       call.pointee.filter = Scope__V1__FieldFilter(filter.rawValue)
@@ -279,7 +359,7 @@ extension Client {
     } each: { response throws(Failure) in
       guard response.pointee.result_case == SCOPE__V1__RESPONSE__RESULT_LIST_FIELDS else { return }
       let wire = response.pointee.list_fields.pointee
-      for field in rows(wire.fields, wire.n_fields, FieldRow.init) { each(field) }
+      for field in rows(wire.fields, wire.n_fields, PlacedObject.init) { each(field) }
     }
   }
 
@@ -329,7 +409,10 @@ extension UserQuery {
     call.pointee.text = try arena.copy(text)
     call.pointee.group = try arena.copy(group)
     call.pointee.project = try arena.copy(project)
+    call.pointee.role = try arena.copy(role)
+    call.pointee.right = try arena.copy(right)
     call.pointee.in_no_project = isInNoProject ? 1 : 0
+    call.pointee.blocked = isBlocked ? 1 : 0
     call.pointee.order =
       isByGroup ? SCOPE__V1__USER_ORDER__USER_ORDER_GROUP : SCOPE__V1__USER_ORDER__USER_ORDER_NAME
     (call.pointee.offset, call.pointee.limit) = (offset, limit)
@@ -343,6 +426,18 @@ extension UserRow {
       id: text(wire.id), name: text(wire.name), isBlocked: wire.blocked != 0, roles: texts(wire.roles, wire.n_roles),
       groups: texts(wire.groups, wire.n_groups), groupCount: Int(wire.group_count),
       projects: rows(wire.projects, wire.n_projects, Explanation.Way.init), projectCount: Int(wire.project_count))
+  }
+}
+
+extension CompanyRow {
+  fileprivate init(_ wire: Scope__V1__CompanyRow) {
+    let mode: SecurityMode? =
+      switch wire.mode {
+      case SCOPE__V1__SECURITY_MODE__SECURITY_MODE_SIMPLE: .simple
+      case SCOPE__V1__SECURITY_MODE__SECURITY_MODE_ENHANCED: .enhanced
+      default: nil
+      }
+    self.init(id: text(wire.id), mode: mode)
   }
 }
 
@@ -373,11 +468,18 @@ extension ProjectContents {
   }
 }
 
-extension FieldRow {
+extension PlacedObject {
   fileprivate init(_ wire: Scope__V1__FieldRow) {
     self.init(
-      id: text(wire.id), name: text(wire.name), isSystem: wire.system != 0,
+      object: ObjectRow(
+        type: ObjectType.contactField.name, id: text(wire.id), name: text(wire.name), isSystem: wire.system != 0),
       projects: texts(wire.projects, wire.n_projects), projectCount: Int(wire.project_count))
+  }
+
+  fileprivate init(_ wire: Scope__V1__PlacedObject) {
+    self.init(
+      object: ObjectRow(wire.object.pointee), projects: texts(wire.projects, wire.n_projects),
+      projectCount: Int(wire.project_count))
   }
 }
 

@@ -4,7 +4,7 @@ import ScopeModel
 extension Subject {
   public init(ref text: String) throws(RefError) {
     let (type, id) = try split(text)
-    guard let type = TargetType(name: type) else { throw RefError(text, "'\(type)' is no type") }
+    guard let type = TargetType(name: type) else { throw RefError.unknown(type, of: text, isSubject: true) }
     self.init(type, id)
   }
 }
@@ -12,7 +12,7 @@ extension Subject {
 extension ObjectRef {
   public init(ref text: String) throws(RefError) {
     let (type, id) = try split(text)
-    guard let type = ObjectType(name: type) else { throw RefError(text, "'\(type)' is no type of object") }
+    guard let type = ObjectType(name: type) else { throw RefError.unknown(type, of: text, isSubject: false) }
     self.init(type, id)
   }
 }
@@ -43,6 +43,17 @@ public struct RefError: Error, CustomStringConvertible {
   fileprivate static let types = Set(["role"] + TargetType.all.map(\.name))
 
   fileprivate init(_ words: String) { description = words }
+
+  /// A type that is none, or none that is meant here.
+  fileprivate static func unknown(_ type: String, of text: String, isSubject: Bool) -> RefError {
+    let words = "'\(type)' is no type\(isSubject ? "" : " of object")"
+    let known = isSubject ? TargetType.all.map(\.name) : ObjectType.all.map(\.name)
+    if let near = Spelling.nearest(to: type, among: known) {
+      return RefError(
+        "'\(text)': \(words); did you mean '\(near)\(String(text.utf8.dropFirst(type.utf8.count)) ?? "")'?")
+    }
+    return RefError(text, words)
+  }
 
   init(_ text: String, _ words: String) {
     let types = TargetType.all.map(\.name).joined(separator: ", ")

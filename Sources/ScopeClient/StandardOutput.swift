@@ -11,15 +11,17 @@ package enum StandardOutput {
   private static let lock = NSLock()
   /// Unsafe: only with the lock.
   nonisolated(unsafe) private static var buffer: [UInt8] = []
-  private static let isTerminal = isatty(STDOUT_FILENO) == 1
-  nonisolated(unsafe) private static var tool = ""
+  package static let isTerminal = isatty(STDOUT_FILENO) == 1
   /// Unsafe: only with the lock.
   nonisolated(unsafe) private static var isExact = false
 
   /// To be called first, once: what is left is written when the process exits, and its exit code changes where that
   /// fails.
+  ///
+  /// With --json on the command line, what is written is for machines, here and on standard error.
   package static func begin(_ name: String) {
-    tool = name
+    isExact = CommandLine.arguments.prefix { $0 != "--" }.contains("--json")
+    StandardError.begin(name, asJSON: isExact)
     signal(SIGPIPE, SIG_IGN)
     atexit {
       StandardOutput.flush()
@@ -32,10 +34,12 @@ package enum StandardOutput {
 
   /// Writes a line: at once to a terminal, else with those that follow. What a terminal would obey is shown by its code,
   /// where people read.
-  package static func line(_ text: String) {
+  ///
+  /// - Parameter isEscaped: that is done already.
+  package static func line(_ text: String, isEscaped: Bool = false) {
     lock.lock()
     defer { lock.unlock() }
-    buffer += (isExact ? text : escapedLines(text)).utf8
+    buffer += (isExact || isEscaped ? text : escapedLines(text)).utf8
     buffer.append(0x0A)
     if isTerminal || buffer.count >= bufferBytes { writeAll() }
   }
@@ -60,8 +64,8 @@ package enum StandardOutput {
 
   private static func end(_ number: Int32) -> Never {
     if number == EPIPE { _exit(closedPipeCode) }
-    let words = "\(tool): the output is incomplete: \(String(cString: strerror(number)))\n"
-    FileHandle.standardError.write(Data(words.utf8))
+    let words = "the output is incomplete: \(String(cString: strerror(number)))"
+    StandardError.error(words, reason: "output_lost", exit: lostCode)
     _exit(lostCode)
   }
 }

@@ -12,14 +12,28 @@ public struct ImportError: Error, Sendable, CustomStringConvertible {
     case noInput = 66
     case cantWrite = 73
     case inUse = 75
+
+    fileprivate var reason: String {
+      switch self {
+      case .refused: "refused"
+      case .unavailable: "unavailable"
+      case .badData: "bad_input"
+      case .noInput: "unreadable_file"
+      case .cantWrite: "unwritable_file"
+      case .inUse: "work_folder_in_use"
+      }
+    }
   }
 
   public let kind: Kind
+  /// Stable, for machines: the daemon's, where it refused.
+  public let reason: String
   /// For people.
   public let description: String
 
-  init(_ kind: Kind, _ description: String) {
+  init(_ kind: Kind, _ description: String, reason: String? = nil) {
     self.kind = kind
+    self.reason = reason ?? kind.reason
     self.description = description
   }
 

@@ -6,6 +6,8 @@ import ScopeClient
 public final class ImportProgress: Sendable {
   public enum Style: Sendable {
     case silent, lines, terminal
+    /// For machines: what is said, and not how far it is.
+    case notes
   }
 
   private struct State {
@@ -59,6 +61,7 @@ public final class ImportProgress: Sendable {
   /// Words on a line of their own.
   public func say(_ words: String) {
     if style == .silent { return }
+    if style == .notes { return StandardError.note(words, reason: "progress") }
     state.withLockedValue { state in
       clear(&state)
       write("scope-import: \(escaped(words))\n")
@@ -80,7 +83,7 @@ public final class ImportProgress: Sendable {
     state.withLockedValue { state in
       change(&state)
       let pause: Duration = style == .terminal ? .milliseconds(200) : .seconds(5)
-      guard style != .silent, ContinuousClock.now - state.shown > pause else { return }
+      guard style == .lines || style == .terminal, ContinuousClock.now - state.shown > pause else { return }
       state.shown = .now
       show(&state)
     }

@@ -21,6 +21,10 @@ public struct ImportSummary: Sendable {
   public internal(set) var withheld: Withheld?
   /// What the list is for; nil: nobody asked the daemon.
   public internal(set) var purpose: ListPurpose?
+  /// The list was made.
+  public internal(set) var isCreated = false
+  /// Of the rules, when the daemon was asked last; nil: it was not.
+  public internal(set) var revision: UInt64?
 }
 
 /// Why an import left the list as it was.
@@ -144,6 +148,7 @@ public final class Importer {
     summary.withheld = whyWithheld
     try send(&summary, summary.withheld == nil ? client : nil)
     summary.purpose = summary.withheld == nil ? sending.purpose ?? purpose : purpose
+    summary.revision = client.flatMap(\.revision)
     if client != nil && summary.withheld == nil { folder.remove() }
     progress.finish()
     return summary
@@ -163,7 +168,15 @@ public final class Importer {
 
   /// What would be refused in the end is refused before hours of reading.
   private func greet() throws(ImportError) {
-    guard let client, options.mode == .replace else { return }
+    guard let client else { return }
+    if let changes = try creation(client) {
+      // Tried only: no list should be left behind by a file that can't be read.
+      try change(client) { client, company, actor, milliseconds throws(RefusedApply) in
+        _ = try client.preview(changes, of: company, actor: actor, timeoutMilliseconds: milliseconds)
+      }
+      return
+    }
+    guard options.mode == .replace else { return }
     let known = try askHeld(client)
     purpose = known.purpose
     if known.isFinished && !manifest.isSending { manifest.key = Importer.otherKey(manifest.key) }
@@ -215,6 +228,7 @@ public final class Importer {
     if rows == 0 {
       throw ImportError(.badData, "no line has a number that can be imported; the list is left as it is")
     }
+    if let client { summary.isCreated = try createList(client) }
     progress.beginSending(totalRows: rows, isCounting: client == nil)
     let (call, runs, path) = (packedCall, manifest.runs, folder.path)
     let parts = PartsAhead { () throws(ImportError) in PartCutter(call, try Merge(runs, in: path)) }
@@ -287,18 +301,57 @@ public final class Importer {
     summary.total = try step(.finish).total
   }
 
+  /// The changes that make the list; nil: it is not to be made, or is there already.
+  private func creation(_ client: PatientClient) throws(ImportError) -> [Change]? {
+    if !sending.createsList { return nil }
+    let ref = ObjectRef(.list, target.list)
+    let missing = try client.call { client throws(ClientError) -> [Name]? in
+      do throws(ClientError) {
+        let projects = try client.object(ref).projects
+        return sending.projects.filter { wanted in !projects.contains { $0.utf8.elementsEqual(wanted.text.utf8) } }
+      } catch {
+        if error.reason == "unknown_object" { return nil }
+        throw error
+      }
+    }
+    // Whoever sees its projects would get numbers that are meant for others.
+    if let project = missing?.first {
+      throw ImportError(
+        .refused,
+        "list \(target.list) is there already, and not in project '\(project)'; put it there first: "
+          + "scopectl object place \(ref) \(project)", reason: "list_elsewhere")
+    }
+    if missing != nil { return nil }
+    let purpose = sending.purpose.map { [Change.setPurpose(list: target.list, $0)] } ?? []
+    return [.putObject(Object(ref, name: target.list), projects: sending.projects)] + purpose
+  }
+
+  /// Makes the list, if it is to be made; says whether it was.
+  private func createList(_ client: PatientClient) throws(ImportError) -> Bool {
+    guard let changes = try creation(client) else { return false }
+    try change(client) { client, company, actor, milliseconds throws(RefusedApply) in
+      _ = try client.apply(changes, to: company, actor: actor, timeoutMilliseconds: milliseconds)
+    }
+    purpose = sending.purpose
+    return true
+  }
+
+  /// Makes a call of a change that may be made twice.
+  private func change(
+    _ client: PatientClient, _ body: (Client, Name, String, UInt32) throws(RefusedApply) -> Void
+  ) throws(ImportError) {
+    let (target, company, milliseconds) = (target, company, sending.timeoutMilliseconds)
+    try client.call { client throws(ClientError) in
+      do throws(RefusedApply) { try body(client, company, target.actor, milliseconds) } catch { throw error.error }
+    }
+  }
+
   /// Before numbers are there that it is to protect.
   private func givePurpose(_ client: PatientClient) throws(ImportError) {
     guard let purpose = sending.purpose, purpose != self.purpose else { return }
-    let (target, company, milliseconds) = (target, company, sending.timeoutMilliseconds)
-    _ = try client.call { client throws(ClientError) in
-      do throws(RefusedApply) {
-        return try client.apply(
-          [.setPurpose(list: target.list, purpose)], to: company, actor: target.actor, timeoutMilliseconds: milliseconds
-        )
-      } catch {
-        throw error.error
-      }
+    let changes = [Change.setPurpose(list: target.list, purpose)]
+    try change(client) { client, company, actor, milliseconds throws(RefusedApply) in
+      _ = try client.apply(changes, to: company, actor: actor, timeoutMilliseconds: milliseconds)
     }
   }
 

@@ -16,6 +16,10 @@ public struct SendingOptions: Sendable {
   /// Of all lines, as a percentage: if more are refused, nothing is replaced. Nil: none for a list that protects, else
   /// `usualRefusedPercent`.
   public var refusedPercent: Double?
+  /// Makes the list, where it is not there: in `projects`, with `purpose`, in one change before its numbers come.
+  public var createsList = false
+  /// Projects that a list is made in.
+  public var projects: [Name] = []
   /// Given to the list before its numbers are changed; nil: it keeps the one it has.
   public var purpose: ListPurpose?
 
@@ -45,6 +49,9 @@ final class PatientClient {
     self.progress = progress
   }
 
+  /// Of the last answer; nil: there was none.
+  var revision: UInt64? { client.revision == 0 ? nil : client.revision }
+
   /// Makes a call that may be made twice.
   func call<T>(_ body: (Client) throws(ClientError) -> T) throws(ImportError) -> T {
     let deadline = ContinuousClock.now + .seconds(options.retrySeconds)
@@ -64,16 +71,18 @@ final class PatientClient {
 
 extension ImportError {
   fileprivate init(_ error: ClientError, _ options: SendingOptions) {
+    let words = StandardError.isJSON ? error.message : "\(error)"
+    let text = words + ImportError.hint(for: error)
     if error.isRefusal {
-      self.init(.refused, "\(error)\(ImportError.hint(for: error.reason))")
+      self.init(.refused, text, reason: error.reason)
     } else {
-      self.init(.unavailable, "\(error)\(ImportError.hint(for: error.reason)); tried for \(options.retrySeconds) s")
+      self.init(.unavailable, "\(text); tried for \(options.retrySeconds) s", reason: error.reason)
     }
   }
 
-  private static func hint(for reason: String) -> String {
-    switch reason {
-    case "connect_failed": "; is scoped running, and is --address right?"
+  private static func hint(for error: ClientError) -> String {
+    if !error.advice.isEmpty { return "; \(error.advice)" }
+    return switch error.reason {
     case "timeout", "deadline_exceeded": "; is the daemon busy? --timeout gives it longer"
     case "unknown_company": "; is --company right?"
     case "unknown_call", "call_missing": "; the daemon is older than this scope-import"

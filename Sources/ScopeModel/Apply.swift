@@ -79,7 +79,7 @@ extension Company {
     case .removeGroup(let id): try removeGroup(id, &outcome)
     case .addToGroup(let group, let user): try addToGroup(group, user, index: index, &outcome)
     case .removeFromGroup(let group, let user): try removeFromGroup(group, user, &outcome)
-    case .putRole(let role, let rights): try putRole(role, rights: rights, &outcome)
+    case .putRole(let role, let rights): try putRole(role, rights: rights, index: index, &outcome)
     case .removeRole(let role): try removeRole(role, &outcome)
     case .putProject(let project): try put(project, actor: actor, index: index, &outcome)
     case .removeProject(let id): try removeProject(id, &outcome)
@@ -98,7 +98,10 @@ extension Company {
 
   /// What is worth a look once the whole batch is applied.
   private func warnings(after outcome: Outcome) -> [Warning] {
-    var found: [(index: Int, kind: Warning.Kind, about: Name)] = []
+    var found: [(index: Int, kind: Warning.Kind, about: Name)] = outcome.misspeltRights.compactMap { index, kind in
+      guard case .rightMisspelt(let right, let role, _) = kind, roles[role]?.contains(right) == true else { return nil }
+      return (index, kind, role)
+    }
     for (ref, index) in outcome.placedFields where (objects[ref]?.projects.count ?? 0) > 1 {
       found.append((index, .fieldShared(ref), ref.id))
     }
@@ -114,6 +117,7 @@ extension Company {
       switch kind {
       case .fieldShared(let ref): Warning(index: index, kind: kind, projects: objects[ref]!.projects.sorted())
       case .stillInDefault: Warning(index: index, kind: kind, projects: [fallback!])
+      case .rightMisspelt: Warning(index: index, kind: kind, projects: [])
       }
     }
   }
@@ -261,7 +265,9 @@ extension Company {
     if isMember { remove(.groupMember(group: group, user: user), &outcome) }
   }
 
-  private mutating func putRole(_ role: Name, rights: [Name], _ outcome: inout Outcome) throws(ChangeError) {
+  private mutating func putRole(
+    _ role: Name, rights: [Name], index: Int, _ outcome: inout Outcome
+  ) throws(ChangeError) {
     if role == Company.adminRole { throw .adminRoleFixed }
     let wanted = Set(rights)
     if wanted.count > CompanyLimits.rightsPerRole {
@@ -273,7 +279,12 @@ extension Company {
     }
     let held = roles[role]!
     for right in held.subtracting(wanted).sorted() { remove(.roleRight(role: role, right: right), &outcome) }
-    for right in wanted.subtracting(held).sorted() { insert(.roleRight(role: role, right: right), &outcome) }
+    for right in wanted.subtracting(held).sorted() {
+      insert(.roleRight(role: role, right: right), &outcome)
+      if outcome.misspeltRights.count < Warning.maximumTold, let meant = Right.meant(by: right) {
+        outcome.misspeltRights.append((index, .rightMisspelt(right, role: role, meant: meant)))
+      }
+    }
   }
 
   private mutating func removeRole(_ role: Name, _ outcome: inout Outcome) throws(ChangeError) {

@@ -51,6 +51,8 @@ public struct Outcome: Sendable {
   /// Fields placed and users given a project, with the change that did so last: looked at in the end.
   var placedFields: [ObjectRef: Int] = [:]
   var givenUsers: [Name: Int] = [:]
+  /// Rights given to roles that look like built-in ones, with the change that did so.
+  var misspeltRights: [(index: Int, kind: Warning.Kind)] = []
   /// Objects that are new: their creator places them without seeing them yet.
   var createdObjects: Set<ObjectRef> = []
 }
@@ -72,6 +74,8 @@ public struct Warning: Hashable, Sendable {
     case fieldShared(ObjectRef)
     /// The user has a project of their own and is still in `Default`.
     case stillInDefault(user: Name)
+    /// A role was given a right that the rules do not know, and that looks like one they do.
+    case rightMisspelt(Name, role: Name, meant: Name)
   }
 
   /// Position of the change in the batch, from 0.
@@ -93,11 +97,12 @@ public struct Warning: Hashable, Sendable {
     projectCount = projects.count
   }
 
-  /// The id of the field or user.
+  /// The id of the field, user or role.
   var about: Name {
     switch kind {
     case .fieldShared(let ref): ref.id
     case .stillInDefault(let user): user
+    case .rightMisspelt(_, let role, _): role
     }
   }
 
@@ -106,6 +111,7 @@ public struct Warning: Hashable, Sendable {
     switch kind {
     case .fieldShared: "field_shared"
     case .stillInDefault: "still_in_default"
+    case .rightMisspelt: "right_misspelt"
     }
   }
 
@@ -116,6 +122,8 @@ public struct Warning: Hashable, Sendable {
     return switch kind {
     case .fieldShared(let ref): "\(ref) is shared by the projects \(names): what one writes, the others read"
     case .stillInDefault(let user): "user:\(user) is still in project \(names) beside a project of their own"
+    case .rightMisspelt(let right, let role, let meant):
+      "the right '\(right)' of role '\(role)' is none that the rules know; did you mean '\(meant)'?"
     }
   }
 }

@@ -127,6 +127,15 @@ public enum Right {
   public static let manageRoles: Name = "roles.manage"
   /// The security mode.
   public static let manageCompany: Name = "company.manage"
+
+  public static let all = [
+    seeAll, listProjects, manageAccess, manageProjects, manageUsers, manageRoles, manageCompany,
+  ]
+
+  /// The built-in right that was meant by one that is none; nil: it is one, or looks like none.
+  public static func meant(by right: Name) -> Name? {
+    Spelling.nearest(to: right.text, among: all.map(\.text)).flatMap { near in all.first { $0.text == near } }
+  }
 }
 
 /// The kinds of rows, in an order in which each names only those before it.
@@ -146,4 +155,50 @@ public enum FactKind: String, CaseIterable, Sendable {
   case object
   case placement
   case list
+}
+
+extension FactKind {
+  /// A column of a row, as the log tells it behind the kind.
+  public struct Column: Hashable, Sendable {
+    public enum Value: Hashable, Sendable {
+      /// The id of a user, group, project, role or list.
+      case id
+      /// An object's type, and behind it, in a text of its own, its id.
+      case object
+      case text
+      /// A count of things, or another number.
+      case number
+    }
+
+    public let name: String
+    public let value: Value
+
+    fileprivate init(_ name: String, _ value: Value) { (self.name, self.value) = (name, value) }
+
+    /// How many of the row's texts it takes.
+    public var texts: Int { value == .object ? 2 : 1 }
+  }
+
+  /// The columns of its rows, in the order in which the log tells them. An id's column is named after the type.
+  public var columns: [Column] {
+    switch self {
+    case .company: [Column("mode", .text)]
+    case .role: [Column("role", .id)]
+    case .roleRight: [Column("role", .id), Column("right", .text)]
+    case .user: [Column("user", .id), Column("name", .text), Column("state", .text)]
+    case .userRole: [Column("user", .id), Column("role", .id)]
+    case .group: [Column("group", .id), Column("name", .text)]
+    case .groupMember: [Column("group", .id), Column("user", .id)]
+    case .project: [Column("project", .id), Column("name", .text), Column("description", .text)]
+    case .projectUser: [Column("project", .id), Column("user", .id)]
+    case .projectGroup: [Column("project", .id), Column("group", .id)]
+    case .object: [Column("object", .object), Column("name", .text), Column("origin", .text)]
+    case .placement: [Column("object", .object), Column("project", .id)]
+    case .list:
+      [
+        Column("list", .id), Column("purpose", .text), Column("numbers", .number), Column("block_set", .number),
+        Column("digest", .text),
+      ]
+    }
+  }
 }

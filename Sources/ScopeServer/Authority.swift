@@ -374,6 +374,11 @@ extension Authority {
     }
   }
 
+  /// The companies there are, in byte order, and their modes. Changes wait meanwhile.
+  func companies(for waiter: Waiter, reply: @escaping Reply<([ListedCompany], revision: UInt64)>) {
+    read(waiter, reply) { state throws(Failure) in try state.companies() }
+  }
+
   private func read<T>(
     _ waiter: Waiter, bytes: Int = 0, _ reply: @escaping Reply<T>,
     _ body: @escaping @Sendable (AuthorityState) throws(Failure) -> T

@@ -110,6 +110,10 @@ final class AuthorityState {
     }
   }
 
+  func companies() throws(Failure) -> ([ListedCompany], revision: UInt64) {
+    do throws(StoreError) { return (try store.listedCompanies(), store.revision) } catch { throw unreadable(error) }
+  }
+
   /// What one step of a verification leaves to be done.
   enum VerificationStep: Sendable {
     case next

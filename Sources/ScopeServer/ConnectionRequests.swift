@@ -77,6 +77,7 @@ extension Connection {
     case .export(let company, let id, let timeout): export(company, id, timeout)
     case .changes(let company, let query, let id, let timeout): changes(company, query, id, timeout)
     case .verify(let id, let timeout): verify(id, timeout)
+    case .companies(let id, let timeout): listCompanies(id, timeout)
     case .stream(let stream, let timeout): start(stream, timeout)
     case .preview(let job, let first, let id, let timeout): preview(job, first: first, id, timeout)
     case .listing(let listing, let id, let timeout): find(listing, id, timeout)
@@ -319,6 +320,15 @@ extension Connection {
       connection.begin(disposition, frame: 0, &out)
       connection.sendNow(&out, context)
       connection.resume(context)
+    }
+  }
+
+  private func listCompanies(_ id: UInt64, _ timeout: TimeAmount) {
+    wait(id, timeout) {
+      worker.authority.companies(for: Waiter(caller.source, within: timeout), reply: $0)
+    } then: { connection, ticket, found in
+      let stream = CompanyStream(found.0, revision: found.revision)
+      connection.goOn(ticket, PartStream(id: id, kind: .companies(stream)))
     }
   }
 

@@ -44,6 +44,8 @@ enum Disposition: Sendable {
   case changes(Name, LogQuery, id: UInt64, timeout: TimeAmount)
   /// A look through everything.
   case verify(id: UInt64, timeout: TimeAmount)
+  /// The companies there are.
+  case companies(id: UInt64, timeout: TimeAmount)
   /// The first part is in the output; the others follow.
   case stream(PartStream, timeout: TimeAmount)
   /// Rows to be found first.
@@ -66,7 +68,8 @@ extension Disposition {
     switch self {
     case .answered, .aside: 0
     case .apply(_, let id, _), .preview(_, _, let id, _), .export(_, let id, _), .changes(_, _, let id, _),
-      .verify(let id, _), .listing(_, let id, _), .past(_, let id, _), .changeNumbers(_, _, let id, _):
+      .verify(let id, _), .companies(let id, _), .listing(_, let id, _), .past(_, let id, _),
+      .changeNumbers(_, _, let id, _):
       id
     case .stream(let stream, _), .watch(let stream): stream.id
     case .load(let question): question.id
@@ -167,6 +170,9 @@ final class Dispatcher {
     case SCOPE__V1__REQUEST__CALL_VERIFY:
       try allowAudit(caller)
       return .verify(id: request.pointee.id, timeout: timeout(request))
+    case SCOPE__V1__REQUEST__CALL_LIST_COMPANIES:
+      try allowAudit(caller)
+      return .companies(id: request.pointee.id, timeout: timeout(request))
     case SCOPE__V1__REQUEST__CALL_HAS_RIGHTS: try hasRights(request)
     case SCOPE__V1__REQUEST__CALL_GET_COMPANY: try getCompany(request)
     case SCOPE__V1__REQUEST__CALL_LIST_USERS: return try listUsers(request)
@@ -176,6 +182,7 @@ final class Dispatcher {
     case SCOPE__V1__REQUEST__CALL_GET_PROJECT: return try getProject(request)
     case SCOPE__V1__REQUEST__CALL_GET_OBJECT: try getObject(request)
     case SCOPE__V1__REQUEST__CALL_LIST_FIELDS: return try listFields(request)
+    case SCOPE__V1__REQUEST__CALL_LIST_COMPANY_OBJECTS: return try listCompanyObjects(request)
     case SCOPE__V1__REQUEST__CALL_CHECK_UP: return try checkUp(request)
     case SCOPE__V1__REQUEST__CALL_PREVIEW: return try preview(request, frame.count, from: caller)
     case SCOPE__V1__REQUEST__CALL_WATCH_CHANGES: return try watchChanges(request, from: caller)
@@ -520,7 +527,7 @@ extension Dispatcher {
     if caller.scopes.contains(.audit) { return }
     throw Failure(
       .permissionDenied, "log_not_shown",
-      "this listener shows neither the log nor earlier times; use the Unix socket")
+      "this listener shows neither the log, nor earlier times, nor which companies there are; use the Unix socket")
   }
 
   func allowChanges(_ caller: Caller, actor: Name?) throws(Failure) {

@@ -137,6 +137,20 @@ extension FactsWire {
     reply.setFields(response)
   }
 
+  func objects(_ rows: [FoundRow], total: Int, _ reply: Reply) throws(Failure) {
+    let response = try arena.make(scope__v1__list_company_objects_response__init)
+    response.pointee.total = UInt32(total)
+    (response.pointee.objects, response.pointee.n_objects) = try list(rows) { (view, row) throws(Failure) in
+      let facts = view.placedObject(Int(row.number), telling: ListingStream.toldBeside)
+      let wire = try arena.make(scope__v1__placed_object__init)
+      wire.pointee.object = try object(view.object(Int(row.number)))
+      (wire.pointee.projects, wire.pointee.n_projects) = try lay(facts.projects)
+      wire.pointee.project_count = UInt32(facts.projectCount)
+      return wire
+    }
+    reply.setCompanyObjects(response)
+  }
+
   /// - Parameter counts: all rows of the project, for the last part; nil: others follow.
   func project(_ id: [UInt8], _ rows: [FoundRow], counts: [FoundRow]?, _ reply: Reply) throws(Failure) {
     let response = try arena.make(scope__v1__get_project_response__init)

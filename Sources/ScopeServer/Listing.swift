@@ -12,6 +12,7 @@ struct Listing: Sendable {
     case roles
     case project(id: [UInt8])
     case fields(UInt32)
+    case objects(ObjectQuestion)
     case checkUp(Set<UInt32>)
   }
 
@@ -57,9 +58,21 @@ struct UserQuestion: Sendable {
   var text = ""
   var group: [UInt8] = []
   var project: [UInt8] = []
+  var role: [UInt8] = []
+  var right: [UInt8] = []
   var isInNoProject = false
+  var isBlocked = false
   var isByGroup = false
   var offset = 0
+  var limit = 0
+}
+
+/// What ListCompanyObjects asks.
+struct ObjectQuestion: Sendable {
+  /// Empty: all.
+  var types: Set<UInt8> = []
+  var text = ""
+  var isInNoProject = false
   var limit = 0
 }
 
@@ -104,6 +117,7 @@ private struct RowFinder {
     case .roles: try findRoles(view)
     case .project(let id): try findProject(id, view)
     case .fields(let filter): try findFields(filter, view)
+    case .objects(let question): try findObjects(question, view)
     case .checkUp(let kinds):
       for kind in kinds.sorted() { try findFindings(FoundRow.Kind(rawValue: kind)!, view, lists) }
     }
@@ -169,6 +183,20 @@ private struct RowFinder {
     }
   }
 
+  private mutating func findObjects(_ question: ObjectQuestion, _ view: CompanyView) throws(Failure) {
+    let match = TextMatch(question.text)
+    for number in 0..<view.objectCount {
+      try look()
+      if !question.types.isEmpty && !question.types.contains(view.objectType(number)) { continue }
+      if question.isInNoProject && (view.isSystem(object: number) || view.projectCount(ofObject: number) > 0) {
+        continue
+      }
+      let object = view.object(number)
+      if match.accepts(object.id, object.name) { add(number) }
+    }
+    end = question.limit == 0 ? rows.count : min(rows.count, question.limit)
+  }
+
   private mutating func findFields(_ filter: UInt32, _ view: CompanyView) throws(Failure) {
     for number in view.objectNumbers(ofType: ObjectType.contactField.number) {
       try look()
@@ -194,8 +222,11 @@ extension RowFinder {
     let project = question.project.withUnsafeBytes { view.projectNumber($0) }
     let isNowhere = (group == nil && !question.group.isEmpty) || (project == nil && !question.project.isEmpty)
     let match = TextMatch(question.text)
+    let roles = wantedRoles(question, view)
     for user in 0..<(isNowhere ? 0 : view.userCount) {
       try look()
+      if question.isBlocked && !view.isBlocked(user: user) { continue }
+      if !roles.allSatisfy({ wanted in view.roles(ofUser: user).contains { wanted.contains($0) } }) { continue }
       if question.isInNoProject && !view.isInNoProject(user: user) { continue }
       if let group, !view.isUser(user, inGroup: group) { continue }
       if let project, !view.isUser(user, inProject: project) { continue }
@@ -204,6 +235,17 @@ extension RowFinder {
     sort(by: question, view)
     offset = min(question.offset, rows.count)
     end = question.limit == 0 ? rows.count : min(rows.count, offset + question.limit)
+  }
+
+  /// Sets of roles of each of which a user must have one.
+  private func wantedRoles(_ question: UserQuestion, _ view: CompanyView) -> [Set<Int>] {
+    func roles(where isWanted: (Int) -> Bool) -> Set<Int> { Set((0..<view.roleCount).filter(isWanted)) }
+    let named = roles { view.role($0).elementsEqual(question.role) }
+    let giving = roles { number in
+      view.role(number).elementsEqual(Company.adminRole.text.utf8)
+        || view.rights(ofRole: number).contains { $0.elementsEqual(question.right) }
+    }
+    return (question.role.isEmpty ? [] : [named]) + (question.right.isEmpty ? [] : [giving])
   }
 
   /// Users and groups have their numbers in the order of their ids: equal names stay so.
@@ -369,6 +411,7 @@ struct ListingStream: Sendable {
     case .roles: try wire.roles(part, dispatcher.reply)
     case .project(let id): try wire.project(id, part, counts: isMore ? nil : rows, dispatcher.reply)
     case .fields: try wire.fields(part, dispatcher.reply)
+    case .objects: try wire.objects(part, total: rows.count, dispatcher.reply)
     case .checkUp: try wire.findings(part, dispatcher.reply)
     }
     dispatcher.reply.end(into: &out)
@@ -379,7 +422,7 @@ struct ListingStream: Sendable {
   private var partLength: Int {
     switch question {
     case .roles: 16
-    case .users, .groups, .fields, .checkUp: 64
+    case .users, .groups, .fields, .objects, .checkUp: 64
     case .project: PartStream.rowsPerPart
     }
   }

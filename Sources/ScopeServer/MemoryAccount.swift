@@ -111,7 +111,7 @@ extension Disposition {
     case .changeNumbers: Cost.request + 2 * frame
     case .load, .past: Cost.request + 2 * frame
     case .changes, .export: Cost.page
-    case .stream, .listing, .verify, .watch: Cost.request
+    case .stream, .listing, .verify, .companies, .watch: Cost.request
     }
   }
 }
@@ -124,6 +124,7 @@ extension PartStream {
     case .export(let stream): stream.count * Cost.exportedChange
     case .listing(let stream): stream.count * MemoryLayout<FoundRow>.stride
     case .numbers(let stream): stream.heldBytes
+    case .companies(let stream): stream.heldBytes
     case .watchedChanges(let watch): watch.heldBytes
     case .projects, .objects, .viewers, .watchedAccess, .numberLists: 0
     }

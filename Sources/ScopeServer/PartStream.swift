@@ -20,6 +20,7 @@ struct PartStream: Sendable {
     case watchedAccess(AccessWatch)
     case numberLists(NumberListStream)
     case numbers(NumberStream)
+    case companies(CompanyStream)
   }
 
   /// Bounds of one part: rows sent, and entities looked at.
@@ -84,7 +85,7 @@ struct PartStream: Sendable {
     case .numberLists(var stream):
       stream.holdOne()
       kind = .numberLists(stream)
-    case .changes, .export, .listing, .watchedChanges, .watchedAccess, .numbers: break
+    case .changes, .export, .listing, .watchedChanges, .watchedAccess, .numbers, .companies: break
     }
   }
 
@@ -117,6 +118,10 @@ struct PartStream: Sendable {
     case .numberLists(var stream):
       let isMore = try stream.next(id, dispatcher, &out)
       kind = .numberLists(stream)
+      return isMore
+    case .companies(var stream):
+      let isMore = try stream.next(id, dispatcher, &out)
+      kind = .companies(stream)
       return isMore
     case .watchedChanges, .watchedAccess, .numbers: return false
     }
@@ -192,6 +197,45 @@ struct Rows<Row> {
     list[count] = row
     count += 1
     return row
+  }
+}
+
+/// The companies there are.
+struct CompanyStream: Sendable {
+  private let companies: [ListedCompany]
+  private let revision: UInt64
+  private var position = 0
+  let heldBytes: Int
+
+  init(_ companies: [ListedCompany], revision: UInt64) {
+    self.companies = companies
+    self.revision = revision
+    heldBytes = companies.reduce(0) { $0 + MemoryLayout<ListedCompany>.stride + $1.id.text.utf8.count }
+  }
+
+  mutating func next(_ id: UInt64, _ dispatcher: Dispatcher, _ out: inout ByteBuffer) throws(Failure) -> Bool {
+    let arena = dispatcher.arena
+    var rows = try Rows<Scope__V1__CompanyRow>(arena)
+    while position < companies.count, !rows.isFull {
+      let company = companies[position]
+      let row = rows.append()
+      scope__v1__company_row__init(row)
+      row.pointee.id = try arena.copy(company.id.text)
+      row.pointee.mode =
+        switch company.mode {
+        case .simple: SCOPE__V1__SECURITY_MODE__SECURITY_MODE_SIMPLE
+        case .enhanced: SCOPE__V1__SECURITY_MODE__SECURITY_MODE_ENHANCED
+        case nil: SCOPE__V1__SECURITY_MODE__SECURITY_MODE_UNSPECIFIED
+        }
+      position += 1
+    }
+    let isMore = position < companies.count
+    let response = try arena.make(scope__v1__list_companies_response__init)
+    (response.pointee.companies, response.pointee.n_companies) = (rows.list, rows.count)
+    dispatcher.reply.begin(id, revision: revision, more: isMore)
+    dispatcher.reply.setCompanies(response)
+    dispatcher.reply.end(into: &out)
+    return isMore
   }
 }
 

@@ -48,7 +48,10 @@ extension Dispatcher {
     question.text = try Self.optionalName("text", call.pointee.text.key)?.text ?? ""
     question.group = Array(try Self.optionalName("group", call.pointee.group.key)?.text.utf8 ?? "".utf8)
     question.project = Array(try Self.optionalName("project", call.pointee.project.key)?.text.utf8 ?? "".utf8)
+    question.role = Array(try Self.optionalName("role", call.pointee.role.key)?.text.utf8 ?? "".utf8)
+    question.right = Array(try Self.optionalName("right", call.pointee.right.key)?.text.utf8 ?? "".utf8)
     question.isInNoProject = call.pointee.in_no_project != 0
+    question.isBlocked = call.pointee.blocked != 0
     question.offset = Int(call.pointee.offset)
     question.limit = Int(call.pointee.limit)
     switch call.pointee.order {
@@ -57,7 +60,19 @@ extension Dispatcher {
     default: throw .badType("order", call.pointee.order.rawValue)
     }
     let named = [(SubjectKind.group, call.pointee.group.key), (SubjectKind.project, call.pointee.project.key)]
-    return try listing(.users(question), request, naming: named)
+    return try listing(.users(question), request, naming: named, role: call.pointee.role.key)
+  }
+
+  func listCompanyObjects(_ request: UnsafeMutablePointer<WireRequest>) throws(Failure) -> Disposition {
+    let call = request.pointee.list_company_objects!
+    var question = ObjectQuestion()
+    for index in 0..<call.pointee.n_types {
+      question.types.insert(try Self.objectType("types", call.pointee.types[index]))
+    }
+    question.text = try Self.optionalName("text", call.pointee.text.key)?.text ?? ""
+    question.isInNoProject = call.pointee.in_no_project != 0
+    question.limit = Int(call.pointee.limit)
+    return try listing(.objects(question), request)
   }
 
   func listGroups(_ request: UnsafeMutablePointer<WireRequest>) throws(Failure) -> Disposition {
@@ -90,14 +105,19 @@ extension Dispatcher {
   }
 
   func listing(
-    _ question: Listing.Question, _ request: UnsafeMutablePointer<WireRequest>, naming named: [(UInt8, Key)] = []
+    _ question: Listing.Question, _ request: UnsafeMutablePointer<WireRequest>, naming named: [(UInt8, Key)] = [],
+    role: Key = Key(start: nil, count: 0)
   ) throws(Failure) -> Disposition {
-    _ = try company(request)
+    let view = try company(request)
     let timeout = timeout(request)
+    var unknown = unknown(request, named)
+    if let view, !role.isEmpty, !(0..<view.roleCount).contains(where: { view.role($0).elementsEqual(role) }) {
+      unknown.append("role:\(String(decoding: role, as: UTF8.self))")
+    }
     let listing = Listing(
       root: cursor.root.alone(request.pointee.company.key), company: Array(request.pointee.company.key),
       question: question,
-      unknown: unknown(request, named), deadline: .now() + timeout, ending: ending)
+      unknown: unknown, deadline: .now() + timeout, ending: ending)
     return .listing(listing, id: request.pointee.id, timeout: timeout)
   }
 
@@ -182,7 +202,7 @@ extension Dispatcher {
       SCOPE__V1__REQUEST__CALL_GET_USER, SCOPE__V1__REQUEST__CALL_LIST_GROUPS,
       SCOPE__V1__REQUEST__CALL_LIST_ROLES, SCOPE__V1__REQUEST__CALL_GET_PROJECT,
       SCOPE__V1__REQUEST__CALL_GET_OBJECT, SCOPE__V1__REQUEST__CALL_LIST_FIELDS,
-      SCOPE__V1__REQUEST__CALL_CHECK_UP:
+      SCOPE__V1__REQUEST__CALL_LIST_COMPANY_OBJECTS, SCOPE__V1__REQUEST__CALL_CHECK_UP:
       true
     default: false
     }

@@ -285,6 +285,16 @@ extension Reply {
     response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_LIST_FIELDS
   }
 
+  func setCompanyObjects(_ objects: UnsafeMutablePointer<Scope__V1__ListCompanyObjectsResponse>) {
+    response.pointee.list_company_objects = objects
+    response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_LIST_COMPANY_OBJECTS
+  }
+
+  func setCompanies(_ companies: UnsafeMutablePointer<Scope__V1__ListCompaniesResponse>) {
+    response.pointee.list_companies = companies
+    response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_LIST_COMPANIES
+  }
+
   func setFindings(_ findings: UnsafeMutablePointer<Scope__V1__CheckUpResponse>) {
     response.pointee.check_up = findings
     response.pointee.result_case = SCOPE__V1__RESPONSE__RESULT_CHECK_UP

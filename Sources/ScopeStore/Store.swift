@@ -2,6 +2,12 @@ import GRDB
 import GRDBSQLite
 import ScopeModel
 
+/// A company, and how its projects separate its people; nil: its rows are damaged.
+public struct ListedCompany: Hashable, Sendable {
+  public let id: Name
+  public let mode: SecurityMode?
+}
+
 /// The companies' rules on disk: the change log, which is the truth, and the tables that say the same.
 ///
 /// Belongs to one thread at a time: the authority's. Not Sendable; give it away as a whole. Every call waits for
@@ -113,6 +119,18 @@ extension Store {
   /// The companies that exist, in byte order; and those of which rows are lost, as loading them says.
   public func companies() throws(StoreError) -> [Name] {
     try access("reading the companies") { try Store.companies($0) }
+  }
+
+  /// The same with their modes.
+  public func listedCompanies() throws(StoreError) -> [ListedCompany] {
+    try access("reading the companies") { db in
+      var modes: [Name: SecurityMode] = [:]
+      try db.forEachRow("SELECT company, mode FROM companies") { row in
+        if let id = try? Name(stored: row.text(0)) { modes[id] = (try? row.text(1)).flatMap(SecurityMode.init) }
+        return true
+      }
+      return try Store.companies(db).map { ListedCompany(id: $0, mode: modes[$0]) }
+    }
   }
 
   /// A company as the tables say; without a mode where it does not exist.

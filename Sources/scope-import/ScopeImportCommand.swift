@@ -29,6 +29,7 @@ struct ScopeImportCommand: ParsableCommand {
         scope-import --list leads --number-column phone --label-column name --keep city --keep plan leads.csv
         scope-import --list leads --mode add --format jsonl --keep-all --region US new.jsonl
         scope-import --list dnc --mode remove --no-normalise --no-header --number-column 1 back.csv
+        scope-import --list autumn --create --project shop --purpose calling --region DE autumn.csv
 
       Whatever ends it, the same command goes on where it stopped. With --mode replace, the list keeps its old numbers \
       until all new ones are there. It keeps them for good if too many lines were refused (--max-refused), or if many of \
@@ -101,6 +102,16 @@ struct ScopeImportCommand: ParsableCommand {
     help: "Replace even if many of the list's numbers go: ten and more than a tenth, or more than half.")
   var yes = false
 
+  @Flag(
+    name: .long,
+    help: "Make the list if it is not there, with its projects and its purpose in one change before the numbers.")
+  var create = false
+
+  @Option(
+    name: .long, help: "With --create: a project that the list is placed in; may be repeated.",
+    transform: { try id($0, of: "project") })
+  var project: [Name] = []
+
   @Option(name: .long, help: "What the list is for. (default: as it is)")
   var purpose: ListPurpose?
 
@@ -112,7 +123,20 @@ struct ScopeImportCommand: ParsableCommand {
 
   static func main() {
     StandardOutput.begin("scope-import")
-    do { main(try CommandArguments.read()) } catch { exit(withError: ValidationError("\(error)")) }
+    do {
+      var command = try parseAsRoot(try CommandArguments.read())
+      try command.run()
+    } catch {
+      end(error)
+    }
+  }
+
+  private static func end(_ error: any Error) -> Never {
+    let error = error is CommandArguments.Unreadable ? ValidationError("\(error)") : error
+    let code = exitCode(for: error)
+    if error is ExitCode || code.isSuccess || !StandardError.isJSON { exit(withError: error) }
+    StandardError.error(message(for: error), reason: "usage", exit: code.rawValue)
+    exit(withError: code)
   }
 
   func validate() throws {
@@ -120,6 +144,8 @@ struct ScopeImportCommand: ParsableCommand {
     if mode != .replace && (maxRefused != nil || yes) {
       throw ValidationError("--max-refused and --yes are for --mode replace.")
     }
+    if !create && !project.isEmpty { throw ValidationError("--project is for --create.") }
+    if create && mode == .remove { throw ValidationError("--create is for the modes replace and add.") }
     if let threads, !(1...256).contains(threads) { throw ValidationError("--threads is from 1 to 256.") }
     if let segmentBytes, segmentBytes < 1 { throw ValidationError("--segment-bytes is at least 1.") }
     if file == "-" && workFolder == nil {
@@ -130,7 +156,7 @@ struct ScopeImportCommand: ParsableCommand {
   func run() throws {
     let options = try importOptions()
     let client = dryRun ? nil : try connection.client()
-    let progress = ImportProgress(quiet ? .silent : isatty(2) == 1 ? .terminal : .lines)
+    let progress = ImportProgress(quiet ? .silent : json ? .notes : isatty(2) == 1 ? .terminal : .lines)
     let workFolder = workFolder ?? "\(file).scope-import"
     let words = stopWords(workFolder)
     let signals = StopSignals(progress, words: words)
@@ -144,20 +170,26 @@ struct ScopeImportCommand: ParsableCommand {
       read = importer
       let summary = try importer.run()
       signals.disarm()
-      if json { StandardOutput.beExact() }
       print(json ? summary.json(options, isDryRun: dryRun) : summary.text(options, isDryRun: dryRun))
       if let way = summary.withheld.map(\.wayOn) ?? (dryRun ? "without --dry-run" : nil) {
         progress.say("\(workFolder) stays: the same command \(way) goes on from it")
       }
       if summary.withheld == nil, let purpose = summary.purpose, purpose == .none {
-        printError("scope-import: \(purposeMissing)")
+        StandardError.note(purposeMissing, reason: "purpose_missing")
       }
       withheld = summary.withheld
     } catch {
       progress.finish()
-      if error.kind == .badData { read?.tally.texts.forEach(printError) }
-      printError("scope-import: \(escaped("\(error)"))")
-      if error.kind == .unavailable || error.kind == .refused { printError("scope-import: \(words)") }
+      let refused = error.kind == .badData ? read?.tally.texts ?? [] : []
+      if json {
+        for line in refused { StandardError.note(line, reason: "lines_refused") }
+      } else {
+        for line in refused { StandardError.line(line) }
+      }
+      let goesOn = error.kind == .unavailable || error.kind == .refused
+      if goesOn && json { StandardError.note(words, reason: "goes_on") }
+      StandardError.error(escaped("\(error)"), reason: error.reason, exit: error.kind.rawValue)
+      if goesOn && !json { StandardError.note(words, reason: "goes_on") }
       throw ExitCode(error.kind.rawValue)
     }
     if withheld != nil { throw ExitCode(3) }
@@ -167,6 +199,7 @@ struct ScopeImportCommand: ParsableCommand {
     var options = connection.sending
     (options.abandonsOther, options.isStrict) = (abandonOther, strict)
     (options.refusedPercent, options.purpose) = (maxRefused, purpose)
+    (options.createsList, options.projects) = (create, project)
     return options
   }
 
@@ -176,11 +209,11 @@ struct ScopeImportCommand: ParsableCommand {
       "list \(list): \(replacement.before) numbers before, \(replacement.numbers) now: \(replacement.added) added, "
         + "\(replacement.gone) gone, \(replacement.kept) kept")
     if yes || !replacement.isLargeLoss { return true }
-    if file == "-" || isatty(0) != 1 || isatty(2) != 1 { return false }
+    if file == "-" { return false }
     progress.finish()
-    FileHandle.standardError.write(
-      Data("\(replacement.gone) of the list's \(replacement.before) numbers would go. Replace them? [y/N] ".utf8))
-    return ["y", "yes"].contains(readLine()?.lowercased() ?? "")
+    let words =
+      "this replaces the numbers of list '\(list)': \(replacement.gone) of \(replacement.before) would go"
+    return Confirmation.ask(words, typing: list.text) == .given
   }
 
   private var purposeMissing: String {
@@ -205,8 +238,6 @@ struct ScopeImportCommand: ParsableCommand {
 
 /// In place of Swift's, which does not notice that nothing could be written.
 func print(_ line: String) { StandardOutput.line(line) }
-
-func printError(_ text: String) { FileHandle.standardError.write(Data((escapedLines(text) + "\n").utf8)) }
 
 private func id(_ text: String, of type: String) throws -> Name {
   do throws(RefError) { return try Name(id: text, of: type) } catch { throw ValidationError("\(error)") }

@@ -1,5 +1,6 @@
 import Dispatch
 import Foundation
+import ScopeClient
 import ScopeImport
 
 /// Ctrl-C and SIGTERM. The work folder is in order at every moment, so they end the process at once.
@@ -13,7 +14,7 @@ struct StopSignals {
       let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
       source.setEventHandler {
         progress.finish()
-        printError("scope-import: stopped; \(words)")
+        StandardError.error("stopped; \(words)", reason: "stopped", exit: 128 + number)
         _exit(128 + number)
       }
       source.activate()

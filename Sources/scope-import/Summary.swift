@@ -8,7 +8,8 @@ extension ImportSummary {
     let head =
       "\(counted(tally.lines, "line")) read: \(counted(numbers, "number")), \(tally.refusedLines) refused, "
       + "\(counted(duplicates, "duplicate"))"
-    return ([head] + tally.texts + [outcome(options, isDryRun)]).joined(separator: "\n")
+    let made = isCreated ? ["list \(options.list) was made"] : []
+    return ([head] + tally.texts + made + [outcome(options, isDryRun)]).joined(separator: "\n")
   }
 
   private func outcome(_ options: ImportOptions, _ isDryRun: Bool) -> String {
@@ -26,33 +27,28 @@ extension ImportSummary {
 
   /// For machines.
   func json(_ options: ImportOptions, isDryRun: Bool) -> String {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    let summary = Output(
-      list: options.list, mode: options.mode, dry_run: isDryRun, lines: tally.lines, numbers: numbers,
-      duplicates: duplicates, refused: tally.refusedLines, refused_by_reason: tally.refused,
-      first_refused: tally.examples, mended: tally.mended.values.reduce(0, +), mended_by_reason: tally.mended,
-      first_mended: tally.mendedExamples, before: before, kept: kept, added: added, altered: altered, removed: removed,
-      total: total, withheld: withheld?.code, purpose: purpose?.name)
-    guard let bytes = try? encoder.encode(summary) else { fatalError("the summary can't be encoded") }
-    return String(decoding: bytes, as: UTF8.self)
+    jsonObject([
+      ("list", .ref("list", options.list)), ("mode", .text(options.mode.rawValue)), ("dry_run", .flag(isDryRun)),
+      ("created", .flag(isCreated)), ("lines", .count(tally.lines)), ("numbers", .count(numbers)),
+      ("duplicates", .count(duplicates)), ("refused", .count(tally.refusedLines)),
+      ("refused_by_reason", counts(tally.refused)), ("first_refused", examples(tally.examples)),
+      ("mended", .count(tally.mended.values.reduce(0, +))), ("mended_by_reason", counts(tally.mended)),
+      ("first_mended", examples(tally.mendedExamples)), ("before", .number(before)), ("kept", .number(kept)),
+      ("added", .number(added)), ("altered", .number(altered)), ("removed", .number(removed)),
+      ("total", total.map { .number($0) } ?? .null), ("withheld", .optional(withheld?.code ?? "")),
+      ("purpose", .optional(purpose?.name ?? "")), ("revision", revision.map { .number($0) } ?? .null),
+    ])
   }
 
-  /// Named as in JSON.
-  private struct Output: Encodable {
-    let list: String
-    let mode: ImportOptions.Mode
-    let dry_run: Bool
-    let lines, numbers, duplicates, refused: Int
-    let refused_by_reason: [String: Int]
-    let first_refused: [String: [Tally.Example]]
-    let mended: Int
-    let mended_by_reason: [String: Int]
-    let first_mended: [String: [Tally.Example]]
-    let before, kept, added, altered, removed: UInt64
-    let total: UInt64?
-    let withheld: String?
-    let purpose: String?
+  private func counts(_ counts: [String: Int]) -> JSONValue {
+    .object(counts.sorted { $0.key < $1.key }.map { ($0.key, .count($0.value)) })
+  }
+
+  private func examples(_ examples: [String: [Tally.Example]]) -> JSONValue {
+    .object(
+      examples.sorted { $0.key < $1.key }.map { reason, some in
+        (reason, .objects(some.map { [("line", .count($0.line)), ("number", .text($0.number))] }))
+      })
   }
 }
 

@@ -22,7 +22,7 @@ struct ApplyCommand: ParsableCommand {
       The user who acts, as 1080 or user:1080, within that user's rights and reach. (default: none; no rights are \
       checked)
       """,
-    transform: userID)
+    completion: .users, transform: userID)
   var actor: Name?
 
   @Option(name: .long, help: "Refuse the changes if the company has changed since this revision.")
@@ -42,7 +42,7 @@ struct ApplyCommand: ParsableCommand {
         idempotencyKey: idempotencyKey ?? "", timeoutMilliseconds: connection.workMilliseconds)
       result.show(isPreview: false, asJSON: connection.json)
     } catch {
-      throw error.end(batch.places)
+      throw error.end(client, batch.places)
     }
   }
 }
@@ -66,7 +66,7 @@ struct PreviewCommand: ParsableCommand {
       The user who acts, as 1080 or user:1080, within that user's rights and reach. (default: none; no rights are \
       checked)
       """,
-    transform: userID)
+    completion: .users, transform: userID)
   var actor: Name?
 
   @Option(name: .long, help: "Rows of who gains and loses what, from 1 to 1000.")
@@ -87,7 +87,7 @@ struct PreviewCommand: ParsableCommand {
         timeoutMilliseconds: connection.workMilliseconds)
       result.show(isPreview: true, asJSON: connection.json)
     } catch {
-      throw error.end(batch.places)
+      throw error.end(client, batch.places)
     }
   }
 }
@@ -102,9 +102,12 @@ private struct Batch {
     var lines = ChangeReader(try LineReader(file))
     var reads: [ChangeReader.Read] = []
     while let read = try lines.next() { reads.append(read) }
-    guard let company = reads.first?.line.company else { throw fail("\(file) has no changes", Exit.badData) }
+    guard let company = reads.first?.line.company else {
+      throw fail("\(file) has no changes", "bad_input", Exit.badData)
+    }
     if let other = reads.first(where: { $0.line.company != company }) {
-      throw fail("\(other.place): another company than in the first line; one at a time is taken", Exit.badData)
+      throw fail(
+        "\(other.place): another company than in the first line; one at a time is taken", "bad_input", Exit.badData)
     }
     self.company = company
     changes = reads.map(\.line.change)

@@ -34,12 +34,19 @@ func subject(_ text: String) throws -> Subject { try parsing { try Subject(ref: 
 
 func objectType(_ text: String) throws -> ObjectType {
   if let type = ObjectType(name: text) { return type }
-  throw ValidationError("it is none of \(ObjectType.all.map(\.name).joined(separator: ", "))")
+  throw unknownType(text, ObjectType.all.map(\.name))
 }
 
 func targetType(_ text: String) throws -> TargetType {
   if let type = TargetType(name: text) { return type }
-  throw ValidationError("it is none of \(TargetType.all.map(\.name).joined(separator: ", "))")
+  throw unknownType(text, TargetType.all.map(\.name))
+}
+
+private func unknownType(_ text: String, _ names: [String]) -> ValidationError {
+  if let near = Spelling.nearest(to: text, among: names) {
+    return ValidationError("'\(text)' is no type; did you mean '\(near)'?")
+  }
+  return ValidationError("it is none of \(names.joined(separator: ", "))")
 }
 
 extension CompletionKind {

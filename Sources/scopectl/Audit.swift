@@ -20,10 +20,12 @@ struct LogCommand: ParsableCommand {
         scopectl log --kind placement
       """)
 
-  @Option(name: .long, help: "Only changes to this thing: project:clinic, user:1001, role:operator, queue:…, ….")
+  @Option(
+    name: .long, help: "Only changes to this thing: project:clinic, user:1001, role:operator, queue:…, ….",
+    completion: .subjects)
   var about: String?
 
-  @Option(name: .long, help: "Only changes by this user, 1080 or user:1080.", transform: userID)
+  @Option(name: .long, help: "Only changes by this user, 1080 or user:1080.", completion: .users, transform: userID)
   var actor: Name?
 
   @Option(name: .long, help: "Only changes through this caller, such as uid:1000.")
@@ -64,16 +66,23 @@ struct LogCommand: ParsableCommand {
           more += 1
           return number == nil && more < LogCommand.mostCounted
         }
-        print(connection.json ? record.json : record.text(about: about ?? "", withFullTime: fullTime))
+        if connection.json {
+          print(record.json)
+        } else {
+          print(record.styled(about: about ?? "", withFullTime: fullTime))
+        }
         shown += 1
         return true
       }
     } catch {
-      throw fail(error)
+      throw fail(error, from: client)
     }
+    if shown == 0 && !connection.json { StandardError.line("no changes match") }
     if more == 0 || number != nil { return }  // who gives a number knows where it ends
     let count = more == LogCommand.mostCounted ? "\(more) or more" : "\(more)"
-    printError("scopectl: \(count) more; --number \(shown + more) shows them, and --since or --about narrows it down")
+    StandardError.note(
+      "\(count) more; --number \(shown + more) shows them, and --since or --about narrows it down",
+      reason: "more_changes")
   }
 
   private static let usual = 20
@@ -100,7 +109,7 @@ extension LogRecord {
   /// lines. Times of other days have their date, seconds and offset.
   ///
   /// - Parameter about: `queue:support`; what touches it comes first.
-  func text(about: String = "", withFullTime: Bool = false) -> String {
+  func styled(about: String = "", withFullTime: Bool = false) -> Styled {
     let date = Date(timeIntervalSince1970: Double(timeMicroseconds) / 1e6)
     let isShort = !withFullTime && Calendar.current.isDateInToday(date)
     let time = timeFormatter(isShort ? "HH:mm" : "yyyy-MM-dd HH:mm:ssxxx").string(from: date)
@@ -110,18 +119,32 @@ extension LogRecord {
     let head = "\(time) \(actor.isEmpty ? "platform" : "user:\(actor)") \(what), caller \(caller), r\(revision)"
     var further = lines.count > 1 ? Array(lines.prefix(10)) : []
     if lines.count > 10 { further.append("and \(lines.count - 10) more; --json shows all") }
-    if let access, access.gained + access.lost > 0 { further.append(access.words) }
-    return ([head] + further).joined(separator: "\n    ")
+    let text = Styled(([head] + further).joined(separator: "\n    "))
+    guard let access, access.gained + access.lost > 0 else { return text }
+    return text + "\n    " + access.styled
   }
 
-  var json: String {
-    let edits = edits.map { edit in jsonObject([("before", .list(edit.before)), ("after", .list(edit.after))]) }
-    var fields: [(String, JSONValue)] = [
-      ("revision", .number(revision)), ("time_us", .raw("\(timeMicroseconds)")), ("actor", .text(actor)),
-      ("caller", .text(caller)), ("edits", .objects(edits)), ("hash", .text(hex(hash))),
+  var json: JSONFields {
+    let edits: [JSONFields] = edits.map { edit in
+      let kind = (edit.after.isEmpty ? edit.before : edit.after).first ?? ""
+      return [("kind", .text(kind)), ("before", row(edit.before)), ("after", row(edit.after))]
+    }
+    return [
+      ("time", .text(utcTime)), ("time_us", .raw("\(timeMicroseconds)")), ("actor", .ref("user", actor)),
+      ("caller", .text(caller)), ("edits", .objects(edits)), ("access", access?.json ?? .null),
+      ("hash", .text(hex(hash))), ("revision", .number(revision)),
     ]
-    if let access { fields.append(("access", .raw(access.json))) }
-    return jsonObject(fields)
+  }
+
+  /// `2026-03-03T10:00:00.000000Z`
+  private var utcTime: String {
+    let (seconds, micro) = timeMicroseconds.quotientAndRemainder(dividingBy: 1_000_000)
+    let (whole, rest) = micro < 0 ? (seconds - 1, micro + 1_000_000) : (seconds, micro)
+    let formatter = timeFormatter("yyyy-MM-dd'T'HH:mm:ss")
+    formatter.timeZone = TimeZone(secondsFromGMT: 0)
+    let digits = String(rest)
+    let fraction = String(repeating: "0", count: 6 - digits.count) + digits
+    return "\(formatter.string(from: Date(timeIntervalSince1970: Double(whole)))).\(fraction)Z"
   }
 
   /// One for each edit; a placement taken away and made anew for the same object is a move.
@@ -139,6 +162,24 @@ extension LogRecord {
     }
     return sentences
   }
+}
+
+/// A row of the log by the names of its columns; null: there is none. What a newer daemon tells stands in a list.
+private func row(_ texts: [String]) -> JSONValue {
+  guard let kind = texts.first else { return .null }
+  let columns = FactKind(rawValue: kind)?.columns ?? []
+  guard !columns.isEmpty, columns.reduce(1, { $0 + $1.texts }) == texts.count else { return .texts(texts) }
+  var rest = texts.dropFirst()
+  return .object(
+    columns.map { column in
+      let value = rest.removeFirst()
+      switch column.value {
+      case .id: return (column.name, .ref(column.name, value))
+      case .object: return (column.name, .ref(value, rest.removeFirst()))
+      case .text: return (column.name, .text(value))
+      case .number: return (column.name, UInt64(value).map { .number($0) } ?? .text(value))
+      }
+    })
 }
 
 /// What an edit did, in words.
@@ -231,22 +272,20 @@ struct VerifyCommand: ParsableCommand {
     let client = try connection.workClient()
     let report: VerificationReport
     do throws(ClientError) { report = try client.verify() } catch {
-      throw fail(error)
+      throw fail(error, from: client)
     }
     if connection.json {
-      print(
-        jsonObject([
-          ("sound", .flag(report.isSound)), ("problems", .list(report.problems)),
-          ("companies", .number(report.companies)),
-          ("facts", .number(report.facts)), ("revision", .number(report.revision)),
-          ("hash", .text(hex(report.headHash))),
-        ]))
+      print([
+        ("sound", .flag(report.isSound)), ("problems", .texts(report.problems)),
+        ("company_count", .number(report.companies)), ("row_count", .number(report.facts)),
+        ("hash", .text(hex(report.headHash))), ("revision", .number(report.revision)),
+      ])
     } else {
       for problem in report.problems { print("problem: \(problem)") }
-      let state = report.isSound ? "sound" : "NOT sound"
+      let state = report.isSound ? Styled("sound", .green) : Styled("NOT sound", .red)
       print(
-        "\(state): \(report.companies) companies, \(report.facts) rows, revision \(report.revision), hash \(hex(report.headHash))"
-      )
+        state + ": \(report.companies) companies, \(report.facts) rows, revision \(report.revision), "
+          + "hash \(hex(report.headHash))")
     }
     if !report.isSound { throw Exit.denied }
   }

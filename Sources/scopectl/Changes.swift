@@ -73,7 +73,7 @@ struct ImportCommand: ParsableCommand {
       progress.note(batch.count, result, lastLine: batch.last!.number)
     } catch {
       progress.stop()
-      throw error.end(batch.map(\.place))
+      throw error.end(client, batch.map(\.place))
     }
   }
 
@@ -100,7 +100,7 @@ private struct Progress {
   private var revision: UInt64 = 0
   private var shown = ContinuousClock.now
   private let started = ContinuousClock.now
-  private let isTerminal = isatty(2) == 1
+  private let isTerminal = isatty(2) == 1 && !StandardError.isJSON
 
   mutating func note(_ count: Int, _ result: ApplyResult, lastLine: Int) {
     changes += count
@@ -116,21 +116,21 @@ private struct Progress {
 
   /// Says what is applied when the rest is not.
   func stop() {
-    if isTerminal && changes > 0 { printError("") }
-    printError(
+    if isTerminal && changes > 0 { StandardError.line("") }
+    let words =
       lastLine == 0
-        ? "scopectl: nothing was applied"
-        : "scopectl: lines up to \(lastLine) are applied; when the error is mended: --from-line \(lastLine + 1)")
+      ? "nothing was applied"
+      : "lines up to \(lastLine) are applied; when the error is mended: --from-line \(lastLine + 1)"
+    StandardError.note(words, reason: "applied_so_far", [("from_line", .count(lastLine + 1))])
   }
 
   func finish(asJSON: Bool) {
     if isTerminal && changes > 0 { FileHandle.standardError.write(Data("\r".utf8)) }
+    if asJSON {
+      return print([("changes", .count(changes)), ("edits", .count(edits)), ("revision", .number(revision))])
+    }
     print(
-      asJSON
-        ? jsonObject([
-          ("changes", .number(UInt64(changes))), ("edits", .number(UInt64(edits))), ("revision", .number(revision)),
-        ])
-        : "\(counted(changes, "change")) imported, \(counted(edits, "row")) changed; revision \(revision)")
+      "\(counted(changes, "change")) imported, \(counted(edits, "row")) changed; revision \(revision)")
   }
 }
 
@@ -157,7 +157,8 @@ struct ExportCommand: ParsableCommand {
     let company = try company.name()
     let client = try connection.client(company: company.text)
     let partial = output.map { $0 + ".partial" }
-    let file = try partial.map(create) ?? .standardOutput
+    let file = try partial.map(create)
+    if file == nil { StandardOutput.beExact() }
     signal(SIGXFSZ, SIG_IGN)  // a file that may not grow is an error like any other
     var count = 0
     var writeError: (any Error)?
@@ -165,33 +166,39 @@ struct ExportCommand: ParsableCommand {
     do throws(ClientError) {
       digest = try client.export(company, timeoutMilliseconds: connection.workMilliseconds) { changes in
         count += changes.count
-        let lines = changes.map { ChangeLine(company: company, change: $0).json + "\n" }.joined()
-        do { if writeError == nil { try file.write(contentsOf: Data(lines.utf8)) } } catch { writeError = error }
+        let lines = changes.map { ChangeLine(company: company, change: $0).json }
+        guard let file else { return lines.forEach { print($0) } }
+        let text = lines.map { $0 + "\n" }.joined()
+        do { if writeError == nil { try file.write(contentsOf: Data(text.utf8)) } } catch { writeError = error }
       }
     } catch {
       if let partial { unlink(partial) }
-      throw fail(error)
+      throw fail(error, from: client)
     }
-    if writeError != nil {
-      if let partial { unlink(partial) }
-      throw fail("can't write \(output ?? "standard output"): no space, or a limit", ExitCode(73))
+    if writeError != nil, let partial {
+      unlink(partial)
+      throw unwritable(output!, "no space, or a limit")
     }
-    if let partial, let output { try replace(output, with: partial, file) }
-    printError(
-      connection.json
-        ? jsonObject([("changes", .number(UInt64(count))), ("sha256", .text(hex(digest)))])
-        : "\(counted(count, "change")) exported, sha256 \(hex(digest))")
+    StandardOutput.flush()
+    if let partial, let output, let file { try replace(output, with: partial, file) }
+    StandardError.note(
+      "\(counted(count, "change")) exported, sha256 \(hex(digest))", reason: "exported",
+      [("changes", .count(count)), ("sha256", .text(hex(digest))), ("revision", .number(client.revision))])
   }
 
   private func create(_ path: String) throws -> FileHandle {
     let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-    if descriptor < 0 { throw fail("can't write \(path): \(String(cString: strerror(errno)))", ExitCode(73)) }
+    if descriptor < 0 { throw unwritable(path, String(cString: strerror(errno))) }
     return FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
   }
 
   private func replace(_ output: String, with partial: String, _ file: FileHandle) throws {
     guard fsync(file.fileDescriptor) == 0, rename(partial, output) == 0 else {
-      throw fail("can't write \(output): \(String(cString: strerror(errno)))", ExitCode(73))
+      throw unwritable(output, String(cString: strerror(errno)))
     }
   }
+}
+
+private func unwritable(_ file: String, _ why: String) -> CommandFailure {
+  fail("can't write \(file): \(why)", "unwritable_file", Exit.cantWrite)
 }

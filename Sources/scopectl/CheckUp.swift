@@ -22,16 +22,16 @@ struct CheckUpCommand: ParsableCommand {
   func run() throws {
     let client = try question.client()
     var findings: [Finding] = []
-    try asking { try client.checkUp(kind) { findings.append($0) } }
+    try asking(client) { try client.checkUp(kind) { findings.append($0) } }
     if question.json {
-      for finding in findings { print(finding.json) }
+      for finding in findings { print(finding.json(client.revision)) }
     } else {
       show(findings)
     }
   }
 
   private func show(_ findings: [Finding]) {
-    if findings.isEmpty { return print("nothing found") }
+    if findings.isEmpty { return StandardError.line("nothing found") }
     var isFirst = true
     for kind in FindingKind.allCases.map(Optional.some) + [nil] {
       let some = findings.filter { $0.kind == kind }
@@ -40,8 +40,11 @@ struct CheckUpCommand: ParsableCommand {
       isFirst = false
       print("\(kind?.title ?? "of a kind this scopectl does not know"): \(some.count)")
       if let kind { print("  \(kind.advice)") }
+      let hasProjects = some.contains { $0.projectCount > 0 }
       printTable(
-        some.map { [String]($0.type, $0.id, $0.name) + [listed($0.projects, of: $0.projectCount)] }, indent: 2)
+        ["THING", "NAME"] + (hasProjects ? ["PROJECTS"] : []),
+        some.map { [String]($0.type, $0.id, $0.name) + [listed("project", $0.projects, of: $0.projectCount)] },
+        indent: 2)
     }
   }
 }
@@ -83,10 +86,11 @@ extension FindingKind {
 }
 
 extension Finding {
-  fileprivate var json: String {
-    jsonObject([
-      ("kind", .text(kind?.rawValue ?? "unknown")), ("type", .text(type)), ("id", .text(id)), ("name", .text(name)),
-      ("projects", .list(projects)), ("project_count", .number(UInt64(projectCount))),
-    ])
+  fileprivate func json(_ revision: UInt64) -> JSONFields {
+    [
+      ("kind", .text(kind?.rawValue ?? "unknown")), ("thing", .ref(type, id)), ("name", .text(name)),
+      ("projects", .refs("project", projects)), ("project_count", .count(projectCount)),
+      ("revision", .number(revision)),
+    ]
   }
 }

@@ -4,11 +4,37 @@ import ScopeModel
 
 struct CompanyCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "company", abstract: "Shows, creates and deletes a company.",
-    subcommands: [Show.self, Create.self, Delete.self])
+    commandName: "company", abstract: "Lists, shows, creates and deletes companies.",
+    subcommands: [List.self, Show.self, Create.self, Delete.self])
 }
 
 extension CompanyCommand {
+  struct List: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Lists the companies.",
+      discussion: """
+        For those who may see the log: over the Unix socket, or where the daemon has --tcp-allows audit.
+
+        Example:
+          scopectl company list
+        """)
+
+    @OptionGroup var connection: ConnectionOptions
+
+    func run() throws {
+      let client = try connection.client()
+      var companies: [CompanyRow] = []
+      try asking(client) { try client.companies { companies.append($0) } }
+      if connection.json {
+        for company in companies { print(company.json(client.revision)) }
+      } else {
+        printTable(
+          ["COMPANY", "MODE"], companies.map { ["company:\($0.id)", $0.mode?.rawValue ?? "damaged"] },
+          none: "there are no companies")
+      }
+    }
+  }
+
   struct Show: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Shows a company's security mode, and how much it holds.",
@@ -21,15 +47,19 @@ extension CompanyCommand {
 
     func run() throws {
       let client = try question.client()
-      let facts = try asking { try client.companyFacts() }
+      let company = try question.company.name().text
+      let facts = try asking(client) { try client.companyFacts() }
       let counts: [(String, UInt64)] = [
-        ("users", facts.users), ("groups", facts.groups), ("roles", facts.roles), ("projects", facts.projects),
-        ("objects", facts.objects), ("revision", facts.revision),
+        ("user", facts.users), ("group", facts.groups), ("role", facts.roles), ("project", facts.projects),
+        ("object", facts.objects),
       ]
       if question.json {
-        print(jsonObject([("mode", .text(facts.mode.rawValue))] + counts.map { ($0.0, .number($0.1)) }))
+        let head: JSONFields = [("company", .ref("company", company)), ("mode", .text(facts.mode.rawValue))]
+        print(head + counts.map { ("\($0.0)_count", .number($0.1)) } + [("revision", .number(facts.revision))])
       } else {
-        printTable([["mode", facts.mode.rawValue]] + counts.map { [$0.0, "\($0.1)"] })
+        printFields(
+          [["company", company], ["mode", facts.mode.rawValue]] + counts.map { ["\($0.0)s", "\($0.1)"] }
+            + [["revision", "\(facts.revision)"]])
       }
     }
   }
@@ -65,7 +95,17 @@ extension CompanyCommand {
 
     func run() throws {
       let company = try destruction.edit.company.name()
-      try destruction.apply(.removeCompany, that: "deletes company '\(company)'", of: company, isAlwaysAsked: true)
+      try destruction.apply(
+        .removeCompany, that: "deletes company '\(company)'", of: company,
+        isAsked: DestructionOptions.whereAnythingChanges)
     }
+  }
+}
+
+extension CompanyRow {
+  fileprivate func json(_ revision: UInt64) -> JSONFields {
+    [
+      ("company", .ref("company", id)), ("mode", .optional(mode?.rawValue ?? "")), ("revision", .number(revision)),
+    ]
   }
 }

@@ -11,7 +11,7 @@ struct EditOptions: ParsableArguments {
       The user who acts, as 1080 or user:1080, within that user's rights and reach. (default: none; no rights are \
       checked)
       """,
-    transform: userID)
+    completion: .users, transform: userID)
   var actor: Name?
 
   @Flag(name: .long, help: "Show the effect without applying it.")
@@ -37,11 +37,9 @@ struct EditOptions: ParsableArguments {
     try apply { client in
       let (isKnown, revision) = try client.knows(thing)
       if isNew && isKnown == true {
-        throw fail("\(thing) is there already; the subcommand edit alters it", Exit.denied)
+        throw fail("\(thing) is there already; the subcommand edit alters it", "already_there", Exit.denied)
       }
-      if !isNew && isKnown == false {
-        throw fail("there is no \(thing); the subcommand create makes it", Exit.denied)
-      }
+      if !isNew && isKnown == false { throw missing("\(thing)", from: client) }
       return ([change], revision)
     }
   }
@@ -52,13 +50,13 @@ struct EditOptions: ParsableArguments {
     let client = try connection.client(company: company.text)
     var attempt = 1
     while true {
-      let (changes, revision) = try asking { try plan(client) }
+      let (changes, revision) = try asking(client) { try plan(client) }
       do throws(RefusedApply) {
         let result = try send(changes, revision, company, client)
         result.show(isPreview: preview, asJSON: connection.json)
         return
       } catch {
-        guard error.error.reason == "revision_mismatch", attempt < EditOptions.attempts else { throw error.end() }
+        guard error.error.reason == "revision_mismatch", attempt < EditOptions.attempts else { throw error.end(client) }
         attempt += 1
         Thread.sleep(forTimeInterval: .random(in: 0...0.05) * Double(attempt))  // others try again as well
       }
@@ -66,14 +64,14 @@ struct EditOptions: ParsableArguments {
   }
 
   /// What the changes would do.
-  func trial(_ changes: [Change]) throws -> ApplyResult {
+  func trial(_ changes: [Change], _ client: Client) throws -> ApplyResult {
     let company = try company.name()
-    let client = try connection.client(company: company.text)
     do throws(RefusedApply) {
       return try client.preview(
-        changes, of: company, actor: actor?.text ?? "", first: 1, timeoutMilliseconds: connection.workMilliseconds)
+        changes, of: company, actor: actor?.text ?? "", first: 1,
+        timeoutMilliseconds: connection.workMilliseconds)
     } catch {
-      throw error.end()
+      throw error.end(client)
     }
   }
 
@@ -101,23 +99,38 @@ struct DestructionOptions: ParsableArguments {
   /// - Parameters:
   ///   - deed: `deletes project 'clinic'`.
   ///   - name: to be typed by who agrees.
-  ///   - isAlwaysAsked: also where only one row changes: nothing else goes with it.
-  func apply(_ change: Change, that deed: String, of name: Name, isAlwaysAsked: Bool = false) throws {
-    if !yes && !edit.preview {
-      let trial = try edit.trial([change])
-      if trial.edits > (isAlwaysAsked ? 0 : 1) { try ask(deed, name, trial) }
+  ///   - isAsked: whether what it would do is asked about; by default where more goes than the one row.
+  func apply(
+    _ change: Change, that deed: String, of name: Name,
+    isAsked: (ApplyResult, Client) throws -> Bool = { trial, _ in trial.edits > 1 }
+  ) throws {
+    var wasAsked = false
+    try edit.apply { client in
+      if yes || edit.preview { return ([change], 0) }
+      let trial = try edit.trial([change], client)
+      if wasAsked { StandardError.note("the company was changed meanwhile", reason: "changed_meanwhile") }
+      if try isAsked(trial, client) {
+        try ask(deed, name, trial)
+        wasAsked = true
+      }
+      // Of what was shown: if somebody changes the company meanwhile, that is shown and asked about anew.
+      return ([change], trial.revision)
     }
-    try edit.apply([change])
   }
+
+  /// Also where only one row changes: nothing else goes with it, and yet all is another.
+  static func whereAnythingChanges(_ trial: ApplyResult, _ client: Client) -> Bool { trial.edits > 0 }
 
   private func ask(_ deed: String, _ name: Name, _ trial: ApplyResult) throws {
     let access = trial.access.map { ", \($0.words)" } ?? ""
     let words = "this \(deed): \(counted(trial.edits, "row")) would change\(access)"
-    if isatty(0) != 1 || isatty(2) != 1 {
-      throw fail("\(words); --preview shows what, --yes does it", ExitCode.validationFailure)
+    switch Confirmation.ask(words, typing: name.text) {
+    case .given: return
+    case .refused: throw fail("nothing was changed", "not_confirmed", Exit.denied)
+    case .noTerminal:
+      let code = ExitCode.validationFailure
+      throw fail("\(words); --preview shows what, --yes does it", "confirmation_needed", code)
     }
-    FileHandle.standardError.write(Data(escapedLines("scopectl: \(words).\nType \(name) to go on: ").utf8))
-    if !(readLine() ?? "").utf8.elementsEqual(name.text.utf8) { throw fail("nothing was changed", Exit.denied) }
   }
 }
 
@@ -134,20 +147,20 @@ func edited(_ names: [String], adding: [Name], removing: [Name]) throws -> [Name
 }
 
 extension RefusedApply {
-  /// Says what was refused, and what became of it.
+  /// What was refused, and what became of it.
   ///
   /// - Parameter places: where each change was read, for people.
-  func end(_ places: [String] = []) -> ExitCode {
+  func end(_ client: Client, _ places: [String] = []) -> CommandFailure {
     if position > 0 {
       let words = error.message.parted(at: ":")?.behind.behind(" ") ?? ""
       let place = position <= places.count ? "\(places[position - 1]): " : ""
-      return fail(
-        "\(place)\(words.isEmpty ? error.message : words) (\(error.reason))\(hint(for: error))", Exit.denied)
+      return failure(error, place + (words.isEmpty ? error.message : words), from: client, Exit.denied)
     }
     if error.isSent && !error.isFromDaemon || error.reason == "deadline_exceeded" {
-      return fail("\(error); the changes may or may not have been applied", Exit.unavailable)
+      let words = "\(error.message); the changes may or may not have been applied"
+      return failure(error, words, from: client, Exit.unavailable)
     }
-    return fail(error)
+    return fail(error, from: client)
   }
 }
 
@@ -158,9 +171,9 @@ extension ApplyResult {
     if asJSON { return print(json(isPreview: isPreview)) }
     print(isPreview ? previewHead : head)
     if let gathered { print(gathered.words) }
-    if let access, isPreview || access.gained + access.lost > 0 { print(access.words) }
+    if let access, isPreview || access.gained + access.lost > 0 { print(access.styled) }
     if isPreview { access?.printFirst() }
-    for warning in warnings { print("warning: \(warning.message)") }
+    for warning in warnings { print(Styled("warning", .yellow) + ": \(warning.message)") }
   }
 
   private var head: String {
@@ -174,19 +187,18 @@ extension ApplyResult {
       + "revision \(revision)"
   }
 
-  private func json(isPreview: Bool) -> String {
-    let warnings = warnings.map { warning in
-      jsonObject([
-        ("change", .number(UInt64(warning.position))), ("reason", .text(warning.reason)),
-        ("message", .text(warning.message)), ("projects", .list(warning.projects)),
-      ])
+  private func json(isPreview: Bool) -> JSONFields {
+    let warnings: [JSONFields] = warnings.map { warning in
+      [
+        ("change", .count(warning.position)), ("reason", .text(warning.reason)), ("message", .text(warning.message)),
+        ("projects", .refs("project", warning.projects)),
+      ]
     }
-    var fields: [(String, JSONValue)] = [("revision", .number(revision)), ("edits", .number(UInt64(edits)))]
-    if !isPreview { fields.append(("repeated_key", .flag(isRepeated))) }
-    fields.append(("warnings", .objects(warnings)))
-    if let gathered { fields.append(("gathered", .raw(gathered.json))) }
-    if let access { fields.append(("access", .raw(access.json))) }
-    return jsonObject(fields)
+    return [
+      ("preview", .flag(isPreview)), ("edits", .count(edits)), ("repeated_key", .flag(isRepeated)),
+      ("warnings", .objects(warnings)), ("gathered", gathered?.json ?? .null), ("access", access?.json ?? .null),
+      ("revision", .number(revision)),
+    ]
   }
 }
 
@@ -198,10 +210,10 @@ extension ApplyResult.Gathered {
       + "\(counted(Int(objects), "object")) (\(names.joined(separator: ", "))\(more > 0 ? ", … \(more) more" : ""))"
   }
 
-  fileprivate var json: String {
-    jsonObject([
-      ("project", .text(project)), ("users", .number(users)), ("objects", .number(objects)), ("first", .list(first)),
-      ("complete", .flag(isComplete)),
+  fileprivate var json: JSONValue {
+    .object([
+      ("project", .ref("project", project)), ("user_count", .number(users)), ("object_count", .number(objects)),
+      ("first", .texts(first)), ("complete", .flag(isComplete)),
     ])
   }
 }
@@ -210,8 +222,13 @@ extension AccessReport {
   /// `access: 12 gained, 3 lost`
   var words: String { "access: \(gained) gained, \(lost) lost" }
 
-  var json: String {
-    jsonObject([
+  var styled: Styled {
+    Styled("access: ") + Styled("\(gained) gained", gained > 0 ? .green : nil) + ", "
+      + Styled("\(lost) lost", lost > 0 ? .red : nil)
+  }
+
+  var json: JSONValue {
+    .object([
       ("gained", .number(gained)), ("lost", .number(lost)), ("first", .objects(first.map(\.json))),
       ("complete", .flag(isComplete)),
     ])
@@ -219,10 +236,12 @@ extension AccessReport {
 
   fileprivate func printFirst() {
     printTable(
+      ["  USER", "OBJECT"],
       first.map { row in
         [
-          "\(row.isGained ? "+" : "-") \(titled("user", row.user, row.userName))",
-          titled(row.object.type, row.object.id, row.object.name),
+          Styled(cell: row.isGained ? "+" : "-", row.isGained ? .green : .red)
+            + Styled(cell: " \(titled("user", row.user, row.userName))"),
+          Styled(cell: titled(row.object.type, row.object.id, row.object.name)),
         ]
       })
     let more = gained + lost - min(gained + lost, UInt64(first.count))
@@ -231,10 +250,10 @@ extension AccessReport {
 }
 
 extension AccessReport.Row {
-  fileprivate var json: String {
-    jsonObject([
-      ("change", .text(isGained ? "gained" : "lost")), ("user", .text(user)), ("user_name", .text(userName)),
-      ("type", .text(object.type)), ("id", .text(object.id)), ("name", .text(object.name)),
-    ])
+  fileprivate var json: JSONFields {
+    [
+      ("change", .text(isGained ? "gained" : "lost")), ("user", .ref("user", user)), ("user_name", .text(userName)),
+      ("object", .ref(object.type, object.id)), ("object_name", .text(object.name)),
+    ]
   }
 }

@@ -4,8 +4,8 @@ import ScopeModel
 
 struct GroupCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "group", abstract: "Lists and edits groups of users.",
-    subcommands: [List.self, Create.self, Edit.self, Delete.self, Add.self, Remove.self])
+    commandName: "group", abstract: "Lists, shows and edits groups of users.",
+    subcommands: [List.self, Show.self, Create.self, Edit.self, Delete.self, Add.self, Remove.self])
 }
 
 extension GroupCommand {
@@ -13,8 +13,6 @@ extension GroupCommand {
     static let configuration = CommandConfiguration(
       abstract: "Lists groups with their projects.",
       discussion: """
-        The members of one: scopectl user list --group ID
-
         Example:
           scopectl group list --text night
         """)
@@ -27,13 +25,45 @@ extension GroupCommand {
     func run() throws {
       let client = try question.client()
       var groups: [GroupRow] = []
-      try asking { try client.groups(text: text ?? "") { groups.append($0) } }
+      try asking(client) { try client.groups(text: text ?? "") { groups.append($0) } }
       if question.json {
-        for group in groups { print(group.json) }
+        for group in groups { print(group.json() + [("revision", .number(client.revision))]) }
       } else {
         printTable(
-          groups.map { [$0.id, $0.name, counted($0.users, "user"), listed($0.projects, of: $0.projectCount)] })
+          ["GROUP", "NAME", "USERS", "PROJECTS"],
+          groups.map { group in
+            [String]("group", group.id, group.name)
+              + ["\(group.users)", listed("project", group.projects, of: group.projectCount)]
+          }, none: text == nil ? "there are no groups" : "no groups match")
       }
+    }
+  }
+
+  struct Show: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Shows a group with its members and projects.",
+      discussion: """
+        Example:
+          scopectl group show night-shift
+        """)
+
+    @Argument(help: "The group, as its id or group:ID.", completion: .groups, transform: groupID)
+    var id: Name
+
+    @OptionGroup var question: QuestionOptions
+
+    func run() throws {
+      let client = try question.client()
+      let (group, users) = try asking(client) { try client.group(id) }
+      if question.json {
+        return print(
+          group.json(.objects(users.map(\.memberJSON))) + [("revision", .number(client.revision))])
+      }
+      printFields(
+        [["group", "group:\(group.id)"], ["name", group.name]]
+          + counted("project", group.projects.map { "project:\($0)" }, of: group.projectCount))
+      print("\nmembers: \(users.isEmpty ? "none" : "\(users.count)")")
+      users.printMembers()
     }
   }
 
@@ -65,7 +95,7 @@ extension GroupCommand {
         """,
       aliases: ["rename"])
 
-    @Argument(help: "The group, as its id or group:ID.", transform: groupID)
+    @Argument(help: "The group, as its id or group:ID.", completion: .groups, transform: groupID)
     var id: Name
 
     @Option(name: .long, help: "A new display name.", transform: plainName)
@@ -85,7 +115,7 @@ extension GroupCommand {
           scopectl group delete night-shift --yes
         """)
 
-    @Argument(help: "The group, as its id or group:ID.", transform: groupID)
+    @Argument(help: "The group, as its id or group:ID.", completion: .groups, transform: groupID)
     var id: Name
 
     @OptionGroup var destruction: DestructionOptions
@@ -101,10 +131,10 @@ extension GroupCommand {
           scopectl group add night-shift 1001 1002
         """)
 
-    @Argument(help: "The group, as its id or group:ID.", transform: groupID)
+    @Argument(help: "The group, as its id or group:ID.", completion: .groups, transform: groupID)
     var group: Name
 
-    @Argument(help: "Users, as 1001 or user:1001.", transform: userID)
+    @Argument(help: "Users, as 1001 or user:1001.", completion: .users, transform: userID)
     var users: [Name]
 
     @OptionGroup var edit: EditOptions
@@ -120,10 +150,10 @@ extension GroupCommand {
           scopectl group remove night-shift 1001
         """)
 
-    @Argument(help: "The group, as its id or group:ID.", transform: groupID)
+    @Argument(help: "The group, as its id or group:ID.", completion: .groups, transform: groupID)
     var group: Name
 
-    @Argument(help: "Users, as 1001 or user:1001.", transform: userID)
+    @Argument(help: "Users, as 1001 or user:1001.", completion: .users, transform: userID)
     var users: [Name]
 
     @OptionGroup var edit: EditOptions
@@ -133,10 +163,27 @@ extension GroupCommand {
 }
 
 extension GroupRow {
-  fileprivate var json: String {
-    jsonObject([
-      ("id", .text(id)), ("name", .text(name)), ("users", .number(UInt64(users))), ("projects", .list(projects)),
-      ("project_count", .number(UInt64(projectCount))),
-    ])
+  /// - Parameter users: its members, where they are shown.
+  fileprivate func json(_ users: JSONValue? = nil) -> JSONFields {
+    [("group", .ref("group", id)), ("name", .text(name))] + (users.map { [("users", $0)] } ?? [])
+      + [
+        ("user_count", .count(self.users)), ("projects", .refs("project", projects)),
+        ("project_count", .count(projectCount)),
+      ]
+  }
+}
+
+extension UserRow {
+  /// As a member of a group, or holder of a role.
+  var memberJSON: JSONFields {
+    [("user", .ref("user", id)), ("name", .text(name)), ("blocked", .flag(isBlocked))]
+  }
+}
+
+extension [UserRow] {
+  func printMembers() {
+    printTable(
+      ["USER", "NAME", "STATE"], map { [String]("user", $0.id, $0.name) + [$0.isBlocked ? "blocked" : "active"] },
+      indent: 2)
   }
 }

@@ -11,6 +11,8 @@ struct LineReader {
     let number: Int
     /// `FILE:NUMBER`, for errors.
     let place: String
+
+    func fault(_ words: String) -> CommandFailure { fail("\(place): \(words)", "bad_input", Exit.badData) }
   }
 
   /// The longest line, in bytes.
@@ -29,7 +31,7 @@ struct LineReader {
       handle = .standardInput
     } else {
       let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-      if descriptor < 0 { throw fail("can't read \(path): \(String(cString: strerror(errno)))", ExitCode(66)) }
+      if descriptor < 0 { throw unreadable(path, String(cString: strerror(errno))) }
       handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
     }
   }
@@ -47,7 +49,8 @@ struct LineReader {
         return line(buffer)
       }
       if buffer.count > LineReader.maximumBytes {
-        throw fail("\(name):\(number + 1): the line is longer than \(LineReader.maximumBytes) bytes", Exit.badData)
+        let words = "\(name):\(number + 1): the line is longer than \(LineReader.maximumBytes) bytes"
+        throw fail(words, "bad_input", Exit.badData)
       }
       try fill()
     }
@@ -59,7 +62,7 @@ struct LineReader {
       isAtEnd = more.isEmpty
       buffer = Data(buffer) + more
     } catch {
-      throw fail("can't read \(name): \(error.localizedDescription)", ExitCode(66))
+      throw unreadable(name, error.localizedDescription)
     }
   }
 
@@ -67,6 +70,10 @@ struct LineReader {
     number += 1
     return Line(text: text.last == 0x0D ? text.dropLast() : text, number: number, place: "\(name):\(number)")
   }
+}
+
+private func unreadable(_ file: String, _ why: String) -> CommandFailure {
+  fail("can't read \(file): \(why)", "unreadable_file", Exit.noInput)
 }
 
 /// The changes in a file of JSON Lines.
@@ -101,7 +108,7 @@ struct ChangeReader {
         return Read(
           line: try ChangeLine(json: text), number: line.number, place: line.place, bytes: line.text.count)
       } catch {
-        throw fail("\(line.place): \(error)", Exit.badData)
+        throw line.fault("\(error)")
       }
     }
     return nil

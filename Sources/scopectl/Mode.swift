@@ -26,11 +26,16 @@ struct ModeCommand: ParsableCommand {
     let company = try edit.company.name()
     if mode == .simple {
       return try destruction.apply(
-        .setMode(.simple), that: "shows everyone in company '\(company)' everything", of: company, isAlwaysAsked: true)
+        .setMode(.simple), that: "shows everyone in company '\(company)' everything", of: company,
+        isAsked: DestructionOptions.whereAnythingChanges)
     }
     if let mode { return try edit.apply([.setMode(mode)]) }
     let client = try edit.connection.client(company: company.text)
-    let mode = try asking { try client.companyFacts() }.mode.rawValue
-    print(edit.connection.json ? jsonObject([("mode", .text(mode))]) : mode)
+    let facts = try asking(client) { try client.companyFacts() }
+    if !edit.connection.json { return print(facts.mode.rawValue) }
+    print([
+      ("company", .ref("company", company.text)), ("mode", .text(facts.mode.rawValue)),
+      ("revision", .number(facts.revision)),
+    ])
   }
 }

@@ -14,12 +14,14 @@ struct NumberListCommand: ParsableCommand {
       """,
     subcommands: [
       Of.self, Numbers.self, Screen.self, Purpose.self, Add.self, Remove.self,
+      DeleteObjectCommand<NumberListCommand>.self,
     ])
 
   /// Who asks.
   struct AskerOptions: ParsableArguments {
     @Option(
-      name: .customLong("as"), help: "Who asks: dialer:autumn, call_scenario:main, user:1001, ….", transform: subject)
+      name: .customLong("as"), help: "Who asks: dialer:autumn, call_scenario:main, user:1001, ….",
+      completion: .subjects, transform: subject)
     var asker: Subject
 
     @OptionGroup var company: CompanyOptions
@@ -47,9 +49,15 @@ struct NumberListCommand: ParsableCommand {
     func run() throws {
       let client = try asker.client()
       var lists: [NumberListRow] = []
-      try asking { try client.numberLists(of: asker.asker, purposes: purpose) { lists.append($0) } }
-      if asker.json { return lists.forEach { print($0.json) } }
-      printTable(lists.map { [$0.id, $0.name, $0.purpose.name, counted(Int($0.numbers), "number")] })
+      try asking(client) {
+        try client.numberLists(of: asker.asker, purposes: purpose) { lists.append($0) }
+        if lists.isEmpty { try client.expectKnown([asker.asker]) }
+      }
+      if asker.json { return lists.forEach { print($0.json(client.revision)) } }
+      printTable(
+        ["LIST", "NAME", "PURPOSE", "NUMBERS"],
+        lists.map { [String]("list", $0.id, $0.name) + [$0.purpose.name, "\($0.numbers)"] },
+        none: "no lists match")
     }
   }
 
@@ -63,7 +71,7 @@ struct NumberListCommand: ParsableCommand {
           scopectl list numbers autumn-leads --as dialer:autumn --limit 20
         """)
 
-    @Argument(help: "The list, as its id or list:ID.", transform: listID)
+    @Argument(help: "The list, as its id or list:ID.", completion: .lists, transform: listID)
     var list: Name
 
     @Option(help: "Continue after a page: the cursor that was printed below it.", transform: hexadecimal)
@@ -84,32 +92,47 @@ struct NumberListCommand: ParsableCommand {
     func run() throws {
       if all { return try export() }
       let client = try asker.client()
-      let page = try asking { try client.numbers(of: list, for: asker.asker, cursor: cursor, limit: limit) }
-      show(page.rows)
-      if !page.nextCursor.isEmpty { printError("there are more: --cursor \(hexadecimal(page.nextCursor))") }
+      let page = try asking(client) {
+        try client.numbers(of: list, for: asker.asker, cursor: cursor, limit: limit)
+      }
+      if page.rows.isEmpty && !asker.json { StandardError.line(Numbers.none) }
+      show(page, withHeader: true)
+      if !page.nextCursor.isEmpty { noteCursor("there are more", page.nextCursor) }
+    }
+
+    private static let none = "there are no numbers"
+
+    private func noteCursor(_ words: String, _ cursor: [UInt8]) {
+      StandardError.note(
+        "\(words): --cursor \(hex(cursor))", reason: "more_numbers", [("cursor", .text(hex(cursor)))])
     }
 
     private func export() throws {
       let client = try asker.workClient()
-      var next = cursor
+      var (next, isBegun) = (cursor, false)
       do throws(ClientError) {
         try client.exportNumbers(of: list, for: asker.asker, cursor: cursor) { page in
-          show(page.rows)
+          show(page, withHeader: !isBegun)
+          if !page.rows.isEmpty { isBegun = true }
           next = page.nextCursor
           return true
         }
       } catch {
-        printError("cut off: go on with --cursor \(hexadecimal(next))")
-        throw fail(error)
+        if isBegun { noteCursor("cut off; go on with", next) }
+        throw fail(error, from: client)
       }
+      if !isBegun && !asker.json { StandardError.line(Numbers.none) }
     }
 
-    private func show(_ rows: [NumberRow]) {
-      if asker.json { return rows.forEach { print($0.json) } }
-      printTable(
-        rows.map { row in
-          ["+\(row.number)", row.label, row.timeZone] + row.columns.map { "\($0.name)=\($0.value)" }
-        })
+    private func show(_ page: NumbersPage, withHeader: Bool) {
+      if asker.json { return page.rows.forEach { print($0.json(page.revision)) } }
+      let rows = page.rows.map { row in
+        [
+          "+\(row.number)", row.label, row.timeZone,
+          row.columns.map { "\($0.name)=\($0.value)" }.joined(separator: "  "),
+        ]
+      }
+      printTable(withHeader ? ["NUMBER", "LABEL", "TIME ZONE", "COLUMNS"] : [], rows)
     }
   }
 
@@ -127,7 +150,7 @@ struct NumberListCommand: ParsableCommand {
     @Argument(help: "The numbers, at most 1000.")
     var numbers: [String]
 
-    @Option(help: "The list they were taken from: they must stand on it still.", transform: listID)
+    @Option(help: "The list they were taken from: they must stand on it still.", completion: .lists, transform: listID)
     var from: Name?
 
     @Option(help: "Numbers without a plus are as they are dialled in this country, such as US. (default: E.164)")
@@ -141,12 +164,21 @@ struct NumberListCommand: ParsableCommand {
 
     func run() throws {
       let client = try asker.client()
-      let found = try asking { try client.screen(numbers, for: asker.asker, callingList: from, country: country) }
+      let found = try asking(client) {
+        try client.screen(numbers, for: asker.asker, callingList: from, country: country)
+      }
       let answers = Array(zip(numbers, found.answers))
       if asker.json {
         for (number, answer) in answers { print(answer.json(number, found)) }
       } else {
-        printTable(answers.map { [$0.0, $0.1.code, $0.1.words(found.refusal)] })
+        printTable(
+          ["NUMBER", "VERDICT", "WHY"],
+          answers.map { number, answer in
+            let colour: Colour = answer.verdict?.allows == true ? .green : .red
+            return [
+              Styled(cell: number), Styled(cell: answer.code, colour), Styled(cell: answer.words(found.refusal)),
+            ]
+          })
       }
       if found.answers.contains(where: { $0.verdict?.allows != true }) { throw Exit.denied }
     }
@@ -163,7 +195,7 @@ struct NumberListCommand: ParsableCommand {
           scopectl list purpose do-not-call unwanted
         """)
 
-    @Argument(help: "The list, as its id or list:ID.", transform: listID)
+    @Argument(help: "The list, as its id or list:ID.", completion: .lists, transform: listID)
     var list: Name
 
     @Argument(help: "calling, unwanted, vip, script or none.")
@@ -176,7 +208,7 @@ struct NumberListCommand: ParsableCommand {
 
   /// Options of changes of numbers.
   struct ChangeOptions: ParsableArguments {
-    @Argument(help: "The list, as its id or list:ID.", transform: listID)
+    @Argument(help: "The list, as its id or list:ID.", completion: .lists, transform: listID)
     var list: Name
 
     @Argument(help: "The numbers, at most 4096.")
@@ -188,7 +220,7 @@ struct NumberListCommand: ParsableCommand {
         The user who acts, as 1080 or user:1080, within that user's rights and reach. (default: none; no rights are \
         checked)
         """,
-      transform: userID)
+      completion: .users, transform: userID)
     var actor: Name?
 
     @OptionGroup var company: CompanyOptions
@@ -229,21 +261,22 @@ struct NumberListCommand: ParsableCommand {
     func run() throws {
       let client = try change.connection.workClient(company: change.company.name().text)
       let numbers = change.packed(.add, beside: PackedNumbers.details(label: label, timeZone: timeZone))
-      let found = try asking {
+      let found = try asking(client) {
         try client.addNumbers(change.target, numbers, timeoutMilliseconds: change.connection.workMilliseconds)
       }
       if change.connection.json {
-        return print(
-          jsonObject([
-            ("added", .number(UInt64(found.added))), ("altered", .number(UInt64(found.altered))),
-            ("total", .number(found.total)), ("purpose", .text(found.purpose.name)),
-          ]))
+        print([
+          ("list", .ref("list", change.list.text)), ("added", .count(Int(found.added))),
+          ("altered", .count(Int(found.altered))), ("total", .number(found.total)),
+          ("purpose", .text(found.purpose.name)), ("revision", .number(client.revision)),
+        ])
+      } else {
+        print("\(found.added) added, \(found.altered) altered; the list has \(counted(Int(found.total), "number"))")
       }
-      print("\(found.added) added, \(found.altered) altered; the list has \(counted(Int(found.total), "number"))")
       if found.purpose == .none {
-        printError(
-          "scopectl: list \(change.list) has no purpose, so nothing is screened against it: "
-            + "scopectl list purpose \(change.list) unwanted")
+        StandardError.note(
+          "list \(change.list) has no purpose, so nothing is screened against it: "
+            + "scopectl list purpose \(change.list) unwanted", reason: "purpose_missing")
       }
     }
   }
@@ -260,20 +293,19 @@ struct NumberListCommand: ParsableCommand {
 
     func run() throws {
       let client = try change.connection.workClient(company: change.company.name().text)
-      let found = try asking {
+      let found = try asking(client) {
         try client.removeNumbers(
           change.target, change.packed(.remove), timeoutMilliseconds: change.connection.workMilliseconds)
       }
       if change.connection.json {
-        return print(jsonObject([("removed", .number(UInt64(found.removed))), ("total", .number(found.total))]))
+        return print([
+          ("list", .ref("list", change.list.text)), ("removed", .count(Int(found.removed))),
+          ("total", .number(found.total)), ("revision", .number(client.revision)),
+        ])
       }
       print("\(found.removed) removed; the list has \(counted(Int(found.total), "number"))")
     }
   }
-}
-
-private func hexadecimal(_ bytes: [UInt8]) -> String {
-  bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
 }
 
 private func hexadecimal(_ text: String) throws -> [UInt8] {
@@ -296,19 +328,20 @@ extension PhoneNumber: ExpressibleByArgument {
 // MARK: - Words
 
 extension NumberListRow {
-  fileprivate var json: String {
-    jsonObject([
-      ("id", .text(id)), ("name", .text(name)), ("purpose", .text(purpose.name)), ("numbers", .number(numbers)),
-    ])
+  fileprivate func json(_ revision: UInt64) -> JSONFields {
+    [
+      ("list", .ref("list", id)), ("name", .text(name)), ("purpose", .text(purpose.name)),
+      ("number_count", .number(numbers)), ("revision", .number(revision)),
+    ]
   }
 }
 
 extension NumberRow {
-  fileprivate var json: String {
-    jsonObject([
-      ("number", .text(number)), ("label", .text(label)), ("time_zone", .text(timeZone)),
-      ("columns", .raw(jsonObject(columns.map { ($0.name, .text($0.value)) }))),
-    ])
+  fileprivate func json(_ revision: UInt64) -> JSONFields {
+    [
+      ("number", .text(number)), ("label", .optional(label)), ("time_zone", .optional(timeZone)),
+      ("columns", .object(columns.map { ($0.name, .text($0.value)) })), ("revision", .number(revision)),
+    ]
   }
 }
 
@@ -317,20 +350,19 @@ extension Screening.Answer {
 
   fileprivate func words(_ refusal: String?) -> String {
     switch verdict {
-    case .unwanted: "on \(unwantedList)" + (vipList.isEmpty ? "" : ", and on the VIP list \(vipList)")
-    case .vip: "on \(vipList)"
+    case .unwanted: "on list:\(unwantedList)" + (vipList.isEmpty ? "" : ", and on the VIP list:\(vipList)")
+    case .vip: "on list:\(vipList)"
     case .outOfScope: refusal ?? "not on the list it was taken from"
     case .invalid: "no E.164 number"
     case .clear, nil: ""
     }
   }
 
-  fileprivate func json(_ number: String, _ screening: Screening) -> String {
-    var fields: [(String, JSONValue)] = [("number", .text(number)), ("verdict", .text(code))]
-    if !unwantedList.isEmpty { fields.append(("unwanted_list", .text(unwantedList))) }
-    if !vipList.isEmpty { fields.append(("vip_list", .text(vipList))) }
-    if let refusal = screening.refusal { fields.append(("reason", .text(refusal))) }
-    fields.append(("revision", .number(screening.revision)))
-    return jsonObject(fields)
+  fileprivate func json(_ number: String, _ screening: Screening) -> JSONFields {
+    [
+      ("number", .text(number)), ("verdict", .text(code)), ("unwanted_list", .ref("list", unwantedList)),
+      ("vip_list", .ref("list", vipList)), ("reason", .optional(screening.refusal ?? "")),
+      ("revision", .number(screening.revision)),
+    ]
   }
 }

@@ -4,13 +4,47 @@ import ScopeModel
 
 struct ObjectCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "object", abstract: "Shows and edits objects, and puts them into projects.",
+    commandName: "object", abstract: "Lists, shows and edits objects, and puts them into projects.",
     discussion: "What someone sees: scopectl objects SUBJECT. What a project has: scopectl project show ID.",
     subcommands: [
-      Show.self, CreateObjectCommand<ObjectCommand>.self, EditObjectCommand<ObjectCommand>.self,
+      List.self, Show.self, CreateObjectCommand<ObjectCommand>.self, EditObjectCommand<ObjectCommand>.self,
       DeleteObjectCommand<ObjectCommand>.self, PlaceCommand<ObjectCommand>.self,
       UnplaceCommand<ObjectCommand>.self, MoveCommand<ObjectCommand>.self,
     ])
+
+  struct List: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Lists the objects there are, whoever sees them.",
+      discussion: """
+        What someone sees is told by: scopectl objects SUBJECT.
+
+        Examples:
+          scopectl object list --type queue --text clinic
+          scopectl object list --in-no-project
+        """)
+
+    @Option(
+      name: .long, help: "Only this type; may be repeated. (default: all)", completion: .objectTypes,
+      transform: objectType)
+    var type: [ObjectType] = []
+
+    @Option(name: .long, help: "Only those with this in their id or name, in upper or lower case.")
+    var text: String?
+
+    @Flag(name: .long, help: "Only those in no project.")
+    var inNoProject = false
+
+    @OptionGroup var question: QuestionOptions
+
+    func run() throws {
+      let client = try question.client()
+      var query = ObjectQuery()
+      (query.types, query.text, query.isInNoProject) = (type, text ?? "", inNoProject)
+      var objects: [PlacedObject] = []
+      _ = try asking(client) { try client.companyObjects(query) { objects.append($0) } }
+      objects.show(question, client)
+    }
+  }
 
   struct Show: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -20,15 +54,15 @@ struct ObjectCommand: ParsableCommand {
           scopectl object show list:do-not-call
         """)
 
-    @Argument(help: "The object: queue:support, sip_provider:carrier-a, ….", transform: objectRef)
+    @Argument(help: "The object: queue:support, sip_provider:carrier-a, ….", completion: .objects, transform: objectRef)
     var ref: ObjectRef
 
     @OptionGroup var question: QuestionOptions
 
     func run() throws {
       let client = try question.client()
-      let details = try asking { try client.object(ref) }
-      if question.json { print(details.json) } else { printTable(details.rows) }
+      let object = try asking(client) { try client.object(ref) }
+      if question.json { print(object.json(client.revision)) } else { printFields(object.fields) }
     }
   }
 }
@@ -77,13 +111,9 @@ struct FieldCommand: ParsableCommand {
 
     func run() throws {
       let client = try question.client()
-      var fields: [FieldRow] = []
-      try asking { try client.fields(filter?.onTheWire ?? .all) { fields.append($0) } }
-      if question.json {
-        for field in fields { print(field.json) }
-      } else {
-        printTable(fields.map(\.cells))
-      }
+      var fields: [PlacedObject] = []
+      try asking(client) { try client.fields(filter?.onTheWire ?? .all) { fields.append($0) } }
+      fields.show(question, client)
     }
   }
 }
@@ -93,12 +123,14 @@ struct FieldCommand: ParsableCommand {
 /// A command with subcommands that edit objects: how those name them.
 protocol ObjectEditing: ParsableCommand {
   static func ref(_ text: String) throws -> ObjectRef
+  static var completion: CompletionKind { get }
   static var word: String { get }
   static var example: String { get }
 }
 
 extension ObjectEditing {
   static func ref(_ text: String) throws -> ObjectRef { try objectRef(text) }
+  static var completion: CompletionKind { .objects }
   static var word: String { "an object" }
   static var example: String { "queue:support" }
 
@@ -117,8 +149,16 @@ extension ObjectEditing {
 extension ObjectCommand: ObjectEditing {}
 extension ProjectCommand: ObjectEditing {}
 
+extension NumberListCommand: ObjectEditing {
+  static func ref(_ text: String) throws -> ObjectRef { ObjectRef(.list, try listID(text)) }
+  static var completion: CompletionKind { .lists }
+  static let word = "a list with its numbers"
+  static let example = "autumn-leads"
+}
+
 extension FieldCommand: ObjectEditing {
   static func ref(_ text: String) throws -> ObjectRef { ObjectRef(.contactField, try fieldID(text)) }
+  static var completion: CompletionKind { .fields }
   static let word = "a contact field"
   static let example = "claim-number"
 }
@@ -136,7 +176,7 @@ struct CreateObjectCommand<Owner: ObjectEditing>: ParsableCommand {
   @Option(name: .long, help: "Display name. (default: the id)", transform: plainName)
   var name: Name?
 
-  @Option(name: .long, help: "A project it is placed in; may be repeated.", transform: projectID)
+  @Option(name: .long, help: "A project it is placed in; may be repeated.", completion: .projects, transform: projectID)
   var project: [Name] = []
 
   @Flag(name: .long, help: "Contact fields only: in every project, and fixed from then on.")
@@ -155,7 +195,7 @@ struct EditObjectCommand<Owner: ObjectEditing>: ParsableCommand {
     Owner.subcommand("edit", "Renames \(Owner.word).", "--name 'Another name'")
   }
 
-  @Argument(help: Owner.help, transform: Owner.ref)
+  @Argument(help: Owner.help, completion: Owner.completion, transform: Owner.ref)
   var ref: ObjectRef
 
   @Option(name: .long, help: "A new display name.", transform: plainName)
@@ -173,12 +213,19 @@ struct DeleteObjectCommand<Owner: ObjectEditing>: ParsableCommand {
     Owner.subcommand("delete", "Deletes \(Owner.word), from its projects too.", "--preview")
   }
 
-  @Argument(help: Owner.help, transform: Owner.ref)
+  @Argument(help: Owner.help, completion: Owner.completion, transform: Owner.ref)
   var ref: ObjectRef
 
-  @OptionGroup var edit: EditOptions
+  @OptionGroup var destruction: DestructionOptions
 
-  func run() throws { try edit.apply([.removeObject(ref)]) }
+  func run() throws {
+    let deed = "deletes list '\(ref.id)' with its purpose and numbers"
+    try destruction.apply(.removeObject(ref), that: deed, of: ref.id) { trial, client in
+      if ref.type != .list { return false }
+      // Beside the object and its placements only a list's purpose and numbers go.
+      return try trial.edits > 1 + client.object(ref).projectCount
+    }
+  }
 }
 
 struct PlaceCommand<Owner: ObjectEditing>: ParsableCommand {
@@ -186,10 +233,10 @@ struct PlaceCommand<Owner: ObjectEditing>: ParsableCommand {
     Owner.subcommand("place", "Puts \(Owner.word) into a project.", "clinic")
   }
 
-  @Argument(help: Owner.help, transform: Owner.ref)
+  @Argument(help: Owner.help, completion: Owner.completion, transform: Owner.ref)
   var ref: ObjectRef
 
-  @Argument(help: "The project, as its id or project:ID.", transform: projectID)
+  @Argument(help: "The project, as its id or project:ID.", completion: .projects, transform: projectID)
   var project: Name
 
   @OptionGroup var edit: EditOptions
@@ -202,10 +249,10 @@ struct UnplaceCommand<Owner: ObjectEditing>: ParsableCommand {
     Owner.subcommand("unplace", "Takes \(Owner.word) out of a project.", "clinic")
   }
 
-  @Argument(help: Owner.help, transform: Owner.ref)
+  @Argument(help: Owner.help, completion: Owner.completion, transform: Owner.ref)
   var ref: ObjectRef
 
-  @Argument(help: "The project, as its id or project:ID.", transform: projectID)
+  @Argument(help: "The project, as its id or project:ID.", completion: .projects, transform: projectID)
   var project: Name
 
   @OptionGroup var edit: EditOptions
@@ -219,13 +266,13 @@ struct MoveCommand<Owner: ObjectEditing>: ParsableCommand {
       "move", "Takes \(Owner.word) from one project to another in one change.", "clinic shop")
   }
 
-  @Argument(help: Owner.help, transform: Owner.ref)
+  @Argument(help: Owner.help, completion: Owner.completion, transform: Owner.ref)
   var ref: ObjectRef
 
-  @Argument(help: "The project it is in.", transform: projectID)
+  @Argument(help: "The project it is in.", completion: .projects, transform: projectID)
   var from: Name
 
-  @Argument(help: "The project it goes to.", transform: projectID)
+  @Argument(help: "The project it goes to.", completion: .projects, transform: projectID)
   var to: Name
 
   @OptionGroup var edit: EditOptions
@@ -235,32 +282,34 @@ struct MoveCommand<Owner: ObjectEditing>: ParsableCommand {
 
 // MARK: - Words
 
-extension ObjectDetails {
-  fileprivate var rows: [[String]] {
-    let projects = counted("project", projects, of: projectCount)
-    return [[String](object.type, object.id, object.name)]
-      + (object.isSystem
-        ? [["project", "every one, as a system field"]] : projects.isEmpty ? [["project", "none"]] : projects)
+extension PlacedObject {
+  fileprivate var fields: [[String]] {
+    let head = [["object", "\(object.type):\(object.id)"], ["name", object.name]]
+    if object.isSystem { return head + [["project", "every one, as a system field"]] }
+    return head
+      + (projects.isEmpty
+        ? [["project", "none"]] : counted("project", projects.map { "project:\($0)" }, of: projectCount))
   }
 
-  fileprivate var json: String {
-    jsonObject(
-      object.jsonFields + [
-        ("projects", .list(projects)), ("project_count", .number(UInt64(projectCount))),
-        ("revision", .number(revision)),
-      ])
+  fileprivate var cells: [String] {
+    let projects = projectCount == 0 ? "none" : listed("project", projects, of: projectCount)
+    return [String](object.type, object.id, object.name) + [object.isSystem ? "every one: system field" : projects]
+  }
+
+  fileprivate func json(_ revision: UInt64) -> JSONFields {
+    object.json + [
+      ("projects", .refs("project", projects)), ("project_count", .count(projectCount)),
+      ("revision", .number(revision)),
+    ]
   }
 }
 
-extension FieldRow {
-  fileprivate var cells: [String] {
-    [id, name, isSystem ? "system" : projectCount == 0 ? "in no project" : listed(projects, of: projectCount)]
-  }
-
-  fileprivate var json: String {
-    jsonObject([
-      ("id", .text(id)), ("name", .text(name)), ("system", .flag(isSystem)), ("projects", .list(projects)),
-      ("project_count", .number(UInt64(projectCount))),
-    ])
+extension [PlacedObject] {
+  fileprivate func show(_ question: QuestionOptions, _ client: Client) {
+    if question.json {
+      for object in self { print(object.json(client.revision)) }
+    } else {
+      printTable(["OBJECT", "NAME", "PROJECTS"], map(\.cells), none: "no objects match")
+    }
   }
 }

@@ -12,10 +12,10 @@ struct ExplainCommand: ParsableCommand {
         scopectl explain user:1001 queue:shop-orders
       """)
 
-  @Argument(help: "Who: user:1001, group:…, project:…, or an object such as dialer:….")
+  @Argument(help: "Who: user:1001, group:…, project:…, or an object such as dialer:….", completion: .subjects)
   var subject: String
 
-  @Argument(help: "What: queue:support, sip_provider:carrier-a, user:1002, project:clinic, ….")
+  @Argument(help: "What: queue:support, sip_provider:carrier-a, user:1002, project:clinic, ….", completion: .subjects)
   var object: String
 
   @Option(name: .long, help: "A right the user must hold as well, such as report.agents.")
@@ -29,30 +29,30 @@ struct ExplainCommand: ParsableCommand {
         subject: try Subject(ref: subject), object: try Target(ref: object), right: try right.map { try Name($0) })
     }
     let client = try question.client()
+    noteMisspelt(check.right.map { [$0] } ?? [])
     let explanation: Explanation
     do throws(ClientError) { explanation = try client.explain(check) } catch {
-      _ = fail(error)
-      throw Exit.unavailable
+      throw fail(error, from: client, Exit.unavailable)
     }
-    print(question.json ? explanation.json(subject, object) : explanation.text)
+    if question.json { print(explanation.json(check)) } else { print(explanation.styled) }
     if explanation.answer.verdict != .allow { throw Exit.denied }
   }
 }
 
 extension Explanation {
-  fileprivate var text: String { (words.map { "- \($0)" } + [answer.words]).joined(separator: "\n") }
+  fileprivate var styled: Styled { Styled(words.map { "- \($0)\n" }.joined()) + answer.styled }
 
-  fileprivate func json(_ subject: String, _ object: String) -> String {
-    jsonObject([
-      ("answer", .raw(answer.json(subject, object))), ("words", .list(words)),
-      ("subject_ways", .objects(subjectWays.map(\.json))), ("object_ways", .objects(objectWays.map(\.json))),
-      ("shared", .objects(shared.map(\.json))), ("complete", .flag(isComplete)),
-    ])
+  fileprivate func json(_ check: Check) -> JSONFields {
+    answer.json("\(check.subject)", "\(check.object)", check.right?.text).dropLast() + [
+      ("words", .texts(words)), ("subject_ways", .objects(subjectWays.map(\.json))),
+      ("object_ways", .objects(objectWays.map(\.json))), ("shared", .objects(shared.map(\.json))),
+      ("complete", .flag(isComplete)), ("revision", .number(answer.revision)),
+    ]
   }
 }
 
 extension Explanation.Way {
-  var json: String { jsonObject([("project", .text(project)), ("group", .text(group))]) }
+  var json: JSONFields { [("project", .ref("project", project)), ("group", .ref("group", group))] }
 }
 
 struct WhoCanSeeCommand: ParsableCommand {
@@ -63,7 +63,8 @@ struct WhoCanSeeCommand: ParsableCommand {
         scopectl who-can-see list:do-not-call
       """)
 
-  @Argument(help: "What: queue:support, sip_provider:carrier-a, project:clinic, ….", transform: subject)
+  @Argument(
+    help: "What: queue:support, sip_provider:carrier-a, project:clinic, ….", completion: .subjects, transform: subject)
   var object: Target
 
   @OptionGroup var question: QuestionOptions
@@ -71,21 +72,22 @@ struct WhoCanSeeCommand: ParsableCommand {
   func run() throws {
     let client = try question.client()
     var viewers: [Viewer] = []
-    do throws(ClientError) { try client.whoCanSee(object) { viewers.append($0) } } catch { throw fail(error) }
+    try asking(client) { try client.whoCanSee(object) { viewers.append($0) } }
     if question.json {
-      for viewer in viewers { print(viewer.json) }
+      for viewer in viewers { print(viewer.json(client.revision)) }
     } else {
-      printTable(viewers.map { ["user:\($0.id)", $0.name, way($0.reason, $0.project, $0.group)] })
+      printTable(
+        ["USER", "NAME", "WHY"],
+        viewers.map { [String]("user", $0.id, $0.name) + [way($0.reason, $0.project, $0.group)] },
+        none: "nobody can see it")
     }
   }
 }
 
 extension Viewer {
-  fileprivate var json: String {
-    jsonObject([
-      ("user", .text(id)), ("name", .text(name)), ("reason", .text(reason)), ("project", .text(project)),
-      ("group", .text(group)),
-    ])
+  fileprivate func json(_ revision: UInt64) -> JSONFields {
+    [("user", .ref("user", id)), ("name", .text(name))] + wayJSON(reason, project, group)
+      + [("revision", .number(revision))]
   }
 }
 
@@ -99,7 +101,7 @@ struct VisibleToCommand: ParsableCommand {
         scopectl visible-to user:1001 --type queue
       """)
 
-  @Argument(help: "Who: user:1001, dialer:…, ….", transform: subject)
+  @Argument(help: "Who: user:1001, dialer:…, ….", completion: .subjects, transform: subject)
   var who: Subject
 
   @Option(
@@ -108,7 +110,9 @@ struct VisibleToCommand: ParsableCommand {
     completion: .targetTypes, transform: targetType)
   var type: [TargetType] = []
 
-  @Option(name: .long, help: "Only what is in this project too, clinic or project:clinic.", transform: projectID)
+  @Option(
+    name: .long, help: "Only what is in this project too, clinic or project:clinic.", completion: .projects,
+    transform: projectID)
   var project: Name?
 
   @OptionGroup var question: QuestionOptions
@@ -116,33 +120,34 @@ struct VisibleToCommand: ParsableCommand {
   func run() throws {
     let client = try question.client()
     var rows: [SeenObject] = []
-    do throws(ClientError) {
+    try asking(client) {
       try client.whatSees(who, types: type, project: project?.text ?? "") { rows.append($0) }
-    } catch {
-      throw fail(error)
     }
     if question.json {
-      for row in rows { print(row.json) }
+      for row in rows { print(row.json(client.revision)) }
     } else {
       printTable(
-        rows.map { ["\($0.object.type):\($0.object.id)", $0.object.name, way($0.reason, $0.project, $0.group)] })
+        ["OBJECT", "NAME", "WHY"],
+        rows.map { row in
+          [String](row.object.type, row.object.id, row.object.name) + [way(row.reason, row.project, row.group)]
+        }, none: "it sees nothing of this")
     }
   }
 }
 
 extension SeenObject {
-  fileprivate var json: String {
-    jsonObject([
-      ("type", .text(object.type)), ("id", .text(object.id)), ("name", .text(object.name)),
-      ("system", .flag(object.isSystem)), ("reason", .text(reason)), ("project", .text(project)),
-      ("group", .text(group)),
-    ])
+  fileprivate func json(_ revision: UInt64) -> JSONFields {
+    object.json + wayJSON(reason, project, group) + [("revision", .number(revision))]
   }
 }
 
-/// `shared_project clinic through clinic-team`
+/// `shared_project project:clinic through group:clinic-team`
 private func way(_ reason: String, _ project: String, _ group: String) -> String {
-  reason + (project.isEmpty ? "" : " \(project)") + (group.isEmpty ? "" : " through \(group)")
+  reason + (project.isEmpty ? "" : " project:\(project)") + (group.isEmpty ? "" : " through group:\(group)")
+}
+
+private func wayJSON(_ reason: String, _ project: String, _ group: String) -> JSONFields {
+  [("reason", .text(reason)), ("project", .ref("project", project)), ("group", .ref("group", group))]
 }
 
 /// The name that `visible-to` had first, which could be read as its opposite.

@@ -25,7 +25,8 @@ extension ProjectCommand {
         """)
 
     @Option(
-      name: .long, help: "Only what this user sees: 1001 or user:1001. (default: every project)", transform: userID)
+      name: .long, help: "Only what this user sees: 1001 or user:1001. (default: every project)", completion: .users,
+      transform: userID)
     var user: Name?
 
     @OptionGroup var question: QuestionOptions
@@ -41,14 +42,14 @@ extension ProjectCommand {
           scopectl project show clinic
         """)
 
-    @Argument(help: "The project, as its id or project:ID.", transform: projectID)
+    @Argument(help: "The project, as its id or project:ID.", completion: .projects, transform: projectID)
     var id: Name
 
     @OptionGroup var question: QuestionOptions
 
     func run() throws {
       let client = try question.client()
-      let project = try asking { try client.project(id) }
+      let project = try asking(client) { try client.project(id) }
       if question.json { print(project.json) } else { project.show() }
     }
   }
@@ -89,7 +90,7 @@ extension ProjectCommand {
           scopectl project edit bakery --description ''
         """)
 
-    @Argument(help: "The project, as its id or project:ID.", transform: projectID)
+    @Argument(help: "The project, as its id or project:ID.", completion: .projects, transform: projectID)
     var id: Name
 
     @Option(name: .long, help: "Its new name, which no other project of the company has.", transform: plainName)
@@ -125,7 +126,7 @@ extension ProjectCommand {
           scopectl project delete bakery --yes
         """)
 
-    @Argument(help: "The project, as its id or project:ID.", transform: projectID)
+    @Argument(help: "The project, as its id or project:ID.", completion: .projects, transform: projectID)
     var id: Name
 
     @OptionGroup var destruction: DestructionOptions
@@ -141,10 +142,10 @@ extension ProjectCommand {
           scopectl project add clinic user:1001 group:night-shift queue:clinic-callback
         """)
 
-    @Argument(help: "The project, as its id or project:ID.", transform: projectID)
+    @Argument(help: "The project, as its id or project:ID.", completion: .projects, transform: projectID)
     var project: Name
 
-    @Argument(help: "Things: user:1001, group:…, queue:…, ….", transform: thing)
+    @Argument(help: "Things: user:1001, group:…, queue:…, ….", completion: .subjects, transform: thing)
     var things: [Thing]
 
     @OptionGroup var edit: EditOptions
@@ -168,10 +169,10 @@ extension ProjectCommand {
           scopectl project remove clinic user:1001 queue:clinic-callback --preview
         """)
 
-    @Argument(help: "The project, as its id or project:ID.", transform: projectID)
+    @Argument(help: "The project, as its id or project:ID.", completion: .projects, transform: projectID)
     var project: Name
 
-    @Argument(help: "Things: user:1001, group:…, queue:…, ….", transform: thing)
+    @Argument(help: "Things: user:1001, group:…, queue:…, ….", completion: .subjects, transform: thing)
     var things: [Thing]
 
     @OptionGroup var edit: EditOptions
@@ -205,29 +206,28 @@ private func thing(_ text: String) throws -> ProjectCommand.Thing {
 
 extension ProjectContents {
   fileprivate func show() {
-    printTable([[String]("project", id, name)])
-    if !description.isEmpty { print(description) }
+    printFields(
+      [["project", "project:\(id)"], ["name", name]] + (description.isEmpty ? [] : [["description", description]]))
     print("\nmembers: \(members.isEmpty ? "none" : "\(members.count)")")
     printTable(
-      members.map { [String]($0.type, $0.id, $0.name) + [$0.type == "group" ? counted($0.users, "user") : ""] },
-      indent: 2)
-    let counts = counts.map { "\($0.count) \($0.type)" }.joined(separator: ", ")
-    print("\nobjects: \(counts.isEmpty ? "none" : counts)")
-    printTable(objects.map { [String]($0.type, $0.id, $0.name) }, indent: 2)
+      ["MEMBER", "NAME", "USERS"],
+      members.map { [String]($0.type, $0.id, $0.name) + [$0.type == "group" ? "\($0.users)" : ""] }, indent: 2)
+    print("")
+    printWrapped(counts.isEmpty ? ["none"] : counts.map { "\($0.count) \($0.type)" }, after: "objects: ")
+    printTable(["OBJECT", "NAME"], objects.map { [String]($0.type, $0.id, $0.name) }, indent: 2)
   }
 
-  fileprivate var json: String {
-    let members = members.map { member in
-      jsonObject([
-        ("type", .text(member.type)), ("id", .text(member.id)), ("name", .text(member.name)),
-        ("users", .number(UInt64(member.users))),
-      ])
+  fileprivate var json: JSONFields {
+    let members: [JSONFields] = members.map { member in
+      [
+        ("member", .ref(member.type, member.id)), ("name", .text(member.name)),
+        ("user_count", member.type == "group" ? .count(member.users) : .null),
+      ]
     }
-    return jsonObject([
-      ("id", .text(id)), ("name", .text(name)), ("description", .text(description)), ("members", .objects(members)),
-      ("objects", .objects(objects.map(\.json))),
-      ("counts", .raw(jsonObject(counts.map { ($0.type, .number(UInt64($0.count))) }))),
-      ("revision", .number(revision)),
-    ])
+    return [
+      ("project", .ref("project", id)), ("name", .text(name)), ("description", .text(description)),
+      ("members", .objects(members)), ("objects", .objects(objects.map(\.json))),
+      ("counts", .object(counts.map { ($0.type, .count($0.count)) })), ("revision", .number(revision)),
+    ]
   }
 }

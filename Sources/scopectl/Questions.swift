@@ -14,10 +14,10 @@ struct CheckCommand: ParsableCommand {
         scopectl check user:1001 queue:clinic-appointments --company nordlicht
       """)
 
-  @Argument(help: "Who: user:1001, group:…, project:…, or an object such as dialer:….")
+  @Argument(help: "Who: user:1001, group:…, project:…, or an object such as dialer:….", completion: .subjects)
   var subject: String
 
-  @Argument(help: "What: queue:support, sip_provider:carrier-a, user:1002, project:clinic, ….")
+  @Argument(help: "What: queue:support, sip_provider:carrier-a, user:1002, project:clinic, ….", completion: .subjects)
   var object: String
 
   @Option(name: .long, help: "A right the user must hold as well, such as report.agents.")
@@ -37,13 +37,11 @@ struct CheckCommand: ParsableCommand {
 
   func run() throws {
     let client = try question.client()
+    noteMisspelt(right.flatMap { try? Name($0) }.map { [$0] } ?? [])
     if let `repeat` { return try time(client, count: `repeat`) }
     let answer = client.check(subject, object, right: right)
-    print(question.json ? answer.json(subject, object) : answer.words)
-    if let error = answer.error {
-      _ = fail(error)
-      throw Exit.unavailable
-    }
+    if question.json { print(answer.json(subject, object, right)) } else { print(answer.styled) }
+    if let error = answer.error { throw fail(error, from: client, Exit.unavailable) }
     if answer.verdict == .deny { throw Exit.denied }
   }
 
@@ -55,10 +53,7 @@ struct CheckCommand: ParsableCommand {
       let start = DispatchTime.now().uptimeNanoseconds
       let answer = client.check(subject, object, right: right)
       nanoseconds.append(DispatchTime.now().uptimeNanoseconds - start)
-      if let error = answer.error {
-        _ = fail(error)
-        throw Exit.unavailable
-      }
+      if let error = answer.error { throw fail(error, from: client, Exit.unavailable) }
       last = answer.verdict
     }
     let total = nanoseconds.reduce(0, +)
@@ -66,14 +61,17 @@ struct CheckCommand: ParsableCommand {
     let (p50, p99) = (nanoseconds[count / 2] / 1_000, nanoseconds[min(count - 1, count * 99 / 100)] / 1_000)
     let rate = UInt64(count) * 1_000_000_000 / max(total, 1)
     let inFrames = try rateInFrames(client)
-    print(
-      question.json
-        ? jsonObject([
-          ("checks", .number(UInt64(count))), ("p50_us", .number(p50)), ("p99_us", .number(p99)),
-          ("per_second", .number(rate)), ("per_second_in_frames", .number(inFrames)),
-        ])
-        : "\(count) checks one at a time: p50 \(p50) µs, p99 \(p99) µs, \(rate) a second; "
+    if question.json {
+      print([
+        ("checks", .count(count)), ("verdict", .text(last.rawValue)), ("p50_us", .number(p50)),
+        ("p99_us", .number(p99)), ("per_second", .number(rate)), ("per_second_in_frames", .number(inFrames)),
+        ("revision", .number(client.revision)),
+      ])
+    } else {
+      print(
+        "\(count) checks one at a time: p50 \(p50) µs, p99 \(p99) µs, \(rate) a second; "
           + "in frames of \(CheckManyCommand.checksPerFrame): \(inFrames) a second")
+    }
     if last == .deny { throw Exit.denied }
   }
 
@@ -84,11 +82,7 @@ struct CheckCommand: ParsableCommand {
     let checks = [Check](repeating: check, count: CheckManyCommand.checksPerFrame)
     let frames = 100
     let start = DispatchTime.now().uptimeNanoseconds
-    do throws(ClientError) {
-      for _ in 0..<frames { _ = try client.check(checks) }
-    } catch {
-      throw fail(error)
-    }
+    try asking(client) { for _ in 0..<frames { _ = try client.check(checks) } }
     return UInt64(frames * checks.count) * 1_000_000_000 / max(1, DispatchTime.now().uptimeNanoseconds - start)
   }
 }
@@ -101,25 +95,26 @@ private func checkRefs(_ subject: String, _ object: String? = nil) throws {
 }
 
 extension Answer {
-  /// `allow: shared_project clinic (through group clinic-team), revision 12`
-  var words: String {
-    if verdict == .unavailable { return "unavailable" }
-    var words = "\(verdict): \(reason)"
-    if !project.isEmpty { words += " \(project)" }
-    if !group.isEmpty { words += " (through group \(group))" }
-    return words + ", revision \(revision)"
+  /// `allow: shared_project project:clinic through group:clinic-team, revision 12`
+  var styled: Styled {
+    let word: Styled =
+      switch verdict {
+      case .allow: Styled("allow", .green)
+      case .deny: Styled("deny", .red)
+      case .unavailable: Styled("unavailable", .yellow)
+      }
+    if verdict == .unavailable { return word }
+    return word + ": \(reason)" + (project.isEmpty ? "" : " project:\(project)")
+      + (group.isEmpty ? "" : " through group:\(group)") + ", revision \(revision)"
   }
 
-  func json(_ subject: String, _ object: String) -> String {
-    var fields: [(String, JSONValue)] = [
-      ("subject", .text(subject)), ("object", .text(object)), ("verdict", .text(verdict.rawValue)),
-      ("reason", .text(error?.reason ?? reason)),
+  func json(_ subject: String, _ object: String, _ right: String?) -> JSONFields {
+    [
+      ("subject", .text(subject)), ("object", .text(object)), ("right", .optional(right ?? "")),
+      ("verdict", .text(verdict.rawValue)), ("reason", .text(error?.reason ?? reason)),
+      ("message", .optional(error?.message ?? "")), ("project", .ref("project", project)),
+      ("group", .ref("group", group)), ("revision", verdict == .unavailable ? .null : .number(revision)),
     ]
-    if let error { fields.append(("message", .text(error.message))) }
-    if !project.isEmpty { fields.append(("project", .text(project))) }
-    if !group.isEmpty { fields.append(("group", .text(group))) }
-    if verdict != .unavailable { fields.append(("revision", .number(revision))) }
-    return jsonObject(fields)
   }
 }
 
@@ -157,19 +152,19 @@ struct CheckManyCommand: ParsableCommand {
 
   private func parse(_ line: LineReader.Line) throws -> Check {
     guard let text = String(validating: line.text, as: UTF8.self) else {
-      throw fail("\(line.place): not valid UTF-8", Exit.badData)
+      throw line.fault("not valid UTF-8")
     }
     let separator = UInt8(ascii: text.utf8.contains(UInt8(ascii: "\t")) ? "\t" : " ")
     let parts = text.utf8.split(separator: separator).map { String(Substring($0)) }
     guard (2...3).contains(parts.count) else {
-      throw fail("\(line.place): a line is SUBJECT OBJECT [RIGHT]", Exit.badData)
+      throw line.fault("a line is SUBJECT OBJECT [RIGHT]")
     }
     do {
       return Check(
         subject: try Subject(ref: parts[0]), object: try Target(ref: parts[1]),
         right: parts.count == 3 ? try Name(parts[2]) : nil)
     } catch {
-      throw fail("\(line.place): \(error)", Exit.badData)
+      throw line.fault("\(error)")
     }
   }
 
@@ -177,12 +172,15 @@ struct CheckManyCommand: ParsableCommand {
     if pending.isEmpty { return }
     let answers: [Answer]
     do throws(ClientError) { answers = try client.check(pending) } catch {
-      _ = fail(error)
-      throw Exit.unavailable
+      throw fail(error, from: client, Exit.unavailable)
     }
     for (check, answer) in zip(pending, answers) {
       let (subject, object) = ("\(check.subject)", "\(check.object)")
-      print(question.json ? answer.json(subject, object) : "\(subject)\t\(object)\t\(answer.words)")
+      if question.json {
+        print(answer.json(subject, object, check.right?.text))
+      } else {
+        print(Styled("\(subject)\t\(object)\t") + answer.styled)
+      }
       if answer.verdict != .allow { isAllAllowed = false }
     }
     pending = []
@@ -200,7 +198,7 @@ struct ProjectsCommand: ParsableCommand {
         scopectl projects 1071 --at 2026-03-03T10:00
       """)
 
-  @Argument(help: "The user, as user:1001 or 1001.", transform: userID)
+  @Argument(help: "The user, as user:1001 or 1001.", completion: .users, transform: userID)
   var user: Name
 
   @OptionGroup var question: QuestionOptions
@@ -213,20 +211,24 @@ struct ProjectsCommand: ParsableCommand {
 func listProjects(of user: Name?, _ question: QuestionOptions) throws {
   let client = try question.client()
   var tiles: [ProjectTile] = []
-  do throws(ClientError) { _ = try client.projects(of: user) { tiles.append($0) } } catch { throw fail(error) }
+  _ = try asking(client) { try client.projects(of: user) { tiles.append($0) } }
   if question.json {
-    for tile in tiles { print(tile.json) }
+    for tile in tiles { print(tile.json(client.revision)) }
   } else {
-    printTable(tiles.map { [$0.id, $0.contentsVisible ? "contents" : "tile", $0.name, $0.description] })
+    printTable(
+      ["PROJECT", "NAME", "SEES", "DESCRIPTION"],
+      tiles.map { tile in
+        [String]("project", tile.id, tile.name) + [tile.contentsVisible ? "contents" : "tile", tile.description]
+      }, none: user == nil ? "there are no projects" : "the user sees no projects")
   }
 }
 
 extension ProjectTile {
-  fileprivate var json: String {
-    jsonObject([
-      ("id", .text(id)), ("name", .text(name)), ("description", .text(description)),
-      ("contents_visible", .flag(contentsVisible)),
-    ])
+  fileprivate func json(_ revision: UInt64) -> JSONFields {
+    [
+      ("project", .ref("project", id)), ("name", .text(name)), ("description", .text(description)),
+      ("contents_visible", .flag(contentsVisible)), ("revision", .number(revision)),
+    ]
   }
 }
 
@@ -240,7 +242,7 @@ struct FilterCommand: ParsableCommand {
         scopectl filter user:1001 queue clinic-appointments shop-orders
       """)
 
-  @Argument(help: "Who: user:1001, dialer:…, ….")
+  @Argument(help: "Who: user:1001, dialer:…, ….", completion: .subjects)
   var subject: String
 
   @Argument(
@@ -251,7 +253,9 @@ struct FilterCommand: ParsableCommand {
   @Argument(help: "Ids, as shop-orders or queue:shop-orders, or - for standard input.")
   var ids: [String]
 
-  @Option(name: .long, help: "Only what is in this project too, clinic or project:clinic.", transform: projectID)
+  @Option(
+    name: .long, help: "Only what is in this project too, clinic or project:clinic.", completion: .projects,
+    transform: projectID)
   var project: Name?
 
   @OptionGroup var question: QuestionOptions
@@ -267,19 +271,18 @@ struct FilterCommand: ParsableCommand {
     let client = try question.client()
     let things = [try Subject(ref: subject)] + (project.map { [.project($0)] } ?? [])
     let ids = try isOnInput ? idsOnInput() : ids.map { try Name(id: $0, of: type.name).text }
-    let visible: [Bool]
-    let revision: UInt64
-    do throws(ClientError) {
-      (visible, revision) = try client.filter(subject, type: type.name, ids: ids, project: project?.text)
-      if !visible.contains(true) { try client.expectKnown(things) }
-    } catch {
-      throw fail(error)
+    let (visible, revision) = try asking(client) {
+      let answer = try client.filter(subject, type: type.name, ids: ids, project: project?.text)
+      if !answer.visible.contains(true) { try client.expectKnown(things) }
+      return answer
     }
     let seen = zip(ids, visible).filter(\.1).map(\.0)
     if question.json {
-      print(jsonObject([("type", .text(type.name)), ("ids", .list(seen)), ("revision", .number(revision))]))
+      print([
+        ("subject", .text(subject)), ("objects", .refs(type.name, seen)), ("revision", .number(revision)),
+      ])
     } else {
-      if isatty(1) != 1 { StandardOutput.beExact() }  // the next program's input
+      if !StandardOutput.isTerminal { StandardOutput.beExact() }  // the next program's input
       for id in seen { print(id) }
     }
   }
@@ -289,11 +292,11 @@ struct FilterCommand: ParsableCommand {
     var lines = try LineReader("-")
     while let line = try lines.next() {
       guard let id = String(validating: line.text, as: UTF8.self) else {
-        throw fail("\(line.place): not valid UTF-8", Exit.badData)
+        throw line.fault("not valid UTF-8")
       }
       if id.isEmpty { continue }
       do throws(RefError) { ids.append(try Name(id: id, of: type.name).text) } catch {
-        throw fail("\(line.place): \(error)", Exit.badData)
+        throw line.fault("\(error)")
       }
     }
     return ids
@@ -308,7 +311,7 @@ struct ObjectsCommand: ParsableCommand {
         scopectl objects user:1001 --type queue --type dialer --project clinic
       """)
 
-  @Argument(help: "Who: user:1001, dialer:…, ….")
+  @Argument(help: "Who: user:1001, dialer:…, ….", completion: .subjects)
   var subject: String
 
   @Option(
@@ -317,7 +320,9 @@ struct ObjectsCommand: ParsableCommand {
     completion: .targetTypes, transform: targetType)
   var type: [TargetType] = []
 
-  @Option(name: .long, help: "Only what is in this project too, clinic or project:clinic.", transform: projectID)
+  @Option(
+    name: .long, help: "Only what is in this project too, clinic or project:clinic.", completion: .projects,
+    transform: projectID)
   var project: Name?
 
   @OptionGroup var question: QuestionOptions
@@ -327,24 +332,22 @@ struct ObjectsCommand: ParsableCommand {
   func run() throws {
     let client = try question.client()
     var rows: [ObjectRow] = []
-    do throws(ClientError) {
-      _ = try client.objects(subject, types: type.map(\.name), project: project?.text) { rows.append($0) }
-    } catch {
-      throw fail(error)
+    _ = try asking(client) {
+      try client.objects(subject, types: type.map(\.name), project: project?.text) { rows.append($0) }
     }
     if question.json {
-      for row in rows { print(row.json) }
+      for row in rows { print(row.json + [("revision", .number(client.revision))]) }
     } else {
-      printTable(rows.map { ["\($0.type):\($0.id)", $0.isSystem ? "system" : "", $0.name] })
+      printTable(
+        ["OBJECT", "NAME", "SYSTEM"],
+        rows.map { [String]($0.type, $0.id, $0.name) + [$0.isSystem ? "system" : ""] }, none: "it sees nothing of this")
     }
   }
 }
 
 extension ObjectRow {
-  var json: String { jsonObject(jsonFields) }
-
-  var jsonFields: [(String, JSONValue)] {
-    [("type", .text(type)), ("id", .text(id)), ("name", .text(name)), ("system", .flag(isSystem))]
+  var json: JSONFields {
+    [("object", .ref(type, id)), ("name", .text(name)), ("system", .flag(isSystem))]
   }
 }
 
@@ -361,17 +364,19 @@ struct PingCommand: ParsableCommand {
     let client = try connection.client()
     let start = DispatchTime.now().uptimeNanoseconds
     let health: HealthReport
-    do throws(ClientError) { health = try client.health() } catch { throw fail(error) }
+    do throws(ClientError) { health = try client.health() } catch { throw fail(error, from: client) }
     let microseconds = (DispatchTime.now().uptimeNanoseconds - start) / 1_000
-    print(connection.json ? health.json(microseconds) : health.words(microseconds))
+    if connection.json { print(health.json(microseconds)) } else { print(health.styled(microseconds)) }
     if !health.isReady || !health.isWritable { throw Exit.denied }
   }
 }
 
 extension HealthReport {
-  fileprivate func words(_ microseconds: UInt64) -> String {
-    let state = isReady ? (isWritable ? "ready" : "ready, but takes no changes") : notReady
-    return "scoped \(version) is \(state): revision \(revision), companies: \(companies)\(cold), "
+  fileprivate func styled(_ microseconds: UInt64) -> Styled {
+    let state =
+      isReady
+      ? isWritable ? Styled("ready", .green) : Styled("ready, but takes no changes", .yellow) : Styled(notReady, .red)
+    return Styled("scoped \(version) is ") + state + ": revision \(revision), companies: \(companies)\(cold), "
       + "index: \(indexBytes / 1_024) KiB\(budget), connections: \(connections)\(refused), up \(uptimeMilliseconds / 1_000) s; two questions took \(microseconds) µs"
   }
 
@@ -388,15 +393,15 @@ extension HealthReport {
     return " of \(budgetBytes / 1_024), \(loadsOnDemand) loads on demand, \(drops) drops"
   }
 
-  fileprivate func json(_ microseconds: UInt64) -> String {
-    jsonObject([
+  fileprivate func json(_ microseconds: UInt64) -> JSONFields {
+    [
       ("version", .text(version)), ("ready", .flag(isReady)), ("writable", .flag(isWritable)),
-      ("revision", .number(revision)), ("companies", .number(companies)), ("connections", .number(connections)),
+      ("companies", .number(companies)), ("connections", .number(connections)),
       ("connections_refused", .number(connectionsRefused)),
       ("uptime_ms", .number(uptimeMilliseconds)), ("index_bytes", .number(indexBytes)),
       ("companies_known", .number(companiesKnown)), ("companies_unreadable", .number(companiesUnreadable)),
       ("budget_bytes", .number(budgetBytes)), ("loads_on_demand", .number(loadsOnDemand)), ("drops", .number(drops)),
-      ("round_trip_us", .number(microseconds)),
-    ])
+      ("round_trip_us", .number(microseconds)), ("revision", .number(revision)),
+    ]
   }
 }

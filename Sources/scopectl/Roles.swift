@@ -4,8 +4,8 @@ import ScopeModel
 
 struct RoleCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "role", abstract: "Lists and edits roles, which are sets of rights.",
-    subcommands: [List.self, Create.self, Edit.self, Delete.self])
+    commandName: "role", abstract: "Lists, shows and edits roles, which are sets of rights.",
+    subcommands: [List.self, Show.self, Create.self, Edit.self, Delete.self])
 }
 
 extension RoleCommand {
@@ -21,18 +21,46 @@ extension RoleCommand {
 
     func run() throws {
       let client = try question.client()
-      let roles = try asking { try client.roles().roles }
+      let roles = try asking(client) { try client.roles().roles }
       if question.json {
-        for role in roles { print(role.json) }
+        for role in roles { print(role.json() + [("revision", .number(client.revision))]) }
       } else {
         printTable(
-          roles.map {
+          ["ROLE", "USERS", "RIGHTS"],
+          roles.map { role in
             [
-              $0.name, counted($0.users, "user"),
-              $0.holdsEveryRight ? "every right" : $0.rights.joined(separator: ", "),
+              "role:\(role.name)", "\(role.users)",
+              role.holdsEveryRight ? "every right" : role.rights.joined(separator: ", "),
             ]
-          })
+          }, none: "there are no roles")
       }
+    }
+  }
+
+  struct Show: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Shows a role with its rights and the users who have it.",
+      discussion: """
+        Example:
+          scopectl role show team_leader
+        """)
+
+    @Argument(help: "Name of the role.", completion: .roles, transform: roleName)
+    var name: Name
+
+    @OptionGroup var question: QuestionOptions
+
+    func run() throws {
+      let client = try question.client()
+      let (role, users) = try asking(client) { try client.role(name) }
+      if question.json {
+        return print(role.json(.objects(users.map(\.memberJSON))) + [("revision", .number(client.revision))])
+      }
+      printFields(
+        [["role", "role:\(role.name)"]]
+          + (role.holdsEveryRight ? [["right", "every one"]] : role.rights.map { ["right", $0] }))
+      print("\nusers: \(users.isEmpty ? "none" : "\(users.count)")")
+      users.printMembers()
     }
   }
 
@@ -55,7 +83,9 @@ extension RoleCommand {
     func run() throws {
       try edit.apply { client in
         let (role, revision) = try find(name, client)
-        if role != nil { throw fail("role '\(name)' is there already; the subcommand edit alters it", Exit.denied) }
+        if role != nil {
+          throw fail("role '\(name)' is there already; the subcommand edit alters it", "already_there", Exit.denied)
+        }
         return ([.putRole(name, rights: right)], revision)
       }
     }
@@ -71,7 +101,7 @@ extension RoleCommand {
           scopectl role edit auditor --add-right report.a --remove-right report.b
         """)
 
-    @Argument(help: "Name of the role.", transform: roleName)
+    @Argument(help: "Name of the role.", completion: .roles, transform: roleName)
     var name: Name
 
     @Option(name: .long, help: "A right to add; may be repeated.", transform: plainName)
@@ -92,7 +122,7 @@ extension RoleCommand {
     func run() throws {
       try edit.apply { client in
         let (role, revision) = try find(name, client)
-        guard let role else { throw fail("there is no role '\(name)'; the subcommand create makes it", Exit.denied) }
+        guard let role else { throw missing("role:\(name)", from: client) }
         let rights = try edited(role.rights, adding: addRight, removing: removeRight)
         return ([.putRole(name, rights: rights)], revision)
       }
@@ -108,7 +138,7 @@ extension RoleCommand {
           scopectl role delete auditor --yes
         """)
 
-    @Argument(help: "Name of the role.", transform: roleName)
+    @Argument(help: "Name of the role.", completion: .roles, transform: roleName)
     var name: Name
 
     @OptionGroup var destruction: DestructionOptions
@@ -120,14 +150,13 @@ extension RoleCommand {
 /// The role of this name, as bytes.
 private func find(_ name: Name, _ client: Client) throws(ClientError) -> (role: RoleRow?, revision: UInt64) {
   let (roles, revision) = try client.roles()
-  return (roles.first { Array($0.name.utf8) == Array(name.text.utf8) }, revision)
+  return (roles.first { isSame($0.name, name.text) }, revision)
 }
 
 extension RoleRow {
-  fileprivate var json: String {
-    jsonObject([
-      ("name", .text(name)), ("rights", .list(rights)), ("every_right", .flag(holdsEveryRight)),
-      ("users", .number(UInt64(users))),
-    ])
+  /// - Parameter users: who have it, where they are shown.
+  fileprivate func json(_ users: JSONValue? = nil) -> JSONFields {
+    [("role", .ref("role", name)), ("rights", .texts(rights)), ("every_right", .flag(holdsEveryRight))]
+      + (users.map { [("users", $0)] } ?? []) + [("user_count", .count(self.users))]
   }
 }

@@ -52,13 +52,6 @@ struct Scopectl: ParsableCommand {
     ])
 }
 
-extension Scopectl {
-  static func main() {
-    StandardOutput.begin("scopectl")
-    do { main(try CommandArguments.read()) } catch { exit(withError: ValidationError("\(error)")) }
-  }
-}
-
 /// Options of every command.
 struct ConnectionOptions: ParsableArguments {
   @Option(
@@ -77,7 +70,7 @@ struct ConnectionOptions: ParsableArguments {
   @Flag(name: .long, help: "Print JSON.")
   var json = false
 
-  private static let standardAddress = "unix:/run/scoped/scoped.sock"
+  static let standardAddress = "unix:/run/scoped/scoped.sock"
 
   mutating func validate() throws {
     let isGiven = timeout != nil
@@ -85,7 +78,6 @@ struct ConnectionOptions: ParsableArguments {
     if let timeout, !(1...60_000).contains(timeout) {
       throw ValidationError("\(isGiven ? "--timeout" : "SCOPED_TIMEOUT") is from 1 to 60000.")
     }
-    if json { StandardOutput.beExact() }
   }
 
   /// Deadline of questions.
@@ -114,7 +106,7 @@ struct ConnectionOptions: ParsableArguments {
 
 /// Options of commands about one company.
 struct CompanyOptions: ParsableArguments {
-  @Option(name: [.short, .long], help: "The company asked about. (default: $SCOPED_COMPANY)")
+  @Option(name: [.short, .long], help: "The company asked about. (default: $SCOPED_COMPANY)", completion: .companies)
   var company: String?
 
   func name() throws -> Name {
@@ -124,79 +116,3 @@ struct CompanyOptions: ParsableArguments {
     do { return try Name(text) } catch { throw ValidationError("--company \(error)") }
   }
 }
-
-/// How a command ends.
-enum Exit {
-  static let denied = ExitCode(1)
-  static let unavailable = ExitCode(2)
-  static let badData = ExitCode(65)
-}
-
-/// Ends the command with words on standard error.
-func fail(_ message: String, _ code: ExitCode) -> ExitCode {
-  printError("scopectl: \(message)")
-  return code
-}
-
-/// An error of a call, with what to do about it.
-func fail(_ error: ClientError) -> ExitCode {
-  fail("\(error)\(hint(for: error))", error.isRefusal ? Exit.denied : Exit.unavailable)
-}
-
-func hint(for error: ClientError) -> String {
-  switch error.reason {
-  case "connect_failed": "; is scoped running, and is --address right?"
-  case "timeout", "deadline_exceeded": "; is the daemon busy? --timeout gives it longer"
-  case "unknown_company": "; is --company right?"
-  case "unknown_call", "call_missing": "; the daemon is older than this scopectl"
-  case "revision_mismatch": "; look again, and send it again if it is still right"
-  default: ""
-  }
-}
-
-/// Asks, and ends the command where there is no answer.
-func asking<T>(_ body: () throws -> T) throws -> T {
-  do { return try body() } catch let error as ClientError { throw fail(error) }
-}
-
-/// In place of Swift's, which does not notice that nothing could be written.
-func print(_ line: String) { StandardOutput.line(line) }
-
-func printError(_ text: String) { FileHandle.standardError.write(Data((escapedLines(text) + "\n").utf8)) }
-
-/// JSON with the keys in the order given, which is how people read it.
-func jsonObject(_ fields: [(String, JSONValue)]) -> String {
-  "{" + fields.map { "\(JSONValue.text($0.0).encoded):\($0.1.encoded)" }.joined(separator: ",") + "}"
-}
-
-enum JSONValue {
-  case text(String)
-  case number(UInt64)
-  case flag(Bool)
-  case list([String])
-  /// JSON already.
-  case raw(String)
-  case objects([String])
-
-  var encoded: String {
-    switch self {
-    case .text(let text): String(decoding: (try? JSONEncoder.plain.encode(text)) ?? Data(), as: UTF8.self)
-    case .number(let number): "\(number)"
-    case .flag(let flag): flag ? "true" : "false"
-    case .list(let texts): "[" + texts.map { JSONValue.text($0).encoded }.joined(separator: ",") + "]"
-    case .raw(let json): json
-    case .objects(let objects): "[" + objects.joined(separator: ",") + "]"
-    }
-  }
-}
-
-extension JSONEncoder {
-  fileprivate static let plain: JSONEncoder = {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = .withoutEscapingSlashes
-    return encoder
-  }()
-}
-
-/// `1 row`, `2 rows`
-func counted(_ count: Int, _ thing: String) -> String { "\(count) \(thing)\(count == 1 ? "" : "s")" }

@@ -16,6 +16,7 @@ extension UserCommand {
         Examples:
           scopectl user list --project clinic --sort group
           scopectl user list --text berger
+          scopectl user list --role operator --blocked
           scopectl user list --no-project --at 2026-03-03
         """)
 
@@ -24,14 +25,25 @@ extension UserCommand {
     @Option(name: .long, help: "Only those with this in their id or name, in upper or lower case.")
     var text: String?
 
-    @Option(name: .long, help: "Only members of this group.", transform: groupID)
+    @Option(name: .long, help: "Only members of this group.", completion: .groups, transform: groupID)
     var group: Name?
 
-    @Option(name: .long, help: "Only those in this project, themselves or through a group.", transform: projectID)
+    @Option(
+      name: .long, help: "Only those in this project, themselves or through a group.", completion: .projects,
+      transform: projectID)
     var project: Name?
 
     @Flag(name: .long, help: "Only those in no project, neither themselves nor through a group.")
     var noProject = false
+
+    @Option(name: .long, help: "Only those who have this role.", completion: .roles, transform: roleName)
+    var role: Name?
+
+    @Option(name: .long, help: "Only those whose roles give this right, blocked ones too.", transform: plainName)
+    var right: Name?
+
+    @Flag(name: .long, help: "Only those who are blocked.")
+    var blocked = false
 
     @Option(name: .long, help: "By name, or by the name of the first group.")
     var sort = Order.name
@@ -53,16 +65,23 @@ extension UserCommand {
       let client = try question.client()
       var query = UserQuery()
       (query.text, query.group, query.project) = (text ?? "", group?.text ?? "", project?.text ?? "")
+      (query.role, query.right, query.isBlocked) = (role?.text ?? "", right?.text ?? "", blocked)
       (query.isInNoProject, query.isByGroup) = (noProject, sort == .group)
       (query.offset, query.limit) = (offset, limit ?? 0)
       var users: [UserRow] = []
-      let total = try asking { try client.users(query) { users.append($0) } }
+      noteMisspelt(right.map { [$0] } ?? [])
+      let total = try asking(client) { try client.users(query) { users.append($0) } }
       if question.json {
-        for user in users { print(user.json) }
+        for user in users { print(user.json + [("revision", .number(client.revision))]) }
       } else {
-        printTable(users.map(\.cells))
-        let last = Int(offset) + users.count
-        if users.count < total && !users.isEmpty { printError("users \(offset + 1) to \(last) of \(total)") }
+        printTable(
+          ["USER", "NAME", "STATE", "ROLES", "GROUPS", "PROJECTS"], users.map(\.cells),
+          none: total == 0 ? "no users match" : "only \(counted(total, "user")) match")
+      }
+      let last = Int(offset) + users.count
+      if users.count < total && !users.isEmpty {
+        StandardError.note(
+          "users \(offset + 1) to \(last) of \(total)", reason: "more_users", [("total", .count(total))])
       }
     }
   }
@@ -75,18 +94,19 @@ extension UserCommand {
           scopectl user show 1001
         """)
 
-    @Argument(help: "The user, as 1001 or user:1001.", transform: userID)
+    @Argument(help: "The user, as 1001 or user:1001.", completion: .users, transform: userID)
     var id: Name
 
     @OptionGroup var question: QuestionOptions
 
     func run() throws {
       let client = try question.client()
-      let user = try asking { try client.user(id).user }
-      if question.json { return print(user.json) }
-      printTable(
-        [[String]("user", user.id, user.name), ["state", user.isBlocked ? "blocked" : "active"]]
-          + user.roles.map { ["role", $0] } + counted("group", user.groups, of: user.groupCount)
+      let user = try asking(client) { try client.user(id).user }
+      if question.json { return print(user.json + [("revision", .number(client.revision))]) }
+      printFields(
+        [["user", "user:\(user.id)"], ["name", user.name], ["state", user.isBlocked ? "blocked" : "active"]]
+          + user.roles.map { ["role", "role:\($0)"] }
+          + counted("group", user.groups.map { "group:\($0)" }, of: user.groupCount)
           + counted("project", user.projects.map(\.words), of: user.projectCount))
     }
   }
@@ -101,7 +121,7 @@ extension UserCommand {
           scopectl user rights 1073 report.agents section.call_journal
         """)
 
-    @Argument(help: "The user, as 1001 or user:1001.", transform: userID)
+    @Argument(help: "The user, as 1001 or user:1001.", completion: .users, transform: userID)
     var id: Name
 
     @Argument(help: "Rights, such as projects.manage or report.agents.", transform: plainName)
@@ -111,18 +131,22 @@ extension UserCommand {
 
     func run() throws {
       let client = try question.client()
-      let (held, reason, revision) = try asking { try client.hasRights(id, rights) }
+      noteMisspelt(rights)
+      let (held, reason, revision) = try asking(client) { try client.hasRights(id, rights) }
       if question.json {
         for (right, isHeld) in zip(rights, held) {
-          print(
-            jsonObject([
-              ("user", .text(id.text)), ("right", .text(right.text)), ("held", .flag(isHeld)),
-              ("reason", .text(reason)), ("revision", .number(revision)),
-            ]))
+          print([
+            ("user", .ref("user", id.text)), ("right", .text(right.text)), ("held", .flag(isHeld)),
+            ("reason", .optional(reason)), ("revision", .number(revision)),
+          ])
         }
       } else {
+        let not = reason.isEmpty ? "not held" : "not held: \(reason)"
         printTable(
-          zip(rights, held).map { [$0.text, $1 ? "held" : reason.isEmpty ? "not held" : "not held: \(reason)"] })
+          ["RIGHT", "HELD"],
+          zip(rights, held).map {
+            [Styled(cell: $0.text), Styled(cell: $1 ? "held" : not, $1 ? .green : .red)]
+          })
       }
       if held.contains(false) { throw Exit.denied }
     }
@@ -144,10 +168,12 @@ extension UserCommand {
     @Option(name: .long, help: "Display name. (default: the id)", transform: plainName)
     var name: Name?
 
-    @Option(name: .long, help: "A role; may be repeated.", transform: roleName)
+    @Option(name: .long, help: "A role; may be repeated.", completion: .roles, transform: roleName)
     var role: [Name] = []
 
-    @Option(name: .long, help: "A project the user is put into; may be repeated.", transform: projectID)
+    @Option(
+      name: .long, help: "A project the user is put into; may be repeated.", completion: .projects, transform: projectID
+    )
     var project: [Name] = []
 
     @Flag(name: .long, help: "Create the user blocked: everything is denied until it is unblocked.")
@@ -174,16 +200,17 @@ extension UserCommand {
 
     enum Blocking: String, EnumerableFlag { case block, unblock }
 
-    @Argument(help: "The user, as 1001 or user:1001.", transform: userID)
+    @Argument(help: "The user, as 1001 or user:1001.", completion: .users, transform: userID)
     var id: Name
 
     @Option(name: .long, help: "A new display name.", transform: plainName)
     var name: Name?
 
-    @Option(name: .long, help: "A role to give the user; may be repeated.", transform: roleName)
+    @Option(name: .long, help: "A role to give the user; may be repeated.", completion: .roles, transform: roleName)
     var addRole: [Name] = []
 
-    @Option(name: .long, help: "A role to take from the user; may be repeated.", transform: roleName)
+    @Option(
+      name: .long, help: "A role to take from the user; may be repeated.", completion: .roles, transform: roleName)
     var removeRole: [Name] = []
 
     @Flag(help: "Block or unblock the user.")
@@ -217,7 +244,7 @@ extension UserCommand {
           scopectl user delete 1001 --preview
         """)
 
-    @Argument(help: "The user, as 1001 or user:1001.", transform: userID)
+    @Argument(help: "The user, as 1001 or user:1001.", completion: .users, transform: userID)
     var id: Name
 
     @OptionGroup var edit: EditOptions
@@ -233,22 +260,22 @@ func counted(_ label: String, _ items: [String], of total: Int) -> [[String]] {
 
 extension UserRow {
   fileprivate var cells: [String] {
-    [
-      id, name, isBlocked ? "blocked" : "", roles.joined(separator: ", "), listed(groups, of: groupCount),
+    [String]("user", id, name) + [
+      isBlocked ? "blocked" : "active", listed("role", roles, of: roles.count), listed("group", groups, of: groupCount),
       listed(projects.map(\.words), of: projectCount),
     ]
   }
 
-  fileprivate var json: String {
-    jsonObject([
-      ("id", .text(id)), ("name", .text(name)), ("blocked", .flag(isBlocked)), ("roles", .list(roles)),
-      ("groups", .list(groups)), ("group_count", .number(UInt64(groupCount))),
-      ("projects", .objects(projects.map(\.json))), ("project_count", .number(UInt64(projectCount))),
-    ])
+  fileprivate var json: JSONFields {
+    [
+      ("user", .ref("user", id)), ("name", .text(name)), ("blocked", .flag(isBlocked)), ("roles", .refs("role", roles)),
+      ("groups", .refs("group", groups)), ("group_count", .count(groupCount)),
+      ("projects", .objects(projects.map(\.json))), ("project_count", .count(projectCount)),
+    ]
   }
 }
 
 extension Explanation.Way {
-  /// `clinic through clinic-team`
-  fileprivate var words: String { group.isEmpty ? project : "\(project) through \(group)" }
+  /// `project:clinic through group:clinic-team`
+  fileprivate var words: String { "project:\(project)" + (group.isEmpty ? "" : " through group:\(group)") }
 }

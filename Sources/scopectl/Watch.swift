@@ -35,11 +35,13 @@ extension WatchCommand {
     func run() throws {
       let client = try watch.client()
       // Known before the first change comes, so that a connection lost until then loses none.
-      var had = try fromStart ? 0 : after ?? asking { try client.health().revision }
-      try watch.forever { answered throws(ClientError) in
+      var had = try fromStart ? 0 : after ?? asking(client) { try client.health().revision }
+      try watch.forever(client) { answered throws(ClientError) in
         try client.watchChanges(after: had) { records, revision in
           answered()
-          for record in records { printNow(watch.connection.json ? record.json : record.text()) }
+          for record in records {
+            printNow(watch.connection.json ? Styled(json: record.json) : record.styled())
+          }
           had = revision
           return true
         }
@@ -57,7 +59,7 @@ extension WatchCommand {
           scopectl watch access user:1001 --type queue
         """)
 
-    @Argument(help: "Who: user:1001, dialer:…, ….", transform: subject)
+    @Argument(help: "Who: user:1001, dialer:…, ….", completion: .subjects, transform: subject)
     var who: Subject
 
     @Option(
@@ -70,7 +72,7 @@ extension WatchCommand {
     func run() throws {
       let client = try watch.client()
       var view = View(asJSON: watch.connection.json)
-      try watch.forever { answered throws(ClientError) in
+      try watch.forever(client) { answered throws(ClientError) in
         view.beginAnew()
         try client.watchAccess(who, types: type) { part in
           answered()
@@ -97,12 +99,14 @@ struct WatchOptions: ParsableArguments {
   func client() throws -> Client { try connection.workClient(company: try company.name().text) }
 
   /// Watches again whenever the connection is lost. `watch` calls what it is given for each answer.
-  func forever(_ watch: (_ answered: () -> Void) throws(ClientError) -> Void) throws {
+  func forever(_ client: Client, _ watch: (_ answered: () -> Void) throws(ClientError) -> Void) throws {
     let interrupts = endOnInterrupt()
     defer { for interrupt in interrupts { interrupt.cancel() } }
     var reconnection = Reconnection()
     while true {
-      do throws(ClientError) { try watch { reconnection.succeeded() } } catch { try reconnection.wait(after: error) }
+      do throws(ClientError) { try watch { reconnection.succeeded() } } catch {
+        try reconnection.wait(after: error, from: client)
+      }
     }
   }
 }
@@ -117,15 +121,15 @@ private struct Reconnection {
   private var pause = shortestPause
 
   mutating func succeeded() {
-    if isLost { printError("scopectl: connected again") }
+    if isLost { StandardError.note("connected again", reason: "connected") }
     (hasAnswered, isLost, pause) = (true, false, Reconnection.shortestPause)
   }
 
   /// Throws where there is no use in trying again: a refusal, or a daemon that never answered.
-  mutating func wait(after error: ClientError) throws {
+  mutating func wait(after error: ClientError, from client: Client) throws {
     if error.reason == "watch_behind" { return }
-    if error.isRefusal || !hasAnswered { throw fail(error) }
-    if !isLost { printError("scopectl: \(error); trying again until Ctrl-C") }
+    if error.isRefusal || !hasAnswered { throw fail(error, from: client) }
+    if !isLost { StandardError.note("\(error); trying again until Ctrl-C", reason: "connection_lost") }
     isLost = true
     Thread.sleep(forTimeInterval: pause)
     pause = min(Reconnection.longestPause, pause * 2)
@@ -152,7 +156,7 @@ private struct View {
   mutating func beginAnew() { arriving = [:] }
 
   /// The lines to print for a part.
-  mutating func take(_ part: AccessPart) -> [String] {
+  mutating func take(_ part: AccessPart) -> [Styled] {
     guard var objects = arriving else {
       for object in part.lost { known[object.ref] = nil }
       for object in part.gained { known[object.ref] = object }
@@ -164,23 +168,24 @@ private struct View {
     return part.isSettled ? settle(objects, part.revision) : []
   }
 
-  private mutating func settle(_ objects: [Seen: ObjectRow], _ revision: UInt64) -> [String] {
+  private mutating func settle(_ objects: [Seen: ObjectRow], _ revision: UInt64) -> [Styled] {
     let lost = known.values.filter { objects[$0.ref] == nil }
     let gained = objects.values.filter { object in known[object.ref].map { !isSame($0.name, object.name) } ?? true }
-    let reset = hasSettled ? [asJSON ? event("reset", nil, revision) : "reset"] : []
+    let reset = hasSettled ? [asJSON ? event("reset", nil, revision) : Styled("reset", .yellow)] : []
     let settled = asJSON ? [event("settled", nil, revision)] : []
     (known, hasSettled) = (objects, true)
     return reset + lines(lost: lost.sorted { $0.ref < $1.ref }, gained: gained.sorted { $0.ref < $1.ref }, revision)
       + settled
   }
 
-  private func lines(lost: [ObjectRow], gained: [ObjectRow], _ revision: UInt64) -> [String] {
+  private func lines(lost: [ObjectRow], gained: [ObjectRow], _ revision: UInt64) -> [Styled] {
     if asJSON { return lost.map { event("lost", $0, revision) } + gained.map { event("gained", $0, revision) } }
-    return lost.map { "- \($0.words)" } + gained.map { "+ \($0.words)" }
+    return lost.map { Styled("-", .red) + " \($0.words)" } + gained.map { Styled("+", .green) + " \($0.words)" }
   }
 
-  private func event(_ kind: String, _ object: ObjectRow?, _ revision: UInt64) -> String {
-    jsonObject([("event", .text(kind))] + (object?.jsonFields ?? []) + [("revision", .number(revision))])
+  private func event(_ kind: String, _ object: ObjectRow?, _ revision: UInt64) -> Styled {
+    let none: JSONFields = [("object", .null), ("name", .null), ("system", .null)]
+    return Styled(json: [("event", .text(kind))] + (object?.json ?? none) + [("revision", .number(revision))])
   }
 }
 
@@ -194,20 +199,24 @@ extension ObjectRow {
 private let printing = NSLock()
 
 /// Prints a line at once, and whole even if Ctrl-C comes.
-private func printNow(_ line: String) {
+private func printNow(_ line: Styled) {
   printing.lock()
   defer { printing.unlock() }
-  StandardOutput.line(line)
+  print(line)
   StandardOutput.flush()
 }
 
-/// Makes Ctrl-C end the program with 0, between two lines.
+/// Makes Ctrl-C end the program with 0, between two lines. Where nobody takes the line at hand, it is cut short.
 private func endOnInterrupt() -> [any DispatchSourceSignal] {
-  [SIGINT, SIGTERM].map { number in
+  let isRegistered = DispatchSemaphore(value: 0)
+  // Until then a signal would be lost.
+  defer { for _ in 0..<2 { isRegistered.wait() } }
+  return [SIGINT, SIGTERM].map { number in
     signal(number, SIG_IGN)
     let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+    source.setRegistrationHandler { isRegistered.signal() }
     source.setEventHandler {
-      printing.lock()
+      if !printing.lock(before: Date(timeIntervalSinceNow: 1)) { _exit(128 + number) }
       if isatty(1) == 1 { print("") }  // the terminal has shown ^C
       exit(0)
     }

@@ -76,7 +76,7 @@ import Testing
         let quoted = WorstNames.quoted(name).utf8.dropFirst().dropLast()
         let line = String(Substring(line))
         #expect(has(line, "\"subject\":\"user:\(String(Substring(quoted)))\""), "\(line)")
-        #expect(has(line, "\"verdict\":\"allow\"") && has(line, "\"project\":" + WorstNames.quoted(name)), "\(line)")
+        #expect(has(line, "\"verdict\":\"allow\"") && has(line, "\"project\":" + ref("project", name)), "\(line)")
       }
       // Of the lists each user sees the one of its name alone.
       for user in WorstNames.all.enumerated().filter({ $0.offset % 9 == 0 }).map(\.element) {
@@ -84,10 +84,10 @@ import Testing
           ["filter", "user:\(user)", "list", "-"], daemon, input: texts.joined(separator: "\n"))
         #expect(Array(seen.utf8) == Array(user.text.utf8) + [0x0A], "\(user)")
         let json = try await output(["filter", "user:\(user)", "list", "--json", "--"] + texts, daemon)
-        #expect(has(json, "\"ids\":[\(WorstNames.quoted(user))]"), "\(json)")
+        #expect(has(json, "\"objects\":[\(ref("list", user))]"), "\(json)")
       }
       let users = try await output(["user", "list", "--json", "--limit", "1000"], daemon)
-      for name in WorstNames.all { #expect(has(users, "\"id\":" + WorstNames.quoted(name)), "\(name)") }
+      for name in WorstNames.all { #expect(has(users, "\"user\":" + ref("user", name)), "\(name)") }
     }
   }
 
@@ -95,25 +95,29 @@ import Testing
   @Test func areTheSameInEveryCommand() async throws {
     try await withWorst { daemon in
       for (place, name) in WorstNames.all.enumerated() {
-        let (text, quoted) = (name.text, WorstNames.quoted(name))
+        let text = name.text
         let check = try await output(["check", "user:\(text)", "queue:\(text)", "--right=\(text)", "--json"], daemon)
-        #expect(has(check, "\"project\":\(quoted)"), "\(check)")
+        #expect(has(check, "\"project\":\(ref("project", name))"), "\(check)")
         let user = try await output(["user", "show", "user:\(text)", "--json"], daemon)
-        #expect(has(user, "\"id\":\(quoted)"), "\(user)")
+        #expect(has(user, "\"user\":\(ref("user", name))"), "\(user)")
         if place % 4 == 0 { try await askFurther(name, daemon) }
       }
     }
   }
 
   private func askFurther(_ name: Name, _ daemon: TestDaemon) async throws {
-    let (text, quoted) = (name.text, WorstNames.quoted(name))
+    let text = name.text
+    let (list, queue) = ("\"object\":\(ref("list", name))", "\"object\":\(ref("queue", name))")
+    let (project, user) = ("\"project\":\(ref("project", name))", "\"user\":\(ref("user", name))")
     let questions: [([String], String)] = [
-      (["objects", "user:\(text)", "--project=project:\(text)", "--type", "list"], "\"id\":\(quoted)"),
-      (["objects", "project:\(text)", "--type", "queue"], "\"id\":\(quoted)"),
-      (["what-sees", "group:\(text)"], "\"id\":\(quoted)"), (["who-can-see", "queue:\(text)"], "\"user\":\(quoted)"),
-      (["explain", "user:\(text)", "list:\(text)"], quoted), (["projects", "user:\(text)"], "\"id\":\(quoted)"),
-      (["project", "show", "project:\(text)"], "\"id\":\(quoted)"), (["object", "show", "queue:\(text)"], quoted),
-      (["user", "list", "--project=project:\(text)"], "\"id\":\(quoted)"),
+      (["objects", "user:\(text)", "--project=project:\(text)", "--type", "list"], list),
+      (["objects", "project:\(text)", "--type", "queue"], queue),
+      (["what-sees", "group:\(text)"], queue), (["who-can-see", "queue:\(text)"], user),
+      (["explain", "user:\(text)", "list:\(text)"], list), (["projects", "user:\(text)"], project),
+      (["project", "show", "project:\(text)"], project), (["object", "show", "queue:\(text)"], queue),
+      (["user", "list", "--project=project:\(text)"], user),
+      (["group", "show", "group:\(text)"], ref("project", name)),
+      (["object", "list", "--text=\(text)"], queue),
     ]
     for (arguments, part) in questions {
       let answer = try await output(arguments + ["--json"], daemon)
@@ -122,16 +126,21 @@ import Testing
     try await edit(name, daemon)
   }
 
+  /// As JSON has it.
+  private func ref(_ type: String, _ name: Name) -> String {
+    "\"\(type):" + String(Substring(WorstNames.quoted(name).utf8.dropFirst()))
+  }
+
   /// Changes it by a command and by a file, and reads it back out of the log.
   private func edit(_ name: Name, _ daemon: TestDaemon) async throws {
-    let (text, quoted) = (name.text, WorstNames.quoted(name))
+    let text = name.text
     _ = try await output(["project", "remove", "project:\(text)", "group:\(text)"], daemon)
     let line = ChangeLine(company: "c", change: .addMember(project: name, .group(name))).json
     _ = try await output(["apply", "-"], daemon, input: "\u{FEFF}" + line + "\n")
     let about = try await output(["log", "--about=project:\(text)", "--number", "2", "--json"], daemon)
-    let row = "[\"project_group\",\(quoted),\(quoted)]"
+    let row = "{\"project\":\(ref("project", name)),\"group\":\(ref("group", name))}"
     #expect(
-      has(about, "{\"before\":[],\"after\":\(row)}") && has(about, "{\"before\":\(row),\"after\":[]}"), "\(about)")
+      has(about, "\"before\":null,\"after\":\(row)}") && has(about, "\"before\":\(row),\"after\":null}"), "\(about)")
     let words = try await output(["log", "--about", "project:\(text)", "--number", "1"], daemon)
     let shown = escaped(text)
     #expect(has(words, "added group \(shown) to project \(shown), caller"), "\(words)")

@@ -58,6 +58,61 @@ import Testing
     }
   }
 
+  /// The list, its place and its purpose are one change; nothing is made for a file of which nothing is sent.
+  @Test func aListIsMadeWhereItBelongs() async throws {
+    try await withSample { address in
+      try await onThread {
+        let folder = TemporaryFolder()
+        func file(_ name: String, _ text: String) throws -> String {
+          try ("number\n" + text).write(toFile: folder.file(name), atomically: true, encoding: .utf8)
+          return folder.file(name)
+        }
+        func tool(_ program: String, _ arguments: [String]) throws -> Run {
+          let environment = ["SCOPED_ADDRESS": address, "SCOPED_COMPANY": "nordlicht"]
+          return try run(builtProduct(program), arguments, environment: environment)
+        }
+        let good = try file("good.csv", "4930555001\n4930555002\n")
+        let base = ["--list", "autumn", "--no-normalise", "--quiet"]
+        let create = base + ["--create", "--project", "shop", "--purpose", "calling"]
+        for wrong in [["--project", "shop"], ["--create", "--mode", "remove"], ["--create", "--project", "user:1"]] {
+          let usage = try tool("scope-import", base + wrong + [good])
+          #expect(usage.status == 64, "\(wrong): \(usage)")
+        }
+        func isThere() throws -> Bool { try tool("scopectl", ["object", "show", "list:autumn"]).status == 0 }
+        let nowhere = try tool("scope-import", base + ["--create", "--project", "none", good])
+        #expect(nowhere.status == 1 && nowhere.errors.contains("there is no project 'none'"), "\(nowhere)")
+        let unable = try tool("scope-import", create + ["--actor", "1001", good])
+        #expect(unable.status == 1 && unable.errors.contains("right_missing"), "\(unable)")
+        let bad = try file("bad.csv", "x\n")
+        #expect(try tool("scope-import", create + [bad]).status == 65)
+        let half = try file("half.csv", "x\n4930555001\n")
+        #expect(try tool("scope-import", create + ["--strict", half]).status == 3)
+        #expect(
+          try tool("scope-import", create + ["--dry-run", good, "--work-folder", folder.file("dry")]).status == 0)
+        #expect(try !isThere(), "none of these has made it")
+        for mode in ["add", "replace"] {
+          let made = try tool("scope-import", create + ["--mode", mode, "--json", good])
+          #expect(made.status == 0 && made.output.contains(#""purpose":"calling","revision":"#), "\(made)")
+          #expect(made.output.contains(#""created":\#(mode == "add")"#), "\(made)")
+        }
+        let log = try tool("scopectl", ["log", "--about", "list:autumn", "--oldest", "--json"]).output
+        let first = try #require(log.split(separator: "\n").first)
+        for part in [
+          #""after":{"object":"list:autumn","name":"autumn","origin":"custom"}"#,
+          #""after":{"object":"list:autumn","project":"project:shop"}"#,
+          #""after":{"list":"list:autumn","purpose":"calling","numbers":0"#,
+        ] {
+          #expect(first.contains(part), "\(first)")
+        }
+        let elsewhere = try tool("scope-import", base + ["--create", "--project", "hotels", good])
+        #expect(
+          elsewhere.status == 1
+            && elsewhere.errors.contains("list autumn is there already, and not in project 'hotels'"),
+          "\(elsewhere)")
+      }
+    }
+  }
+
   private struct Step {
     let command: String
     let shown: String

@@ -147,10 +147,12 @@ import Testing
       let allow = try await scopectl("explain", "user:1001", "queue:clinic-appointments", "--json")
       #expect(allow.status == 0)
       let json = try #require(try JSONSerialization.jsonObject(with: Data(allow.output.utf8)) as? [String: Any])
-      #expect((json["shared"] as? [[String: String]])?.first == ["project": "clinic", "group": "clinic-team"])
+      #expect(
+        (json["shared"] as? [[String: String]])?.first == ["project": "project:clinic", "group": "group:clinic-team"])
       let viewers = try await scopectl("who-can-see", "queue:clinic-appointments")
       #expect(
-        viewers.output.contains("Anna Berger") && viewers.output.contains("shared_project clinic through clinic-team"))
+        viewers.output.contains("Anna Berger")
+          && viewers.output.contains("shared_project project:clinic through group:clinic-team"))
       let seen = try await scopectl("what-sees", "user:1001", "--type", "queue")
       #expect(seen.output.contains("queue:clinic-appointments") && !seen.output.contains("shop-orders"))
       #expect(try await scopectl("explain", "user:1001").status == 64)

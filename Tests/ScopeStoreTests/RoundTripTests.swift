@@ -14,6 +14,10 @@ import Testing
       #expect(try store.load("acme").facts == company.facts)
     }
     #expect(Set(company.facts.map { FactRow($0).kind }) == Set(FactKind.allCases))
+    for kind in FactKind.allCases {
+      #expect(
+        kind.columns.reduce(0) { $0 + $1.texts } == kind.table.columns.count, "every column of \(kind) has a name")
+    }
     try scratch.withStore { store throws in
       #expect(store.revision == 1)
       #expect(try store.load("acme").facts == company.facts)

@@ -71,7 +71,9 @@ typedef enum {
   SCOPE__V1__REQUEST__CALL_SCREEN_NUMBERS = 40,
   SCOPE__V1__REQUEST__CALL_ADD_NUMBERS = 41,
   SCOPE__V1__REQUEST__CALL_REMOVE_NUMBERS = 42,
-  SCOPE__V1__REQUEST__CALL_IMPORT_NUMBERS = 43
+  SCOPE__V1__REQUEST__CALL_IMPORT_NUMBERS = 43,
+  SCOPE__V1__REQUEST__CALL_LIST_COMPANIES = 44,
+  SCOPE__V1__REQUEST__CALL_LIST_COMPANY_OBJECTS = 45
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SCOPE__V1__REQUEST__CALL__CASE)
 } Scope__V1__Request__CallCase;
 
@@ -90,9 +92,12 @@ struct  Scope__V1__Request
    */
   uint32_t timeout_ms;
   /*
-   * the company asked about; required except for Hello, Health and Verify
+   * the company asked about; required except for Hello, Health, Verify and
    */
   ProtobufCBinaryData company;
+  /*
+   * ListCompanies
+   */
   /*
    * lowest acceptable revision; 0: any
    */
@@ -144,6 +149,8 @@ struct  Scope__V1__Request
     Scope__V1__AddNumbersRequest *add_numbers;
     Scope__V1__RemoveNumbersRequest *remove_numbers;
     Scope__V1__ImportNumbersRequest *import_numbers;
+    Scope__V1__ListCompaniesRequest *list_companies;
+    Scope__V1__ListCompanyObjectsRequest *list_company_objects;
   };
 };
 #define SCOPE__V1__REQUEST__INIT \
@@ -186,7 +193,9 @@ typedef enum {
   SCOPE__V1__RESPONSE__RESULT_SCREEN_NUMBERS = 40,
   SCOPE__V1__RESPONSE__RESULT_ADD_NUMBERS = 41,
   SCOPE__V1__RESPONSE__RESULT_REMOVE_NUMBERS = 42,
-  SCOPE__V1__RESPONSE__RESULT_IMPORT_NUMBERS = 43
+  SCOPE__V1__RESPONSE__RESULT_IMPORT_NUMBERS = 43,
+  SCOPE__V1__RESPONSE__RESULT_LIST_COMPANIES = 44,
+  SCOPE__V1__RESPONSE__RESULT_LIST_COMPANY_OBJECTS = 45
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SCOPE__V1__RESPONSE__RESULT__CASE)
 } Scope__V1__Response__ResultCase;
 
@@ -265,6 +274,8 @@ struct  Scope__V1__Response
     Scope__V1__AddNumbersResponse *add_numbers;
     Scope__V1__RemoveNumbersResponse *remove_numbers;
     Scope__V1__ImportNumbersResponse *import_numbers;
+    Scope__V1__ListCompaniesResponse *list_companies;
+    Scope__V1__ListCompanyObjectsResponse *list_company_objects;
   };
 };
 #define SCOPE__V1__RESPONSE__INIT \

@@ -26,6 +26,9 @@ typedef struct Scope__V1__Viewer Scope__V1__Viewer;
 typedef struct Scope__V1__WhatSeesRequest Scope__V1__WhatSeesRequest;
 typedef struct Scope__V1__WhatSeesResponse Scope__V1__WhatSeesResponse;
 typedef struct Scope__V1__SeenObject Scope__V1__SeenObject;
+typedef struct Scope__V1__ListCompaniesRequest Scope__V1__ListCompaniesRequest;
+typedef struct Scope__V1__ListCompaniesResponse Scope__V1__ListCompaniesResponse;
+typedef struct Scope__V1__CompanyRow Scope__V1__CompanyRow;
 typedef struct Scope__V1__GetCompanyRequest Scope__V1__GetCompanyRequest;
 typedef struct Scope__V1__GetCompanyResponse Scope__V1__GetCompanyResponse;
 typedef struct Scope__V1__ListUsersRequest Scope__V1__ListUsersRequest;
@@ -45,6 +48,9 @@ typedef struct Scope__V1__MemberRow Scope__V1__MemberRow;
 typedef struct Scope__V1__TypeCount Scope__V1__TypeCount;
 typedef struct Scope__V1__GetObjectRequest Scope__V1__GetObjectRequest;
 typedef struct Scope__V1__GetObjectResponse Scope__V1__GetObjectResponse;
+typedef struct Scope__V1__ListCompanyObjectsRequest Scope__V1__ListCompanyObjectsRequest;
+typedef struct Scope__V1__ListCompanyObjectsResponse Scope__V1__ListCompanyObjectsResponse;
+typedef struct Scope__V1__PlacedObject Scope__V1__PlacedObject;
 typedef struct Scope__V1__ListFieldsRequest Scope__V1__ListFieldsRequest;
 typedef struct Scope__V1__ListFieldsResponse Scope__V1__ListFieldsResponse;
 typedef struct Scope__V1__FieldRow Scope__V1__FieldRow;
@@ -368,6 +374,55 @@ struct  Scope__V1__SeenObject
 
 
 /*
+ * The companies there are, loaded or not. For listeners that show the log.
+ */
+struct  Scope__V1__ListCompaniesRequest
+{
+  ProtobufCMessage base;
+};
+#define SCOPE__V1__LIST_COMPANIES_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&scope__v1__list_companies_request__descriptor) \
+     }
+
+
+/*
+ * One part of the companies, in byte order of ids.
+ */
+struct  Scope__V1__ListCompaniesResponse
+{
+  ProtobufCMessage base;
+  /*
+   * the rows of this part
+   */
+  size_t n_companies;
+  Scope__V1__CompanyRow **companies;
+};
+#define SCOPE__V1__LIST_COMPANIES_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&scope__v1__list_companies_response__descriptor) \
+    , 0,NULL }
+
+
+/*
+ * A company.
+ */
+struct  Scope__V1__CompanyRow
+{
+  ProtobufCMessage base;
+  /*
+   * id of the company
+   */
+  ProtobufCBinaryData id;
+  /*
+   * how its projects separate its people; unspecified: its rows are damaged
+   */
+  Scope__V1__SecurityMode mode;
+};
+#define SCOPE__V1__COMPANY_ROW__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&scope__v1__company_row__descriptor) \
+    , {0,NULL}, SCOPE__V1__SECURITY_MODE__SECURITY_MODE_UNSPECIFIED }
+
+
+/*
  * The company itself.
  */
 struct  Scope__V1__GetCompanyRequest
@@ -449,10 +504,22 @@ struct  Scope__V1__ListUsersRequest
    * most rows; 0: all
    */
   uint32_t limit;
+  /*
+   * only those who have this role; empty: any
+   */
+  ProtobufCBinaryData role;
+  /*
+   * only those whose roles give this right, blocked ones among them; empty: any
+   */
+  ProtobufCBinaryData right;
+  /*
+   * only those who are blocked
+   */
+  protobuf_c_boolean blocked;
 };
 #define SCOPE__V1__LIST_USERS_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&scope__v1__list_users_request__descriptor) \
-    , {0,NULL}, {0,NULL}, {0,NULL}, 0, SCOPE__V1__USER_ORDER__USER_ORDER_UNSPECIFIED, 0, 0 }
+    , {0,NULL}, {0,NULL}, {0,NULL}, 0, SCOPE__V1__USER_ORDER__USER_ORDER_UNSPECIFIED, 0, 0, {0,NULL}, {0,NULL}, 0 }
 
 
 /*
@@ -828,6 +895,81 @@ struct  Scope__V1__GetObjectResponse
 
 
 /*
+ * The objects of a company, whoever sees them: in order of type and bytes of the id.
+ */
+struct  Scope__V1__ListCompanyObjectsRequest
+{
+  ProtobufCMessage base;
+  /*
+   * object types wanted; empty: all
+   */
+  size_t n_types;
+  Scope__V1__EntityType *types;
+  /*
+   * as in ListUsersRequest
+   */
+  ProtobufCBinaryData text;
+  /*
+   * only those in no project; system fields are in every one
+   */
+  protobuf_c_boolean in_no_project;
+  /*
+   * most rows; 0: all
+   */
+  uint32_t limit;
+};
+#define SCOPE__V1__LIST_COMPANY_OBJECTS_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&scope__v1__list_company_objects_request__descriptor) \
+    , 0,NULL, {0,NULL}, 0, 0 }
+
+
+/*
+ * One part of the objects.
+ */
+struct  Scope__V1__ListCompanyObjectsResponse
+{
+  ProtobufCMessage base;
+  /*
+   * the rows of this part
+   */
+  size_t n_objects;
+  Scope__V1__PlacedObject **objects;
+  /*
+   * how many objects match, whatever `limit`
+   */
+  uint32_t total;
+};
+#define SCOPE__V1__LIST_COMPANY_OBJECTS_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&scope__v1__list_company_objects_response__descriptor) \
+    , 0,NULL, 0 }
+
+
+/*
+ * An object with its projects.
+ */
+struct  Scope__V1__PlacedObject
+{
+  ProtobufCMessage base;
+  /*
+   * the object
+   */
+  Scope__V1__ObjectRow *object;
+  /*
+   * the first 20 projects it is in, in byte order of ids
+   */
+  size_t n_projects;
+  ProtobufCBinaryData *projects;
+  /*
+   * how many projects it is in; of a system field 0, for it is in each
+   */
+  uint32_t project_count;
+};
+#define SCOPE__V1__PLACED_OBJECT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&scope__v1__placed_object__descriptor) \
+    , NULL, 0,NULL, 0 }
+
+
+/*
  * The contact fields of a company.
  */
 struct  Scope__V1__ListFieldsRequest
@@ -1137,6 +1279,63 @@ Scope__V1__SeenObject *
                       const uint8_t       *data);
 void   scope__v1__seen_object__free_unpacked
                      (Scope__V1__SeenObject *message,
+                      ProtobufCAllocator *allocator);
+/* Scope__V1__ListCompaniesRequest methods */
+void   scope__v1__list_companies_request__init
+                     (Scope__V1__ListCompaniesRequest         *message);
+size_t scope__v1__list_companies_request__get_packed_size
+                     (const Scope__V1__ListCompaniesRequest   *message);
+size_t scope__v1__list_companies_request__pack
+                     (const Scope__V1__ListCompaniesRequest   *message,
+                      uint8_t             *out);
+size_t scope__v1__list_companies_request__pack_to_buffer
+                     (const Scope__V1__ListCompaniesRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Scope__V1__ListCompaniesRequest *
+       scope__v1__list_companies_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   scope__v1__list_companies_request__free_unpacked
+                     (Scope__V1__ListCompaniesRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Scope__V1__ListCompaniesResponse methods */
+void   scope__v1__list_companies_response__init
+                     (Scope__V1__ListCompaniesResponse         *message);
+size_t scope__v1__list_companies_response__get_packed_size
+                     (const Scope__V1__ListCompaniesResponse   *message);
+size_t scope__v1__list_companies_response__pack
+                     (const Scope__V1__ListCompaniesResponse   *message,
+                      uint8_t             *out);
+size_t scope__v1__list_companies_response__pack_to_buffer
+                     (const Scope__V1__ListCompaniesResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Scope__V1__ListCompaniesResponse *
+       scope__v1__list_companies_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   scope__v1__list_companies_response__free_unpacked
+                     (Scope__V1__ListCompaniesResponse *message,
+                      ProtobufCAllocator *allocator);
+/* Scope__V1__CompanyRow methods */
+void   scope__v1__company_row__init
+                     (Scope__V1__CompanyRow         *message);
+size_t scope__v1__company_row__get_packed_size
+                     (const Scope__V1__CompanyRow   *message);
+size_t scope__v1__company_row__pack
+                     (const Scope__V1__CompanyRow   *message,
+                      uint8_t             *out);
+size_t scope__v1__company_row__pack_to_buffer
+                     (const Scope__V1__CompanyRow   *message,
+                      ProtobufCBuffer     *buffer);
+Scope__V1__CompanyRow *
+       scope__v1__company_row__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   scope__v1__company_row__free_unpacked
+                     (Scope__V1__CompanyRow *message,
                       ProtobufCAllocator *allocator);
 /* Scope__V1__GetCompanyRequest methods */
 void   scope__v1__get_company_request__init
@@ -1499,6 +1698,63 @@ Scope__V1__GetObjectResponse *
 void   scope__v1__get_object_response__free_unpacked
                      (Scope__V1__GetObjectResponse *message,
                       ProtobufCAllocator *allocator);
+/* Scope__V1__ListCompanyObjectsRequest methods */
+void   scope__v1__list_company_objects_request__init
+                     (Scope__V1__ListCompanyObjectsRequest         *message);
+size_t scope__v1__list_company_objects_request__get_packed_size
+                     (const Scope__V1__ListCompanyObjectsRequest   *message);
+size_t scope__v1__list_company_objects_request__pack
+                     (const Scope__V1__ListCompanyObjectsRequest   *message,
+                      uint8_t             *out);
+size_t scope__v1__list_company_objects_request__pack_to_buffer
+                     (const Scope__V1__ListCompanyObjectsRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Scope__V1__ListCompanyObjectsRequest *
+       scope__v1__list_company_objects_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   scope__v1__list_company_objects_request__free_unpacked
+                     (Scope__V1__ListCompanyObjectsRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Scope__V1__ListCompanyObjectsResponse methods */
+void   scope__v1__list_company_objects_response__init
+                     (Scope__V1__ListCompanyObjectsResponse         *message);
+size_t scope__v1__list_company_objects_response__get_packed_size
+                     (const Scope__V1__ListCompanyObjectsResponse   *message);
+size_t scope__v1__list_company_objects_response__pack
+                     (const Scope__V1__ListCompanyObjectsResponse   *message,
+                      uint8_t             *out);
+size_t scope__v1__list_company_objects_response__pack_to_buffer
+                     (const Scope__V1__ListCompanyObjectsResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Scope__V1__ListCompanyObjectsResponse *
+       scope__v1__list_company_objects_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   scope__v1__list_company_objects_response__free_unpacked
+                     (Scope__V1__ListCompanyObjectsResponse *message,
+                      ProtobufCAllocator *allocator);
+/* Scope__V1__PlacedObject methods */
+void   scope__v1__placed_object__init
+                     (Scope__V1__PlacedObject         *message);
+size_t scope__v1__placed_object__get_packed_size
+                     (const Scope__V1__PlacedObject   *message);
+size_t scope__v1__placed_object__pack
+                     (const Scope__V1__PlacedObject   *message,
+                      uint8_t             *out);
+size_t scope__v1__placed_object__pack_to_buffer
+                     (const Scope__V1__PlacedObject   *message,
+                      ProtobufCBuffer     *buffer);
+Scope__V1__PlacedObject *
+       scope__v1__placed_object__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   scope__v1__placed_object__free_unpacked
+                     (Scope__V1__PlacedObject *message,
+                      ProtobufCAllocator *allocator);
 /* Scope__V1__ListFieldsRequest methods */
 void   scope__v1__list_fields_request__init
                      (Scope__V1__ListFieldsRequest         *message);
@@ -1642,6 +1898,15 @@ typedef void (*Scope__V1__WhatSeesResponse_Closure)
 typedef void (*Scope__V1__SeenObject_Closure)
                  (const Scope__V1__SeenObject *message,
                   void *closure_data);
+typedef void (*Scope__V1__ListCompaniesRequest_Closure)
+                 (const Scope__V1__ListCompaniesRequest *message,
+                  void *closure_data);
+typedef void (*Scope__V1__ListCompaniesResponse_Closure)
+                 (const Scope__V1__ListCompaniesResponse *message,
+                  void *closure_data);
+typedef void (*Scope__V1__CompanyRow_Closure)
+                 (const Scope__V1__CompanyRow *message,
+                  void *closure_data);
 typedef void (*Scope__V1__GetCompanyRequest_Closure)
                  (const Scope__V1__GetCompanyRequest *message,
                   void *closure_data);
@@ -1699,6 +1964,15 @@ typedef void (*Scope__V1__GetObjectRequest_Closure)
 typedef void (*Scope__V1__GetObjectResponse_Closure)
                  (const Scope__V1__GetObjectResponse *message,
                   void *closure_data);
+typedef void (*Scope__V1__ListCompanyObjectsRequest_Closure)
+                 (const Scope__V1__ListCompanyObjectsRequest *message,
+                  void *closure_data);
+typedef void (*Scope__V1__ListCompanyObjectsResponse_Closure)
+                 (const Scope__V1__ListCompanyObjectsResponse *message,
+                  void *closure_data);
+typedef void (*Scope__V1__PlacedObject_Closure)
+                 (const Scope__V1__PlacedObject *message,
+                  void *closure_data);
 typedef void (*Scope__V1__ListFieldsRequest_Closure)
                  (const Scope__V1__ListFieldsRequest *message,
                   void *closure_data);
@@ -1735,6 +2009,9 @@ extern const ProtobufCMessageDescriptor scope__v1__viewer__descriptor;
 extern const ProtobufCMessageDescriptor scope__v1__what_sees_request__descriptor;
 extern const ProtobufCMessageDescriptor scope__v1__what_sees_response__descriptor;
 extern const ProtobufCMessageDescriptor scope__v1__seen_object__descriptor;
+extern const ProtobufCMessageDescriptor scope__v1__list_companies_request__descriptor;
+extern const ProtobufCMessageDescriptor scope__v1__list_companies_response__descriptor;
+extern const ProtobufCMessageDescriptor scope__v1__company_row__descriptor;
 extern const ProtobufCMessageDescriptor scope__v1__get_company_request__descriptor;
 extern const ProtobufCMessageDescriptor scope__v1__get_company_response__descriptor;
 extern const ProtobufCMessageDescriptor scope__v1__list_users_request__descriptor;
@@ -1754,6 +2031,9 @@ extern const ProtobufCMessageDescriptor scope__v1__member_row__descriptor;
 extern const ProtobufCMessageDescriptor scope__v1__type_count__descriptor;
 extern const ProtobufCMessageDescriptor scope__v1__get_object_request__descriptor;
 extern const ProtobufCMessageDescriptor scope__v1__get_object_response__descriptor;
+extern const ProtobufCMessageDescriptor scope__v1__list_company_objects_request__descriptor;
+extern const ProtobufCMessageDescriptor scope__v1__list_company_objects_response__descriptor;
+extern const ProtobufCMessageDescriptor scope__v1__placed_object__descriptor;
 extern const ProtobufCMessageDescriptor scope__v1__list_fields_request__descriptor;
 extern const ProtobufCMessageDescriptor scope__v1__list_fields_response__descriptor;
 extern const ProtobufCMessageDescriptor scope__v1__field_row__descriptor;
