@@ -173,6 +173,8 @@ extension ApplyResult {
     if let gathered { print(gathered.words) }
     if let access, isPreview || access.gained + access.lost > 0 { print(access.styled) }
     if isPreview { access?.printFirst() }
+    // Whoever joins a project sees all in it and is seen by them: --json names them.
+    if let people, people.gained + people.lost > 0 { print(people.styled(of: "sight of people and projects")) }
     for warning in warnings { print(Styled("warning", .yellow) + ": \(warning.message)") }
   }
 
@@ -197,6 +199,7 @@ extension ApplyResult {
     return [
       ("preview", .flag(isPreview)), ("edits", .count(edits)), ("repeated_key", .flag(isRepeated)),
       ("warnings", .objects(warnings)), ("gathered", gathered?.json ?? .null), ("access", access?.json ?? .null),
+      ("people", people?.json ?? .null),
       ("revision", .number(revision)),
     ]
   }
@@ -222,8 +225,10 @@ extension AccessReport {
   /// `access: 12 gained, 3 lost`
   var words: String { "access: \(gained) gained, \(lost) lost" }
 
-  var styled: Styled {
-    Styled("access: ") + Styled("\(gained) gained", gained > 0 ? .green : nil) + ", "
+  var styled: Styled { styled(of: "access") }
+
+  fileprivate func styled(of what: String) -> Styled {
+    Styled("\(what): ") + Styled("\(gained) gained", gained > 0 ? .green : nil) + ", "
       + Styled("\(lost) lost", lost > 0 ? .red : nil)
   }
 

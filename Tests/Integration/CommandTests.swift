@@ -79,6 +79,17 @@ import Testing
     }
   }
 
+  /// What is there already leaves no trace, though each batch has a key.
+  @Test func importingWhatIsThereLeavesNoTrace() async throws {
+    try await withSample { address in
+      let before = try await scopectl(["log", "--json"], at: address)
+      let file = packageFolder.appendingPathComponent("Scripts/sample/contact-centre.jsonl").path
+      let again = try await scopectl(["import", file], at: address)
+      #expect(again.status == 0 && again.output.contains(" imported, 0 rows changed"), "\(again)")
+      #expect(try await scopectl(["log", "--json"], at: address).output == before.output)
+    }
+  }
+
   /// An id stands alone or with its own type in front, wherever a type is known; with another one it is refused.
   /// What is not there is said, in every list that can name it; what is there and has no rows is a quiet success.
   @Test func aTypoIsNoEmptyList() async throws {
