@@ -13,9 +13,9 @@ extension UInt32 {
 public func waitUntil(
   _ what: String = "what is waited for", file: StaticString = #fileID, line: UInt = #line, _ isSo: () throws -> Bool
 ) async throws {
-  let deadline = ContinuousClock.now + patience
+  var looks = Looks()
   while try !isSo() {
-    if .now > deadline { throw GaveUp(what, file, line) }
+    guard let pause = looks.next() else { throw GaveUp(what, file, line) }
     try await Task.sleep(for: pause)
   }
 }
@@ -29,15 +29,26 @@ public func waitUntil(
 
 /// Whether it is so, or becomes so.
 public func comesAbout(_ isSo: () throws -> Bool) rethrows -> Bool {
-  let deadline = ContinuousClock.now + patience
+  var looks = Looks()
   while try !isSo() {
-    if .now > deadline { return false }
+    guard let pause = looks.next() else { return false }
     usleep(UInt32(pause / .microseconds(1)))
   }
   return true
 }
 
-private let pause = Duration.milliseconds(2)
+/// When to look again: soon at first, and then not so often that it keeps the machine from what is waited for.
+private struct Looks {
+  private let deadline = ContinuousClock.now + patience
+  private var pause = Duration.milliseconds(1)
+
+  /// How long to wait before the next look; nil: the time is up.
+  mutating func next() -> Duration? {
+    if .now > deadline { return nil }
+    defer { pause = min(pause * 2, .milliseconds(20)) }
+    return pause
+  }
+}
 
 /// What was waited for has not come.
 struct GaveUp: Error, CustomStringConvertible {
@@ -60,10 +71,24 @@ extension Process {
   /// standard error; -1.
   @discardableResult
   public func awaitEnd() -> Int32 {
-    if comesAbout({ !isRunning }) { return terminationStatus }
+    var status: Int32?
+    let isOver = comesAbout {
+      status = endStatus
+      return status != nil
+    }
+    if isOver { return status! }
     kill(processIdentifier, SIGKILL)
     let program = executableURL?.lastPathComponent ?? ""
     FileHandle.standardError.write(Data("\(program) \(arguments ?? []) has not ended in \(patience)\n".utf8))
     return -1
+  }
+
+  /// Its exit code, or the signal that ended it; nil: it runs. Asked of the system first: Foundation notices no end while
+  /// one of the programs has closed the descriptors that it was given, as Kamailio does.
+  private var endStatus: Int32? {
+    if !isRunning { return terminationStatus }
+    var information = siginfo_t()
+    let result = waitid(P_PID, id_t(processIdentifier), &information, WEXITED | WNOHANG | WNOWAIT)
+    return result == 0 && information.si_signo == SIGCHLD ? information._sifields._sigchld.si_status : nil
   }
 }

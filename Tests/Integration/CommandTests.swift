@@ -359,9 +359,9 @@ import Testing
     }
     let daemon = try ProcessDaemon(in: folder, environment: ["SCOPED_CREATE": "1"], isCreating: false)
     if what == "a store" {
-      #expect(!daemon.log.contains("a new store was made"))
+      #expect(!daemon.log.contains("a new, empty store was created"))
     } else {
-      #expect(daemon.logs("a new store was made"))
+      #expect(daemon.logs("a new, empty store was created"))
     }
     let answer = try daemon.client("c").check("user:u0", "queue:q")
     #expect((answer.reason == "unknown_company") == (what != "a store"))

@@ -87,7 +87,7 @@ final class SIPCaller {
   }
 
   /// What arrives next; nil if nothing does in time.
-  func receive(within milliseconds: Int32 = 60_000) -> Answer? {
+  func receive(within milliseconds: Int32 = 10_000) -> Answer? {
     var wanted = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
     guard poll(&wanted, 1, milliseconds) > 0 else { return nil }
     var bytes = [UInt8](repeating: 0, count: 65_536)
@@ -99,7 +99,7 @@ final class SIPCaller {
   }
 
   /// The next final answer.
-  func final(within milliseconds: Int32 = 60_000) -> Answer? {
+  func final(within milliseconds: Int32 = 10_000) -> Answer? {
     while let answer = receive(within: milliseconds) {
       if answer.status >= 200 { return answer }
     }
