@@ -545,7 +545,8 @@ extension AuthorityState {
 
 extension Failure {
   fileprivate static let notYet = Failure(
-    .invalidArgument, "time_not_reached", "at_time_us is in the future: what will be then, nobody knows")
+    .invalidArgument, "time_not_reached",
+    "the time asked about is in the future, and nobody knows what the rules will be then")
 
   /// Of the store, in the words that are for clients.
   init(_ error: StoreError) {
